@@ -1,0 +1,101 @@
+// What manifests compile to: plain data that the agent, the offline commands and the page read.
+import type { Direction, Label, NamedPorts, Policy, Protocol, Rule } from '../engine/types.ts'
+import type { ManifestError } from './errors.ts'
+
+export type PolicyKind = 'NetworkPolicy' | 'CiliumNetworkPolicy' | 'CiliumClusterwideNetworkPolicy'
+
+/** Where a document stands: its file and the line it starts on, from 1. */
+export interface Location {
+  readonly file: string
+  readonly line: number
+}
+
+/** What a rule number stands for; `formatRule` gives its text. */
+export interface RuleReference {
+  readonly kind: PolicyKind
+  /** Empty for a CiliumClusterwideNetworkPolicy. */
+  readonly namespace: string
+  readonly name: string
+  readonly direction: Direction
+  readonly action: 'allow' | 'deny' | 'default-deny'
+  /** Place of the rule in its list; of no meaning for a default deny. */
+  readonly index: number
+  /** Place in `specs`, where the document has that list. */
+  readonly spec?: number
+  readonly description?: string
+}
+
+/** A policy whose rules do not have their numbers yet. */
+export interface PolicyDraft extends Omit<Policy, 'rules' | 'isolates'> {
+  readonly isolates: { readonly ingress?: RuleReference; readonly egress?: RuleReference }
+  readonly rules: readonly RuleDraft[]
+}
+
+export interface RuleDraft extends Omit<Rule, 'number'> {
+  readonly reference: RuleReference
+}
+
+export interface CompiledPolicy {
+  /** `KIND/NAMESPACE/NAME`, the namespace empty where there is none: the key for `Engine.setPolicy`. */
+  readonly key: string
+  readonly kind: PolicyKind
+  readonly namespace: string
+  readonly name: string
+  readonly location: Location
+  readonly policies: readonly Policy[]
+  /** By rule number. */
+  readonly rules: ReadonlyMap<number, RuleReference>
+}
+
+export interface Workload {
+  readonly kind: 'Pod' | 'Workload'
+  readonly namespace: string
+  readonly name: string
+  /** Ready for `Engine.setIdentity`: sorted, namespace labels included. */
+  readonly labels: readonly Label[]
+  /** Canonical text, the primary one first. Empty for a Pod that has none yet. */
+  readonly addresses: readonly string[]
+  readonly ports: NamedPorts
+  readonly interface?: string
+  readonly netns?: string
+  readonly mac?: string
+  readonly location: Location
+}
+
+export interface Backend {
+  readonly name: string
+  readonly address: string
+  readonly port: number
+  readonly weight: number
+}
+
+/** One address, protocol and port of a service, and who answers there: backends of the frontend's own family. */
+export interface Frontend {
+  readonly address: string
+  readonly protocol: Protocol
+  readonly port: number
+  readonly backends: readonly Backend[]
+}
+
+/** A Kubernetes Service (`nat`) or a LoadBalancer. */
+export interface BalancedService {
+  readonly kind: 'Service' | 'LoadBalancer'
+  readonly namespace: string
+  readonly name: string
+  readonly forwarding: 'nat' | 'ipip'
+  readonly algorithm: 'maglev'
+  /** Slots of each frontend's Maglev table, a prime. */
+  readonly tableSize: number
+  readonly frontends: readonly Frontend[]
+  readonly location: Location
+}
+
+export interface Cluster {
+  readonly workloads: readonly Workload[]
+  readonly services: readonly BalancedService[]
+  readonly loadBalancers: readonly BalancedService[]
+  /** By `CompiledPolicy.key`. */
+  readonly policies: ReadonlyMap<string, CompiledPolicy>
+  /** Contradictions between documents (same name twice, same address twice, overlapping VIPs); empty if all is well. */
+  readonly errors: readonly ManifestError[]
+}
