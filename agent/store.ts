@@ -1,0 +1,208 @@
+// State that must survive the agent: numbers that the datapath, flows and people know, and texts that sources would
+// otherwise lose. SQLite in WAL mode; everything else is rebuilt from sources and the pinned maps.
+import { join } from 'node:path'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { AgentError } from './errors.ts'
+
+/** Each space has its own numbers; `last` is the largest that its records can hold. */
+export const NUMBER_SPACES = {
+  identity: { first: 256, last: 0xff_ffff }, // 24 bits: it fits a VXLAN network identifier
+  rule: { first: 1, last: 0xffff_ffff },
+  backend: { first: 1, last: 65_535 }, // index of the array `backends`; 0 is never used
+  service: { first: 1, last: 0xffff_ffff },
+  endpoint: { first: 1, last: 0xffff_ffff },
+} as const
+export type NumberSpace = keyof typeof NUMBER_SPACES
+
+/** A manifest that came through the API. */
+export interface AppliedManifest {
+  readonly kind: string
+  readonly namespace: string
+  readonly name: string
+  readonly text: string
+}
+
+const SCHEMA_VERSION = 1
+const SCHEMA = `
+  CREATE TABLE numbers (
+    space TEXT NOT NULL, key TEXT NOT NULL, number INTEGER NOT NULL,
+    PRIMARY KEY (space, key), UNIQUE (space, number)) WITHOUT ROWID;
+  CREATE TABLE last_numbers (space TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE applied (
+    kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL,
+    PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID;
+  CREATE TABLE last_good (file TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+`
+
+export class Store implements Disposable {
+  readonly #database: DatabaseSync
+  readonly #numbers = new Map<string, number>()
+  readonly #statements = new Map<string, StatementSync>()
+
+  private constructor(database: DatabaseSync) {
+    this.#database = database
+    this.#readNumbers()
+  }
+
+  static open(stateDir: string): Store {
+    const path = join(stateDir, 'state.db')
+    try {
+      const database = new DatabaseSync(path)
+      // NORMAL in WAL mode survives the death of the process, FULL also that of the machine's power: numbers that
+      // pinned maps hold are gone with the power too, so NORMAL is enough for them and texts are checkpointed.
+      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000')
+      migrate(database, path)
+      return new Store(database)
+    } catch (cause) {
+      if (cause instanceof AgentError) throw cause
+      throw new AgentError('STORE', `cannot use the store ${path}`, {
+        cause,
+        hint: 'check permissions and free space of the state folder; a damaged store can be moved away',
+      })
+    }
+  }
+
+  /** The number of `key`, the same for ever; given on first use. */
+  number(space: NumberSpace, key: string): number {
+    return this.#numbers.get(numberKey(space, key)) ?? this.#allocate(space, key)
+  }
+
+  /** Frees a number. It is given again only after all others of its space. */
+  releaseNumber(space: NumberSpace, key: string): void {
+    this.#run('DELETE FROM numbers WHERE space = ? AND key = ?', space, key)
+    this.#numbers.delete(numberKey(space, key))
+  }
+
+  numbersOf(space: NumberSpace): Map<string, number> {
+    const rows = this.#all('SELECT key, number FROM numbers WHERE space = ?', space)
+    return new Map(rows.map((row) => [String(row['key']), Number(row['number'])]))
+  }
+
+  appliedManifests(): AppliedManifest[] {
+    return this.#all('SELECT kind, namespace, name, text FROM applied ORDER BY kind, namespace, name').map((row) => ({
+      kind: String(row['kind']),
+      namespace: String(row['namespace']),
+      name: String(row['name']),
+      text: String(row['text']),
+    }))
+  }
+
+  /** Replaces all manifests that came through the API, in one transaction. */
+  replaceApplied(manifests: readonly AppliedManifest[]): void {
+    this.transaction(() => {
+      this.#run('DELETE FROM applied')
+      for (const { kind, namespace, name, text } of manifests) {
+        this.#run('INSERT INTO applied VALUES (?, ?, ?, ?)', kind, namespace, name, text)
+      }
+    })
+  }
+
+  /** Texts of manifest files as they were when they last had no error, by path. */
+  lastGood(): Map<string, string> {
+    const rows = this.#all('SELECT file, text FROM last_good')
+    return new Map(rows.map((row) => [String(row['file']), String(row['text'])]))
+  }
+
+  /** Makes `files` the last good texts; only what differs is written. */
+  replaceLastGood(files: ReadonlyMap<string, string>): void {
+    const stored = this.lastGood()
+    this.transaction(() => {
+      for (const file of stored.keys()) if (!files.has(file)) this.#run('DELETE FROM last_good WHERE file = ?', file)
+      for (const [file, text] of files) {
+        if (stored.get(file) !== text) this.#run('INSERT OR REPLACE INTO last_good VALUES (?, ?)', file, text)
+      }
+    })
+  }
+
+  /** Many numbers at once cost one commit. Nested calls join the outer transaction. */
+  transaction<T>(body: () => T): T {
+    if (this.#database.isTransaction) return body()
+    this.#database.exec('BEGIN IMMEDIATE')
+    try {
+      const result = body()
+      this.#database.exec('COMMIT')
+      return result
+    } catch (error) {
+      this.#database.exec('ROLLBACK')
+      this.#readNumbers()
+      throw error
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close()
+  }
+
+  #readNumbers(): void {
+    this.#numbers.clear()
+    for (const row of this.#all('SELECT space, key, number FROM numbers')) {
+      this.#numbers.set(numberKey(String(row['space']), String(row['key'])), Number(row['number']))
+    }
+  }
+
+  #allocate(space: NumberSpace, key: string): number {
+    return this.transaction(() => {
+      const number = this.#free(space)
+      this.#run('INSERT INTO numbers VALUES (?, ?, ?)', space, key, number)
+      this.#run('INSERT OR REPLACE INTO last_numbers VALUES (?, ?)', space, number)
+      this.#numbers.set(numberKey(space, key), number)
+      return number
+    })
+  }
+
+  /** The next number after the one given last, round the whole space: a freed number rests as long as it can. */
+  #free(space: NumberSpace): number {
+    const { first, last } = NUMBER_SPACES[space]
+    const given = this.#all('SELECT number FROM last_numbers WHERE space = ?', space)[0]
+    const start = given === undefined ? first : Number(given['number']) + 1
+    const number = this.#firstFree(space, start, last) ?? this.#firstFree(space, first, start - 1)
+    if (number === undefined) {
+      throw new AgentError('CAPACITY', `all ${last - first + 1} numbers for kind "${space}" are in use`)
+    }
+    return number
+  }
+
+  #firstFree(space: NumberSpace, from: number, to: number): number | undefined {
+    let candidate = from
+    for (const row of this.#all(
+      'SELECT number FROM numbers WHERE space = ? AND number BETWEEN ? AND ? ORDER BY number',
+      space,
+      from,
+      to,
+    )) {
+      if (Number(row['number']) !== candidate) break
+      candidate++
+    }
+    return candidate <= to ? candidate : undefined
+  }
+
+  #run(sql: string, ...values: (string | number)[]): void {
+    this.#statement(sql).run(...values)
+  }
+
+  #all(sql: string, ...values: (string | number)[]): Record<string, unknown>[] {
+    return this.#statement(sql).all(...values)
+  }
+
+  #statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) this.#statements.set(sql, (statement = this.#database.prepare(sql)))
+    return statement
+  }
+}
+
+function migrate(database: DatabaseSync, path: string): void {
+  const row = database.prepare('PRAGMA user_version').get()
+  const version = Number(row?.['user_version'])
+  if (version === SCHEMA_VERSION) return
+  if (version !== 0) {
+    throw new AgentError('STORE', `${path} has schema version ${version}, this agent knows ${SCHEMA_VERSION}`, {
+      hint: 'run the agent that wrote it, or give this one another --state-dir',
+    })
+  }
+  database.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
+}
+
+function numberKey(space: string, key: string): string {
+  return `${space}\n${key}`
+}

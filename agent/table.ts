@@ -1,0 +1,68 @@
+// A revisioned table in memory: what the API lists and watches. Replacing an item by an equal one is no change.
+import { isDeepStrictEqual } from 'node:util'
+import type { Listing, TableEvent } from './api/types.ts'
+
+export type TableWatcher<T> = (event: TableEvent<T>) => void
+
+export class Table<T> {
+  readonly name: string
+  readonly #keyOf: (item: T) => string
+  readonly #items = new Map<string, T>()
+  readonly #watchers = new Set<TableWatcher<T>>()
+  #revision = 0
+
+  constructor(name: string, keyOf: (item: T) => string) {
+    this.name = name
+    this.#keyOf = keyOf
+  }
+
+  get size(): number {
+    return this.#items.size
+  }
+
+  get(key: string): T | undefined {
+    return this.#items.get(key)
+  }
+
+  values(): IterableIterator<T> {
+    return this.#items.values()
+  }
+
+  list(): Listing<T> {
+    return { revision: this.#revision, items: [...this.#items.values()] }
+  }
+
+  /** Makes `items` the whole content; only what differs counts as a change. */
+  replaceAll(items: Iterable<T>): void {
+    const gone = new Set(this.#items.keys())
+    for (const item of items) {
+      gone.delete(this.#keyOf(item))
+      this.set(item)
+    }
+    for (const key of gone) this.delete(key)
+  }
+
+  set(item: T): void {
+    const key = this.#keyOf(item)
+    if (isDeepStrictEqual(this.#items.get(key), item)) return
+    this.#items.set(key, item)
+    this.#notify({ type: 'update', revision: ++this.#revision, key, item })
+  }
+
+  delete(key: string): void {
+    if (!this.#items.delete(key)) return
+    this.#notify({ type: 'delete', revision: ++this.#revision, key })
+  }
+
+  /** Gives every present item, then `synced`, then changes, until the returned function is called. */
+  watch(watcher: TableWatcher<T>): () => void {
+    for (const [key, item] of this.#items) watcher({ type: 'update', revision: this.#revision, key, item })
+    watcher({ type: 'synced', revision: this.#revision })
+    this.#watchers.add(watcher)
+    return () => this.#watchers.delete(watcher)
+  }
+
+  #notify(event: TableEvent<T>): void {
+    for (const watcher of this.#watchers) watcher(event)
+  }
+}
