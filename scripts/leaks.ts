@@ -1,0 +1,29 @@
+import { join } from 'node:path'
+import { bpffsRoot } from '../lab/privilege.ts'
+import { commandOf, processesWith } from '../lab/process.ts'
+import { listFolder, records, runFolder, runVariable } from '../lab/record.ts'
+
+export { runVariable }
+
+/** Names of what tests could leave on the machine, as full paths. */
+export type MachineState = ReadonlySet<string>
+
+export function machineState(): MachineState {
+  const folders = ['/run/netns', bpffsRoot, runFolder]
+  return new Set(folders.flatMap((folder) => listFolder(folder).map((name) => join(folder, name))))
+}
+
+/** What this test run left, by name. Labs that other runs or people have on the machine at the same time are not. */
+export function whatIsLeft(before: MachineState, run: string): string[] {
+  const labs = records()
+  const foreign = labs.filter((lab) => lab.run !== run)
+  const belongsToForeign = (path: string) =>
+    foreign.some(({ name }) => path.includes(`/sluice-${name}-`) || path.startsWith(join(runFolder, `${name}-`)))
+  const paths = [...machineState()].filter((path) => !before.has(path) && !belongsToForeign(path))
+  const pids = listFolder('/proc').map(Number).filter(Number.isInteger)
+  return [
+    ...labs.filter((lab) => lab.run === run).map((lab) => `lab ${lab.name}`),
+    ...paths.filter((path) => path !== join(runFolder, 'lab')),
+    ...processesWith(runVariable, run, pids).map(({ pid }) => `process ${pid} (${commandOf(pid)})`),
+  ]
+}
