@@ -1,18 +1,18 @@
-// The `sluice` command: every group of subcommands registers itself. Whatever fails says so on standard error and
-// exits with 1; standard output holds results only.
-import { Command } from 'commander'
-import { fail } from './output.ts'
-import * as policy from './policy/index.ts'
+// The `sluice` command. Whatever fails says so on standard error; standard output holds results only.
+import { CommanderError } from 'commander'
+import { EXIT, fail } from './errors.ts'
+import { buildProgram } from './program.ts'
 
-const program = new Command('sluice')
-  .description('Identity-aware networking for any Linux node')
-  .showHelpAfterError('(add --help for the options)')
-  .configureHelp({ showGlobalOptions: true })
-
-policy.register(program)
+// `sluice observe --follow | head` ends when its reader does.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(EXIT.ok)
+})
 
 try {
-  await program.parseAsync()
+  await buildProgram().parseAsync()
 } catch (error) {
-  fail(error)
+  // Commander has printed its own message. Asking for help is no error, unless only help was left to print.
+  if (!(error instanceof CommanderError)) fail(error)
+  else process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
 }

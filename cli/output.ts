@@ -1,6 +1,9 @@
-// What every command prints: JSON, YAML or a table on standard output, errors on standard error.
-import { Option, type Command } from 'commander'
+// What every command prints: JSON, YAML or a table on standard output.
+import { Option } from 'commander'
 import { stringify } from 'yaml'
+
+export { fail } from './errors.ts'
+export { group } from './command.ts'
 
 export type OutputFormat = 'json' | 'yaml' | 'table'
 
@@ -12,26 +15,30 @@ export function outputOption(): Option {
 /** Prints `value` as JSON or YAML, or what `table` makes of it. */
 export function print(value: unknown, format: OutputFormat, table: () => string): void {
   if (format === 'json') process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`)
-  else if (format === 'yaml') process.stdout.write(stringify(value))
+  else if (format === 'yaml') process.stdout.write(stringify(value, { aliasDuplicateObjects: false }))
   else process.stdout.write(`${table()}\n`)
 }
 
 /** Columns as wide as their widest cell, two spaces apart, no space at a line's end. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [header, ...rows]
-  const widths = header.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)))
-  return lines
-    .map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
-    .join('\n')
+  return alignColumns([header, ...rows])
 }
 
-/** Ends the command: the message of `error` on standard error, exit status 1. */
-export function fail(error: unknown): void {
-  process.stderr.write(`sluice: ${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 1
+/** "name:  value" lines of one item; empty values are left out. */
+export function formatDetails(details: readonly (readonly [name: string, value: string])[]): string {
+  return alignColumns(details.filter(([, value]) => value !== '').map(([name, value]) => [`${name}:`, value]))
 }
 
-/** The subcommand group `name`, made by whoever asks first, so that several files can add to it. */
-export function group(program: Command, name: string, description: string): Command {
-  return program.commands.find((command) => command.name() === name) ?? program.command(name).description(description)
+/** A value of several lines goes on in its own column. */
+function alignColumns(rows: readonly (readonly string[])[]): string {
+  const lines = rows.flatMap(splitCells)
+  const columns = Math.max(0, ...lines.map((line) => line.length))
+  const widths = Array.from({ length: columns }, (_, i) => Math.max(...lines.map((line) => (line[i] ?? '').length)))
+  return lines.map((line) => line.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd()).join('\n')
+}
+
+function splitCells(row: readonly string[]): string[][] {
+  const cells = row.map((cell) => cell.split('\n'))
+  const height = Math.max(...cells.map((cell) => cell.length))
+  return Array.from({ length: height }, (_, line) => cells.map((cell) => cell[line] ?? ''))
 }

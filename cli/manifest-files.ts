@@ -1,0 +1,104 @@
+// The files behind `-f`, as one body for the agent: applied all or nothing, errors told by the file they are in.
+import { globSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { parseAllDocuments } from 'yaml'
+import type { ApiErrorDetail } from '../agent/api/types.ts'
+import { CliError } from './errors.ts'
+
+interface Part {
+  readonly file: string
+  /** In the body, from 1. */
+  readonly firstLine: number
+  readonly text: string
+}
+
+export interface PolicyReference {
+  readonly kind: string
+  /** Empty for kinds without a namespace. */
+  readonly namespace: string
+  readonly name: string
+}
+
+export class ManifestFiles {
+  readonly #parts: readonly Part[]
+
+  private constructor(parts: readonly Part[]) {
+    this.#parts = parts
+  }
+
+  /** `paths`: files, folders (every *.yaml, *.yml, *.json below) or `-` for standard input. Throws CliError. */
+  static async read(paths: readonly string[]): Promise<ManifestFiles> {
+    const parts: Part[] = []
+    let firstLine = 1
+    for (const file of paths.flatMap(filesBelow)) {
+      const content = file === '-' ? await text(process.stdin) : readFile(file)
+      parts.push({ file: file === '-' ? 'standard input' : file, firstLine, text: content })
+      firstLine += withNewline(content).split('\n').length
+    }
+    return new ManifestFiles(parts)
+  }
+
+  /** "..." ends a document (YAML 1.2 section 9.1.2), so that the next file may start with a directive or with "---". */
+  get body(): string {
+    return this.#parts.map((part) => withNewline(part.text)).join('...\n')
+  }
+
+  /** A mistake that the agent found in `body`, told by file and line: "web.yaml:12: spec.ingress: ...". */
+  describe({ line, path, message }: ApiErrorDetail): string {
+    const place = path === undefined ? '' : `${path}: `
+    const part = line === undefined ? undefined : this.#parts.findLast(({ firstLine }) => firstLine <= line)
+    if (part === undefined || line === undefined) return `${place}${message}`
+    return `${part.file}:${line - part.firstLine + 1}: ${place}${message}`
+  }
+
+  /** Kind, namespace and name of every document. Throws CliError for one that has none. */
+  references(): PolicyReference[] {
+    return this.#parts.flatMap(({ file, text: content }) => parseAllDocuments(content).flatMap((document) => {
+      const [mistake] = document.errors
+      if (mistake !== undefined) throw new CliError(`${file}: ${mistake.message}`)
+      const value: unknown = document.toJS()
+      return value === null ? [] : [referenceOf(value, file)]
+    }))
+  }
+}
+
+function filesBelow(path: string): readonly string[] {
+  if (path === '-' || !isDirectory(path)) return [path]
+  const files = globSync('**/*.{yaml,yml,json}', { cwd: path }).sort()
+  if (files.length === 0) throw new CliError(`${path} holds no manifest: none of its files ends in .yaml, .yml or .json`)
+  return files.map((file) => join(path, file))
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch (error) {
+    throw new CliError(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, { cause: error })
+  }
+}
+
+function readFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new CliError(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, { cause: error })
+  }
+}
+
+function withNewline(content: string): string {
+  return content.endsWith('\n') ? content : `${content}\n`
+}
+
+interface ManifestHead {
+  readonly kind?: unknown
+  readonly metadata?: { readonly namespace?: unknown; readonly name?: unknown }
+}
+
+function referenceOf(value: unknown, file: string): PolicyReference {
+  const { kind, metadata: { namespace, name } = {} } = value as ManifestHead
+  if (typeof kind !== 'string' || typeof name !== 'string') {
+    throw new CliError(`${file}: a document has no kind or no metadata.name: nothing says what to delete`)
+  }
+  return { kind, namespace: typeof namespace === 'string' ? namespace : '', name }
+}

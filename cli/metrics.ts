@@ -1,0 +1,81 @@
+// `sluice metrics`: the agent's Prometheus metrics, as they are scraped or as a table.
+import { Option } from 'commander'
+import type { Command } from 'commander'
+import { agentOf, examples } from './command.ts'
+import { CliError } from './errors.ts'
+import { formatTable, print } from './output.ts'
+import type { OutputFormat } from './output.ts'
+
+interface MetricsOptions {
+  readonly output: OutputFormat | 'prometheus'
+}
+
+export interface Sample {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number
+}
+
+export function register(program: Command): void {
+  program
+    .command('metrics')
+    .description("the agent's metrics")
+    .argument('[name]', 'only metrics whose name contains this')
+    .addOption(
+      new Option('-o, --output <format>', 'how to print them').choices(['table', 'json', 'yaml', 'prometheus']).default('table'),
+    )
+    .addHelpText(
+      'after',
+      examples(
+        ['sluice metrics datapath', 'what the datapath did, by reason'],
+        ['sluice metrics -o prometheus', 'the text that Prometheus scrapes'],
+      ),
+    )
+    .action(metrics)
+}
+
+async function metrics(name: string | undefined, { output }: MetricsOptions, command: Command): Promise<void> {
+  const text = await agentOf(command).text('/v1/metrics')
+  const wanted = (metric: string) => name === undefined || metric.includes(name)
+  if (output === 'prometheus') {
+    const lines = text.split('\n').filter((line) => wanted(metricOf(line)))
+    process.stdout.write(`${lines.join('\n').trimEnd()}\n`)
+    return
+  }
+  const samples = parseMetrics(text).filter((sample) => wanted(sample.name))
+  print(samples, output, () => formatTable(['METRIC', 'LABELS', 'VALUE'], samples.map(row)))
+}
+
+/** Of a sample or of a "# HELP" or "# TYPE" line. */
+function metricOf(line: string): string {
+  return /^(?:# (?:HELP|TYPE) )?([a-zA-Z_:][\w:]*)/.exec(line)?.[1] ?? ''
+}
+
+const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: \d+)?$/
+const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)",?/g
+
+/** Samples of Prometheus' text format (exposition format 0.0.4). Throws CliError at a line that is none. */
+export function parseMetrics(text: string): readonly Sample[] {
+  return text.split('\n').flatMap((line) => (line === '' || line.startsWith('#') ? [] : [parseSample(line)]))
+}
+
+function parseSample(line: string): Sample {
+  const [, name, labels = '', value] = SAMPLE.exec(line) ?? []
+  if (name === undefined || value === undefined) throw new CliError(`the agent's metrics have a line that is no sample: ${line}`)
+  const pairs = [...labels.matchAll(LABEL)].map(([, key = '', text = '']) => [key, unescape(text)])
+  return { name, labels: Object.fromEntries(pairs) as Record<string, string>, value: parseValue(value) }
+}
+
+function unescape(text: string): string {
+  return text.replace(/\\(.)/g, (_, character: string) => (character === 'n' ? '\n' : character))
+}
+
+function parseValue(text: string): number {
+  if (text.endsWith('Inf')) return text.startsWith('-') ? -Infinity : Infinity
+  return Number(text)
+}
+
+function row({ name, labels, value }: Sample): string[] {
+  const pairs = Object.entries(labels).map(([key, text]) => `${key}=${text}`)
+  return [name, pairs.join(' '), String(value)]
+}

@@ -1,0 +1,162 @@
+// `sluice policy apply|get|delete`: the policies that the agent enforces.
+import type { Command } from 'commander'
+import type { ApplyResult, DeleteResult, PolicyItem } from '../agent/api/types.ts'
+import { RefusedError } from './client.ts'
+import type { AgentClient } from './client.ts'
+import { agentOf, examples, group } from './command.ts'
+import { CliError, EXIT } from './errors.ts'
+import { ManifestFiles } from './manifest-files.ts'
+import type { PolicyReference } from './manifest-files.ts'
+import { formatDetails, formatTable, outputOption, print } from './output.ts'
+import type { OutputFormat } from './output.ts'
+
+interface Options {
+  readonly output: OutputFormat
+}
+
+interface FileOptions extends Options {
+  readonly filename: readonly string[]
+}
+
+export function register(program: Command): void {
+  const policy = group(program, 'policy', 'policies: what is enforced, what they decide and why')
+  registerApply(policy)
+  registerGet(policy)
+  registerDelete(policy)
+}
+
+function registerApply(policy: Command): void {
+  policy
+    .command('apply')
+    .description('enforce manifests, all or nothing; returns when the datapath holds them')
+    .requiredOption('-f, --filename <path...>', 'files, folders, or - for standard input')
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      examples(
+        ['sluice policy apply -f web.yaml', 'one file'],
+        ['sluice policy apply -f policies/ -f extra.yaml', 'every manifest of a folder and one more, in one step'],
+        ['sluice policy verdict -f policies/ --from demo/a --to demo/b --port 80/TCP', 'try it before, without an agent'],
+      ),
+    )
+    .action(apply)
+}
+
+function registerGet(policy: Command): void {
+  policy
+    .command('get')
+    .description('what is enforced, from which source; with a name: its rules and their numbers')
+    .argument('[policy]', 'namespace/name, or kind/namespace/name where the name is not unique')
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      examples(['sluice policy get', 'a line a policy'], ['sluice policy get demo/web', 'its rules: the numbers that flows show']),
+    )
+    .action(get)
+}
+
+function registerDelete(policy: Command): void {
+  policy
+    .command('delete')
+    .description('stop enforcing policies that were applied; returns when the datapath no longer holds them')
+    .argument('[policy]', 'namespace/name, or kind/namespace/name where the name is not unique')
+    .option('-f, --filename <path...>', 'delete what stands in these files, folders, or - for standard input')
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      examples(['sluice policy delete demo/web', 'by name'], ['sluice policy delete -f web.yaml', 'what a file applied']),
+    )
+    .action(remove)
+}
+
+async function apply({ filename, output }: FileOptions, command: Command): Promise<void> {
+  const files = await ManifestFiles.read(filename)
+  const { applied } = await agentOf(command).put<ApplyResult>('/v1/manifests', files.body).catch((error: unknown) => {
+    throw describeRefusal(error, files)
+  })
+  const row = (document: ApplyResult['applied'][number]) => [document.action, nameOf(document)]
+  print(applied, output, () => formatTable(['ACTION', 'DOCUMENT'], applied.map(row)))
+}
+
+/** Where the agent lists mistakes, each of them by its file and line. */
+function describeRefusal(error: unknown, files: ManifestFiles): unknown {
+  if (!(error instanceof RefusedError) || error.body.details === undefined) return error
+  const mistakes = error.body.details.map((detail) => `  ${files.describe(detail)}`)
+  return new CliError([`nothing was applied: ${error.message}`, ...mistakes].join('\n'), { cause: error })
+}
+
+async function get(wanted: string | undefined, { output }: Options, command: Command): Promise<void> {
+  const policies = await agentOf(command).list<PolicyItem>('/v1/policies')
+  if (wanted === undefined) {
+    print(policies, output, () => formatTable(['KIND', 'NAMESPACE', 'NAME', 'RULES', 'SOURCE', 'STATE'], policies.map(policyRow)))
+  } else {
+    const policy = findPolicy(policies, wanted)
+    print(policy, output, () => details(policy))
+  }
+}
+
+function policyRow({ kind, namespace, name, rules, source, file, state }: PolicyItem): string[] {
+  return [kind, namespace || '-', name, String(rules.length), file ?? source, state]
+}
+
+function details(policy: PolicyItem): string {
+  const rules = policy.rules.map(({ number, action, text, description = '' }) => [String(number), action, text, description])
+  const head = formatDetails([
+    ['Policy', nameOf(policy)],
+    ['Source', policy.file ?? policy.source],
+    ['State', policy.state],
+  ])
+  return `${head}\n\n${formatTable(['RULE', 'ACTION', 'TEXT', 'DESCRIPTION'], rules)}`
+}
+
+async function remove(wanted: string | undefined, options: Partial<FileOptions> & Options, command: Command): Promise<void> {
+  const agent = agentOf(command)
+  const references = await policiesToDelete(agent, wanted, options.filename)
+  const deleted: DeleteResult['deleted'][] = []
+  for (const reference of references) deleted.push(await deletePolicy(agent, reference))
+  print(deleted, options.output, () => deleted.map((reference) => `deleted  ${nameOf(reference)}`).join('\n'))
+}
+
+async function policiesToDelete(
+  agent: AgentClient,
+  wanted: string | undefined,
+  filename: readonly string[] | undefined,
+): Promise<readonly PolicyReference[]> {
+  if ((wanted === undefined) === (filename === undefined)) {
+    throw new CliError('what to delete? Give either the name of one policy or -f with files', { exitStatus: EXIT.usage })
+  }
+  if (filename !== undefined) return (await ManifestFiles.read(filename)).references()
+  return [findPolicy(await agent.list<PolicyItem>('/v1/policies'), wanted ?? '')]
+}
+
+async function deletePolicy(agent: AgentClient, { kind, namespace, name }: PolicyReference): Promise<DeleteResult['deleted']> {
+  const path = [kind, namespace || '_', name].map(encodeURIComponent).join('/')
+  return (await agent.delete<DeleteResult>(`/v1/policies/${path}`)).deleted
+}
+
+/** `wanted`: name, namespace/name or kind/namespace/name. Throws CliError where it is none or several. */
+function findPolicy(policies: readonly PolicyItem[], wanted: string): PolicyItem {
+  const found = policies.filter((policy) => namesOf(policy).includes(wanted))
+  const [only, ...others] = found
+  if (only === undefined) {
+    throw new CliError(`no policy "${wanted}" is enforced here: \`sluice policy get\` lists those that are`)
+  }
+  if (others.length > 0) {
+    throw new CliError(`"${wanted}" names ${found.length} policies: say which\n${found.map((policy) => `  ${pathOf(policy)}`).join('\n')}`)
+  }
+  return only
+}
+
+function namesOf(policy: PolicyItem): readonly string[] {
+  const { namespace, name } = policy
+  return [name, namespace === '' ? name : `${namespace}/${name}`, pathOf(policy)]
+}
+
+function pathOf({ kind, namespace, name }: PolicyReference): string {
+  return [kind, namespace, name].filter((part) => part !== '').join('/')
+}
+
+/** "CiliumNetworkPolicy demo/web", as flows name it. */
+function nameOf({ kind, namespace, name }: PolicyReference): string {
+  return `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`
+}

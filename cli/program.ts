@@ -1,0 +1,42 @@
+// The tree of commands: every file registers its own. Nothing runs until somebody parses with it.
+import { Command, Option } from 'commander'
+import * as bpf from './bpf.ts'
+import * as completion from './completion.ts'
+import * as endpoint from './endpoint.ts'
+import * as identity from './identity.ts'
+import * as metrics from './metrics.ts'
+import * as monitor from './monitor.ts'
+import * as observe from './observe.ts'
+import * as policies from './policies.ts'
+import * as policy from './policy/index.ts'
+import { RUN_DIRECTORY } from './socket.ts'
+import * as service from './service.ts'
+import * as status from './status.ts'
+import { examples } from './command.ts'
+import * as version from './version.ts'
+
+const COMMANDS = [status, endpoint, identity, policies, policy, service, bpf, observe, monitor, metrics, version, completion]
+
+export function buildProgram(): Command {
+  const program = new Command('sluice')
+    .description('Identity-aware networking for any Linux node')
+    .addOption(socketOption())
+    .showHelpAfterError('(add --help for the options)')
+    .configureHelp({ showGlobalOptions: true })
+    // Thrown, not exited: cli/index.ts gives wrong usage its own exit status. Commands below inherit this.
+    .exitOverride()
+    .addHelpText('after', ROOT_EXAMPLES)
+  for (const command of COMMANDS) command.register(program)
+  return program
+}
+
+function socketOption(): Option {
+  return new Option('--socket <path>', `socket of the agent (default: the only ${RUN_DIRECTORY}/*/sluice.sock)`).env('SLUICE_SOCKET')
+}
+
+const ROOT_EXAMPLES = examples(
+  ['sluice status', 'what works, what does not, what to do'],
+  ['sluice observe --verdict dropped --follow', 'watch what is being dropped, and by which rule'],
+  ['sluice policy explain --from demo/client --to demo/web --port 80/TCP', 'why it is allowed or denied'],
+  ['sluice policy apply -f examples/demo', 'enforce the policies of a folder'],
+)
