@@ -249,3 +249,26 @@ function readSectionVariable(cursor: Cursor): BtfSectionVariable {
   cursor.word()
   return { type, size: cursor.word() }
 }
+
+/**
+ * A type's layout as text, the same for equal layouts of different objects: names of fields count, since a field
+ * that changed its meaning but not its size is another layout; names of typedefs and structs do not.
+ */
+export function describeLayout(btf: Btf, id: number): string {
+  const type = btf.resolve(id)
+  switch (type.kind) {
+    case 'int':
+      return `${type.signed ? 's' : 'u'}${type.size * 8}`
+    case 'enum':
+      return `u${type.size * 8}`
+    case 'array':
+      return `${describeLayout(btf, type.type)}[${type.length}]`
+    case 'struct':
+    case 'union': {
+      const members = type.members.map((member) => `${member.offsetBits / 8} ${member.name}: ${describeLayout(btf, member.type)}`)
+      return `${type.kind} of ${type.size} bytes { ${members.join(', ')} }`
+    }
+    default:
+      return type.kind
+  }
+}
