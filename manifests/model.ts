@@ -56,6 +56,8 @@ export interface Workload {
   /** Canonical text, the primary one first. Empty for a Pod that has none yet. */
   readonly addresses: readonly string[]
   readonly ports: NamedPorts
+  /** Its share as a backend of a Service, from the annotation `sluice.io/weight`; 1 by default. */
+  readonly weight: number
   readonly interface?: string
   readonly netns?: string
   readonly mac?: string

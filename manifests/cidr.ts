@@ -1,0 +1,31 @@
+// CIDR peers with their exceptions.
+import type { Peer } from '../engine/types.ts'
+import { covers, familyOf, formatPrefix, parseAddress, parsePrefix, type Prefix } from './address.ts'
+import type { Path } from './errors.ts'
+import type { Source } from './source.ts'
+
+interface Block {
+  readonly cidr: string
+  readonly except?: readonly string[]
+}
+
+/** Formats were checked by the schema; exceptions outside of `cidr` are reported. */
+export function cidrPeer(source: Source, block: Block, path: Path, workloads: boolean): Peer {
+  const prefix = prefixOf(block.cidr)
+  const except = (block.except ?? []).map((text, index) => {
+    const exception = prefixOf(text)
+    if (!covers(prefix, exception)) {
+      source.report('INVALID', [...path, 'except', index], `${text} is not inside ${block.cidr}`, `prefixes inside ${block.cidr}`)
+    }
+    return formatPrefix(exception)
+  })
+  return { cidr: { prefix: formatPrefix(prefix), except, workloads } }
+}
+
+/** A single address is the prefix that holds nothing else. */
+function prefixOf(text: string): Prefix {
+  const address = parseAddress(text)
+  const prefix = address ? { family: familyOf(address), address, length: 128 } : parsePrefix(text)
+  if (prefix === undefined) throw new TypeError(`prefixOf: '${text}' passed the schema and is no prefix`)
+  return prefix
+}

@@ -1,0 +1,136 @@
+// Documents of all files together -> the cluster: labels with those of the namespaces, backends of services, rules
+// with their numbers, and what the documents contradict each other in.
+import { ManifestError } from './errors.ts'
+import type { BalancedService, Cluster, CompiledPolicy, PolicyDraft, RuleReference, Workload } from './model.ts'
+import { protocolName } from './ports.ts'
+import { formatRule } from './references.ts'
+import type { Document, Labels, PolicyResource, Resource, WorkloadResource } from './resources.ts'
+import { balanceLoadBalancer, balanceService } from './services.ts'
+import { identityLabels } from './workloads.ts'
+import type { Policy } from '../engine/types.ts'
+
+/** Gives each rule its number, 1 and up; the same text must get the same number. The agent's store remembers them. */
+export type NumberOf = (reference: string) => number
+
+/** Numbers from 1 in the order of asking: for tools that remember nothing. */
+export function counter(): NumberOf {
+  const numbers = new Map<string, number>()
+  return (reference) => {
+    const number = numbers.get(reference) ?? numbers.size + 1
+    numbers.set(reference, number)
+    return number
+  }
+}
+
+/** Never throws: contradictions are in `errors`, and of two documents that contradict each other the first holds. */
+export function compile(documents: readonly Document[], numberOf: NumberOf = counter()): Cluster {
+  const errors: ManifestError[] = []
+  const distinct = withoutDuplicates(documents, errors)
+  const workloads = compileWorkloads(distinct, errors)
+  const policies = ofKind(distinct, 'NetworkPolicy', 'CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy')
+    .map((document) => compilePolicy(document, numberOf))
+  const balanced = [
+    ...ofKind(distinct, 'Service').map(({ resource, location }) => balanceService(resource, workloads, location)),
+    ...ofKind(distinct, 'LoadBalancer').map(({ resource, location }) => balanceLoadBalancer(resource, location)),
+  ]
+  const services = withoutOverlaps(balanced, workloads, errors)
+  return {
+    workloads,
+    services: services.filter(({ kind }) => kind === 'Service'),
+    loadBalancers: services.filter(({ kind }) => kind === 'LoadBalancer'),
+    policies: new Map(policies.map((policy) => [policy.key, policy])),
+    errors,
+  }
+}
+
+type DocumentOf<K extends Resource['kind']> = Document & { readonly resource: Extract<Resource, { kind: K }> }
+
+function ofKind<K extends Resource['kind']>(documents: readonly Document[], ...kinds: readonly K[]): readonly DocumentOf<K>[] {
+  return documents.filter((document): document is DocumentOf<K> => (kinds as readonly string[]).includes(document.resource.kind))
+}
+
+function withoutDuplicates(documents: readonly Document[], errors: ManifestError[]): readonly Document[] {
+  const first = new Map<string, Document>()
+  return documents.filter((document) => {
+    const key = nameKey(document.resource)
+    const other = first.get(key)
+    if (other) errors.push(conflict(document, `${key} stands in ${place(other)} too`, 'each name once for a kind'))
+    else first.set(key, document)
+    return other === undefined
+  })
+}
+
+/** Pods and Workloads share their names, since commands name either as `namespace/name`. */
+function nameKey({ kind, namespace, name }: Resource): string {
+  return `${kind === 'Pod' ? 'Workload' : kind}/${namespace}/${name}`
+}
+
+function compileWorkloads(documents: readonly Document[], errors: ManifestError[]): readonly Workload[] {
+  const namespaces = new Map<string, Labels>(ofKind(documents, 'Namespace').map(({ resource }) => [resource.name, resource.labels]))
+  const owners = new Map<string, Document>()
+  return ofKind(documents, 'Pod', 'Workload')
+    .filter((document) => claimAddresses(document, owners, errors))
+    .map(({ resource, location }): Workload => {
+      const { serviceAccount: _, ...rest } = resource
+      return { ...rest, labels: identityLabels(resource, namespaces.get(resource.namespace) ?? {}), location }
+    })
+}
+
+function claimAddresses(document: DocumentOf<WorkloadResource['kind']>, owners: Map<string, Document>, errors: ManifestError[]): boolean {
+  const { addresses } = document.resource
+  const taken = addresses.find((address) => owners.has(address))
+  const owner = taken === undefined ? undefined : owners.get(taken)
+  if (owner !== undefined) {
+    const { kind, namespace, name } = owner.resource
+    errors.push(conflict(document, `address ${taken} is that of ${kind} ${namespace}/${name} in ${place(owner)}`, 'an address of its own'))
+    return false
+  }
+  for (const address of addresses) owners.set(address, document)
+  return true
+}
+
+/** A service whose frontend is another's, or a workload's address, is left out whole. */
+function withoutOverlaps(
+  services: readonly BalancedService[],
+  workloads: readonly Workload[],
+  errors: ManifestError[],
+): readonly BalancedService[] {
+  const owners = new Map<string, string>()
+  for (const { kind, namespace, name, addresses } of workloads) {
+    for (const address of addresses) owners.set(address, `${kind} ${namespace}/${name}`)
+  }
+  return services.filter((service) => {
+    const keys = service.frontends.map(({ address, protocol, port }) => ({ address, key: `${address} ${port}/${protocolName(protocol)}` }))
+    const clash = keys.map(({ address, key }) => ({ key, owner: owners.get(address) ?? owners.get(key) })).find(({ owner }) => owner)
+    if (clash) errors.push(conflict(service, `${clash.key} is taken by ${clash.owner}`, 'frontends of its own'))
+    else for (const { key } of keys) owners.set(key, `${service.kind} ${service.namespace}/${service.name}`)
+    return clash === undefined
+  })
+}
+
+function conflict({ location }: Pick<Document, 'location'>, problem: string, allowed: string): ManifestError {
+  return new ManifestError({ code: 'CONFLICT', ...location, column: 1, path: [], problem, allowed })
+}
+
+const place = ({ location }: Document): string => `${location.file}:${location.line}`
+
+function compilePolicy({ resource, location }: Document & { readonly resource: PolicyResource }, numberOf: NumberOf): CompiledPolicy {
+  const { kind, namespace, name, drafts } = resource
+  const rules = new Map<number, RuleReference>()
+  const number = (reference: RuleReference): number => {
+    const assigned = numberOf(formatRule(reference))
+    rules.set(assigned, reference)
+    return assigned
+  }
+  const policies = drafts.map((draft) => numbered(draft, number))
+  return { key: `${kind}/${namespace}/${name}`, kind, namespace, name, location, policies, rules }
+}
+
+function numbered(draft: PolicyDraft, number: (reference: RuleReference) => number): Policy {
+  const { ingress, egress } = draft.isolates
+  return {
+    ...draft,
+    isolates: { ...(ingress && { ingress: number(ingress) }), ...(egress && { egress: number(egress) }) },
+    rules: draft.rules.map(({ reference, ...rule }) => ({ ...rule, number: number(reference) })),
+  }
+}

@@ -1,0 +1,43 @@
+// The table of kinds: which schema a document has to follow and who reads it.
+import { readCiliumPolicy } from './cilium-policy.ts'
+import { readNetworkPolicy } from './network-policy.ts'
+import type { Resource } from './resources.ts'
+import type { ObjectSchema, Value } from './schema.ts'
+import { ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy } from './schemas-cilium.ts'
+import * as schemas from './schemas.ts'
+import { readLoadBalancer, readService } from './services.ts'
+import type { Source } from './source.ts'
+import { validate } from './validate.ts'
+import { readNamespace, readPod, readWorkload } from './workloads.ts'
+
+/** Reads one document; undefined where it has no effect here, or has faults, which are reported. */
+type Reader = (source: Source) => Resource | undefined
+
+function kind<const S extends ObjectSchema>(schema: S, read: (value: Value<S>, source: Source) => Resource | undefined): Reader {
+  return (source) => {
+    const value = validate(source, schema)
+    return value === undefined ? undefined : read(value, source)
+  }
+}
+
+/** By `apiVersion kind`. */
+const KINDS: { readonly [type: string]: Reader } = {
+  'v1 Namespace': kind(schemas.namespace, readNamespace),
+  'v1 Pod': kind(schemas.pod, readPod),
+  'v1 Service': kind(schemas.service, readService),
+  'networking.k8s.io/v1 NetworkPolicy': kind(schemas.networkPolicy, readNetworkPolicy),
+  'cilium.io/v2 CiliumNetworkPolicy': kind(ciliumNetworkPolicy, readCiliumPolicy('CiliumNetworkPolicy')),
+  'cilium.io/v2 CiliumClusterwideNetworkPolicy': kind(
+    ciliumClusterwideNetworkPolicy,
+    readCiliumPolicy('CiliumClusterwideNetworkPolicy'),
+  ),
+  'sluice.io/v1 Workload': kind(schemas.workload, readWorkload),
+  'sluice.io/v1 LoadBalancer': kind(schemas.loadBalancer, readLoadBalancer),
+}
+
+export const KIND_NAMES: readonly string[] = Object.keys(KINDS)
+
+export function readerOf(apiVersion: string, kind: string): Reader | undefined {
+  const type = `${apiVersion} ${kind}`
+  return Object.hasOwn(KINDS, type) ? KINDS[type] : undefined
+}

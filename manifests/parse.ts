@@ -1,0 +1,95 @@
+// Text of one file -> documents. YAML 1.2 or JSON, several documents, kind List; every fault with its place.
+import { isMap, isScalar, LineCounter, parseAllDocuments, type Document as YamlDocument } from 'yaml'
+import { ManifestError } from './errors.ts'
+import { KIND_NAMES, readerOf } from './kinds.ts'
+import type { Document } from './resources.ts'
+import { Budget, Source } from './source.ts'
+
+/** Fifty times what Kubernetes takes for one object (etcd's 1.5 MiB). */
+const SIZE_LIMIT = 64 * 1024 * 1024
+
+/** How deep a List of Lists may go. */
+const LIST_DEPTH = 4
+
+export interface ParsedFile {
+  readonly file: string
+  /** Only those without faults. */
+  readonly documents: readonly Document[]
+  readonly errors: readonly ManifestError[]
+}
+
+/** `file` is for positions only. Never throws for what `text` holds. */
+export function parseDocuments(text: string, file: string): ParsedFile {
+  const budget = new Budget()
+  const documents: Document[] = []
+  try {
+    for (const source of sourcesOf(text, file, budget)) documents.push(...readSource(source, 0))
+  } catch (error) {
+    // The parser recurses: a document that is only brackets ends in a RangeError.
+    if (!(error instanceof RangeError)) throw error
+    budget.errors.push(wholeFile(file, 'the document is nested too deeply', error))
+  }
+  return { file, documents, errors: budget.errors }
+}
+
+function* sourcesOf(text: string, file: string, budget: Budget): Generator<Source> {
+  if (text.length > SIZE_LIMIT) {
+    budget.errors.push(wholeFile(file, `the file has ${text.length} characters`, undefined, `at most ${SIZE_LIMIT}`))
+    return
+  }
+  const lines = new LineCounter()
+  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, stringKeys: true })
+  for (const document of parsed) {
+    const source = new Source(file, document, lines, budget)
+    if (document.errors.length > 0) reportSyntax(source, document)
+    else if (document.contents !== null && !isNullScalar(document.contents)) yield source
+  }
+}
+
+const isNullScalar = (node: unknown): boolean => isScalar(node) && node.value === null
+
+function reportSyntax(source: Source, document: YamlDocument.Parsed): void {
+  for (const { message, pos } of document.errors) {
+    const fault = { code: 'SYNTAX', file: source.file, ...source.position(pos[0]), path: [], problem: message } as const
+    source.budget.errors.push(new ManifestError(fault))
+  }
+}
+
+function wholeFile(file: string, problem: string, cause?: unknown, allowed?: string): ManifestError {
+  const fault = { code: 'LIMIT', file, line: 0, column: 0, path: [], problem } as const
+  return new ManifestError(allowed === undefined ? fault : { ...fault, allowed }, { cause })
+}
+
+function readSource(source: Source, depth: number): readonly Document[] {
+  const apiVersion = textAt(source, 'apiVersion')
+  const kind = textAt(source, 'kind')
+  if (apiVersion === undefined || kind === undefined) return []
+  if (apiVersion === 'v1' && kind.endsWith('List') && depth < LIST_DEPTH) return readList(source, depth)
+  const read = readerOf(apiVersion, kind)
+  if (read === undefined) {
+    source.report('UNKNOWN_KIND', ['kind'], `${apiVersion} ${kind} is not known`, KIND_NAMES.join(', '))
+    return []
+  }
+  const before = source.budget.errors.length
+  const resource = read(source)
+  if (resource === undefined || source.budget.errors.length > before) return []
+  return [{ location: { file: source.file, line: source.line }, resource }]
+}
+
+/** `kubectl get -o yaml` gives a List of what was asked for. */
+function readList(source: Source, depth: number): readonly Document[] {
+  const items = source.nodeAt(['items'])
+  if (items !== null && 'items' in items && !isMap(items)) {
+    return items.items.flatMap((_, index) => readSource(source.below(['items', index]), depth + 1))
+  }
+  source.report('INVALID', ['items'], 'is no list', 'a list of documents')
+  return []
+}
+
+function textAt(source: Source, field: string): string | undefined {
+  const node = source.nodeAt([field])
+  if (isScalar(node) && typeof node.value === 'string') return node.value
+  const problem = isMap(source.node) ? 'required field is missing' : 'the document is no mapping'
+  source.report('MISSING_FIELD', [field], problem, KIND_NAMES.join(', '))
+  return undefined
+}

@@ -1,0 +1,60 @@
+// What a single document says, before documents are brought together by compile.ts.
+import type { NamedPorts, Protocol } from '../engine/types.ts'
+import type { Location, PolicyDraft, PolicyKind } from './model.ts'
+
+interface Named {
+  /** Empty for kinds without a namespace. */
+  readonly namespace: string
+  readonly name: string
+}
+
+export interface Labels {
+  readonly [key: string]: string
+}
+
+export interface NamespaceResource extends Named {
+  readonly kind: 'Namespace'
+  readonly labels: Labels
+}
+
+export interface WorkloadResource extends Named {
+  readonly kind: 'Pod' | 'Workload'
+  readonly labels: Labels
+  readonly addresses: readonly string[]
+  readonly ports: NamedPorts
+  readonly weight: number
+  readonly serviceAccount?: string
+  readonly interface?: string
+  readonly netns?: string
+  readonly mac?: string
+}
+
+export interface ServiceResource extends Named {
+  readonly kind: 'Service'
+  /** Absent: nobody's labels decide, so the service has no backends here. */
+  readonly selector?: Labels
+  readonly addresses: readonly string[]
+  readonly ports: readonly { readonly protocol: Protocol; readonly port: number; readonly target: number | string }[]
+}
+
+export interface LoadBalancerResource extends Named {
+  readonly kind: 'LoadBalancer'
+  readonly forwarding: 'ipip' | 'nat'
+  readonly addresses: readonly string[]
+  readonly tableSize: number
+  readonly ports: readonly { readonly protocol: Protocol; readonly port: number }[]
+  readonly backends: readonly { readonly name: string; readonly addresses: readonly string[]; readonly weight: number }[]
+}
+
+export interface PolicyResource extends Named {
+  readonly kind: PolicyKind
+  readonly drafts: readonly PolicyDraft[]
+}
+
+export type Resource = NamespaceResource | WorkloadResource | ServiceResource | LoadBalancerResource | PolicyResource
+
+/** A correct document and where it stands. */
+export interface Document {
+  readonly location: Location
+  readonly resource: Resource
+}

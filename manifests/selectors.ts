@@ -1,0 +1,47 @@
+// Label selectors of Kubernetes and Cilium as the engine's requirements.
+import type { Requirement } from '../engine/types.ts'
+import { NAMESPACE_KEY, NAMESPACE_LABELS, equals, exists } from './entities.ts'
+import type { Path } from './errors.ts'
+import type { Value } from './schema.ts'
+import type { endpointSelector } from './schemas-cilium.ts'
+import type { Source } from './source.ts'
+
+export type LabelSelector = Value<typeof endpointSelector>
+
+/** How a selector's key becomes `source:key`. */
+export type KeyOf = (key: string) => string
+
+export const podKey: KeyOf = (key) => `k8s:${key}`
+export const namespaceKey: KeyOf = (key) => `${NAMESPACE_LABELS}${key}`
+/** A key without a source matches every source, as in Cilium. */
+export const sourcedKey: KeyOf = (key) => (key.includes(':') ? key : `any:${key}`)
+
+/** Faults of operators and values are reported; what is returned then is of no use. */
+export function requirementsOf(source: Source, selector: LabelSelector, path: Path, keyOf: KeyOf): readonly Requirement[] {
+  const labels = Object.entries(selector.matchLabels ?? {}).map(([key, value]) => equals(keyOf(key), value))
+  const expressions = (selector.matchExpressions ?? []).map((expression, index): Requirement => {
+    checkValues(source, expression, [...path, 'matchExpressions', index, 'values'])
+    return { key: keyOf(expression.key), operator: expression.operator, values: expression.values ?? [] }
+  })
+  return [...labels, ...expressions]
+}
+
+type Expression = NonNullable<LabelSelector['matchExpressions']>[number]
+
+function checkValues(source: Source, { operator, values = [] }: Expression, path: Path): void {
+  const wanted = operator === 'In' || operator === 'NotIn'
+  if (wanted && values.length === 0) source.report('INVALID', path, `${operator} has no values`, 'at least one value')
+  if (!wanted && values.length > 0) source.report('INVALID', path, `${operator} has values`, 'no values')
+}
+
+/** Limits a selector of from/toEndpoints to workloads, as Cilium does, unless it names a namespace itself. */
+export function withNamespace(requirements: readonly Requirement[], namespace: string): readonly Requirement[] {
+  // Reserved identities (host, world, ...) are in no namespace.
+  if (requirements.some(({ key }) => key.startsWith('reserved:'))) return requirements
+  if (requirements.some(({ key }) => anySource(key) === anySource(NAMESPACE_KEY))) return requirements
+  if (namespace === '') return [...requirements, exists(NAMESPACE_KEY)]
+  if (requirements.some(({ key }) => anySource(key).startsWith(anySource(NAMESPACE_LABELS)))) return requirements
+  return [...requirements, equals(NAMESPACE_KEY, namespace)]
+}
+
+const anySource = (key: string): string => key.replace(/^(k8s|any):/, '')

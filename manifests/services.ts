@@ -1,0 +1,146 @@
+// Service and LoadBalancer documents, and the backends of their frontends.
+import { familyOf, parseAddress, type Family } from './address.ts'
+import type { Backend, BalancedService, Frontend, Location, Workload } from './model.ts'
+import { PROTOCOLS, protocolName } from './ports.ts'
+import type { LoadBalancerResource, ServiceResource } from './resources.ts'
+import type { Value } from './schema.ts'
+import type { loadBalancer, service } from './schemas.ts'
+import type { Source } from './source.ts'
+import { canonicalAddress } from './workloads.ts'
+
+/** Primes for `tableSize: auto`: the least with a hundred slots a backend keeps shares within a percent. */
+const TABLE_SIZES = [251, 509, 1021, 2039, 4093, 8191, 16_381, 32_749, 65_537, 131_071]
+
+export function readService({ metadata, spec }: Value<typeof service>, source: Source): ServiceResource {
+  const { name, namespace = 'default' } = metadata
+  const given = spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP])
+  const ports = (spec.ports ?? []).map(({ protocol = 'TCP', port, targetPort }) => ({
+    protocol: PROTOCOLS[protocol],
+    port,
+    target: targetPort ?? port,
+  }))
+  checkDistinct(source, ports)
+  return {
+    kind: 'Service',
+    namespace,
+    name,
+    ...(spec.selector && { selector: spec.selector }),
+    addresses: given.filter((text) => text !== 'None' && text !== '').map(canonicalAddress),
+    ports,
+  }
+}
+
+export function readLoadBalancer({ metadata, spec }: Value<typeof loadBalancer>, source: Source): LoadBalancerResource {
+  const { name, namespace = 'default' } = metadata
+  const ports = spec.ports.map(({ port, protocol = 'TCP' }) => ({ port, protocol: PROTOCOLS[protocol] }))
+  const addresses = spec.addresses.map(canonicalAddress)
+  const backends = spec.backends.map((backend) => {
+    const backendAddresses = backend.addresses.map(canonicalAddress)
+    return { name: backend.name ?? backendAddresses[0] ?? '', addresses: backendAddresses, weight: backend.weight ?? 1 }
+  })
+  checkDistinct(source, ports)
+  checkBackends(source, addresses, backends)
+  return {
+    kind: 'LoadBalancer',
+    namespace,
+    name,
+    forwarding: spec.forwarding ?? 'ipip',
+    addresses,
+    tableSize: readTableSize(source, spec.tableSize ?? 'auto', backends.length),
+    ports,
+    backends,
+  }
+}
+
+function readTableSize(source: Source, size: number | string, backends: number): number {
+  if (typeof size === 'string') return TABLE_SIZES.find((prime) => prime >= 100 * backends) ?? 131_071
+  if (!isPrime(size)) {
+    // Maglev's permutations visit every slot only where the size is prime (NSDI 2016, section 3.4).
+    source.report('INVALID', ['spec', 'tableSize'], `${size} is no prime`, `auto, or a prime, e.g. ${TABLE_SIZES.join(', ')}`)
+  }
+  return size
+}
+
+function isPrime(number: number): boolean {
+  for (let divisor = 2; divisor * divisor <= number; divisor++) if (number % divisor === 0) return false
+  return number > 1
+}
+
+function checkDistinct(source: Source, ports: readonly { protocol: number; port: number }[]): void {
+  ports.forEach(({ protocol, port }, index) => {
+    const first = ports.findIndex((other) => other.protocol === protocol && other.port === port)
+    if (first === index) return
+    const problem = `repeats ${port}/${protocolName(protocol)} of ports[${first}]`
+    source.report('INVALID', ['spec', 'ports', index], problem, 'each port once for a protocol')
+  })
+}
+
+const familiesOf = (addresses: readonly string[]): ReadonlySet<Family> => new Set(addresses.map(familyOfText))
+
+function familyOfText(text: string): Family {
+  return familyOf(parseAddress(text) ?? new Uint8Array(16))
+}
+
+/** A backend that no frontend could use is a mistake, and so are two addresses of one family. */
+function checkBackends(
+  source: Source,
+  vips: readonly string[],
+  backends: readonly { readonly name: string; readonly addresses: readonly string[] }[],
+): void {
+  const families = familiesOf(vips)
+  const names = new Set<string>()
+  backends.forEach(({ name, addresses }, index) => {
+    const path = ['spec', 'backends', index]
+    const own = familiesOf(addresses)
+    const wanted = [...families].join(' or ')
+    if (![...own].some((family) => families.has(family))) {
+      source.report('INVALID', [...path, 'addresses'], `none is of a family of spec.addresses`, `an ${wanted} address`)
+    }
+    if (own.size < addresses.length) source.report('INVALID', [...path, 'addresses'], 'has two of one family', 'one of each family')
+    if (names.has(name)) source.report('INVALID', [...path, 'name'], `repeats the name ${name}`, 'each name once')
+    names.add(name)
+  })
+}
+
+/** Backends are the workloads of the namespace that the selector matches; a named target is each one's own. */
+export function balanceService(service: ServiceResource, workloads: readonly Workload[], location: Location): BalancedService {
+  const { namespace, name, selector, addresses, ports } = service
+  const wanted = Object.entries(selector ?? {}).map(([key, value]) => `k8s:${key}=${value}`)
+  const selected = workloads.filter(
+    (workload) => wanted.length > 0 && workload.namespace === namespace && wanted.every((label) => workload.labels.includes(label)),
+  )
+  const frontends = addresses.flatMap((address) =>
+    ports.map(({ protocol, port, target }): Frontend => {
+      const backends = selected.flatMap((workload) => backendOf(workload, address, protocol, target))
+      return { address, protocol, port, backends }
+    }),
+  )
+  const tableSize = TABLE_SIZES.find((prime) => prime >= 100 * selected.length) ?? 131_071
+  return { kind: 'Service', namespace, name, forwarding: 'nat', algorithm: 'maglev', tableSize, frontends, location }
+}
+
+function backendOf(workload: Workload, vip: string, protocol: number, target: number | string): readonly Backend[] {
+  const address = workload.addresses.find((own) => familyOfText(own) === familyOfText(vip))
+  const port =
+    typeof target === 'number'
+      ? target
+      : workload.ports.find((named) => named.name === target && named.protocol === protocol)?.port
+  if (address === undefined || port === undefined) return []
+  return [{ name: `${workload.namespace}/${workload.name}`, address, port, weight: workload.weight }]
+}
+
+export function balanceLoadBalancer(resource: LoadBalancerResource, location: Location): BalancedService {
+  const { namespace, name, forwarding, tableSize, addresses, ports, backends } = resource
+  const frontends = addresses.flatMap((vip) =>
+    ports.map(({ protocol, port }): Frontend => ({
+      address: vip,
+      protocol,
+      port,
+      backends: backends.flatMap(({ name: backend, addresses: own, weight }) => {
+        const address = own.find((text) => familyOfText(text) === familyOfText(vip))
+        return address === undefined ? [] : [{ name: backend, address, port, weight }]
+      }),
+    })),
+  )
+  return { kind: 'LoadBalancer', namespace, name, forwarding, algorithm: 'maglev', tableSize, frontends, location }
+}
