@@ -1,0 +1,116 @@
+// Interfaces of this network namespace, by way of `ip` (netlink). /sys/class/net would show another namespace's: sysfs
+// belongs to the namespace that mounted it, and the agent keeps the machine's mounts for bpffs.
+import { execFile, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import type { Logger } from './log.ts'
+import { messageOf } from './log.ts'
+
+const run = promisify(execFile)
+
+export interface Interface {
+  readonly ifindex: number
+  readonly name: string
+  readonly mac: string | undefined
+  /** Kind of a virtual interface, e.g. "veth". */
+  readonly kind: string | undefined
+  readonly up: boolean
+  /** Of the other end, in its own namespace. */
+  readonly peerIfindex: number | undefined
+  /** The other end is in another namespace: its number for that one. */
+  readonly peerNamespaceId: number | undefined
+  readonly addresses: readonly string[]
+}
+
+/** What the agent asks of the system; tests answer it from memory. */
+export interface InterfacePort {
+  list(): Promise<readonly Interface[]>
+  /** MAC of the other end of a veth, or undefined where it cannot be seen from here. */
+  peerMac(link: Interface, netns: string | undefined): Promise<string | undefined>
+  /** Calls `changed` whenever links or addresses may have changed, until the signal aborts. */
+  watch(changed: () => void, signal: AbortSignal): void
+}
+
+interface IpAddressJson {
+  readonly ifindex: number
+  readonly ifname: string
+  readonly address?: string
+  readonly link_index?: number
+  readonly link_netnsid?: number
+  readonly flags?: readonly string[]
+  readonly linkinfo?: { readonly info_kind?: string }
+  readonly addr_info?: readonly { readonly local?: string }[]
+}
+
+export class SystemInterfaces implements InterfacePort {
+  readonly #log: Logger
+
+  constructor(log: Logger) {
+    this.#log = log
+  }
+
+  async list(): Promise<readonly Interface[]> {
+    return (await ipJson<IpAddressJson>(['-details', 'address', 'show'])).filter(({ ifindex }) => ifindex > 0).map(toInterface)
+  }
+
+  async peerMac(link: Interface, netns: string | undefined): Promise<string | undefined> {
+    const name = netns ?? (await namespaceName(link.peerNamespaceId))
+    if (name === undefined || link.peerIfindex === undefined) return undefined
+    const links = await ipJson<IpAddressJson>(['-netns', name, 'link', 'show'])
+    return links.find(({ ifindex }) => ifindex === link.peerIfindex)?.address
+  }
+
+  watch(changed: () => void, signal: AbortSignal): void {
+    this.#watch(changed, signal).catch((error: unknown) => this.#log.error('watch of interfaces ended', { error }))
+  }
+
+  async #watch(changed: () => void, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await monitor(changed, signal).catch((error: unknown) => {
+        if (!signal.aborted) this.#log.warn('ip monitor ended, starting it again', { reason: messageOf(error) })
+      })
+      if (signal.aborted) return
+      await sleep(1_000, undefined, { signal }).catch(() => undefined)
+      changed() // Something may have happened meanwhile.
+    }
+  }
+}
+
+/** Resolves when the monitor ends. `--pdeathsig`: it must not outlive an agent that is killed. */
+function monitor(changed: () => void, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'ip', '-oneline', 'monitor', 'link', 'address'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      signal,
+    })
+    child.on('error', reject)
+    child.on('exit', () => resolve())
+    createInterface(child.stdout).on('line', changed)
+  })
+}
+
+async function ipJson<T>(args: readonly string[]): Promise<readonly T[]> {
+  const { stdout } = await run('ip', ['-json', ...args], { maxBuffer: 256 * 1024 * 1024 })
+  return stdout.trim() === '' ? [] : JSON.parse(stdout)
+}
+
+/** `ip netns` names a namespace only where it has a name in /run/netns. */
+async function namespaceName(id: number | undefined): Promise<string | undefined> {
+  if (id === undefined) return undefined
+  const namespaces = await ipJson<{ nsid: number; name?: string }>(['netns', 'list-id'])
+  return namespaces.find(({ nsid }) => nsid === id)?.name
+}
+
+function toInterface(json: IpAddressJson): Interface {
+  return {
+    ifindex: json.ifindex,
+    name: json.ifname,
+    mac: json.address,
+    kind: json.linkinfo?.info_kind,
+    up: json.flags?.includes('UP') ?? false,
+    peerIfindex: json.link_index,
+    peerNamespaceId: json.link_netnsid,
+    addresses: (json.addr_info ?? []).flatMap(({ local }) => (local === undefined ? [] : [local])),
+  }
+}

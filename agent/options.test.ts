@@ -1,0 +1,49 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import { parseCommand, type RunOptions } from './options.ts'
+
+function run(argv: string[], environment: NodeJS.ProcessEnv = {}): RunOptions {
+  const parsed = parseCommand(argv, environment)
+  if (parsed.command === 'decap') throw new Error('expected the options of run')
+  return parsed.options
+}
+
+test('defaults follow the name', (t) => {
+  const options = run(['--name', 'edge-1'])
+  t.is(options.stateDir, '/var/lib/sluice/edge-1')
+  t.is(options.socket, '/run/sluice/edge-1/sluice.sock')
+  t.is(options.bpffs, '/sys/fs/bpf/sluice-edge-1')
+  t.deepEqual(options.manifests, [])
+})
+
+test('flags overrule the environment, which overrules the file', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-options-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const config = join(folder, 'sluiced.yaml')
+  writeFileSync(config, 'name: file\nuplink: file0\nlog-level: debug\nworkload-range: [10.1.0.0/24, "fd00::/64"]\n')
+  const options = run(['--config', config, '--name', 'flag'], { SLUICE_NAME: 'env', SLUICE_UPLINK: 'env0' })
+  t.is(options.name, 'flag')
+  t.is(options.uplink, 'env0')
+  t.is(options.logLevel, 'debug')
+  t.deepEqual(options.workloadRanges, ['10.1.0.0/24', 'fd00::/64'])
+})
+
+test('lists take commas in the environment; variables of others are ignored', (t) => {
+  const options = run([], { SLUICE_MANIFESTS: '/a,/b', SLUICE_UNRELATED: 'x' })
+  t.deepEqual(options.manifests, ['/a', '/b'])
+})
+
+for (const [argv, message] of [
+  [['--uplnk', 'eth0'], /uplnk/],
+  [['--name', 'a.b'], /letters, digits/],
+  [['--xdp-mode', 'fast'], /native/],
+  [['--flow-history', '0'], /whole number/],
+  [['--config', '/nonexistent.yaml'], /options file/],
+  [['decap', '--interface', 'eth0'], /--vip/],
+] as const) {
+  test(`refuses ${argv.join(' ')}`, (t) => {
+    t.throws(() => parseCommand(argv, {}), { code: 'BAD_OPTION', message })
+  })
+}

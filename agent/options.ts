@@ -1,0 +1,189 @@
+// Options of the daemon: flags, then SLUICE_* of the environment, then the YAML file of --config, then defaults.
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parse } from 'yaml'
+import yargs from 'yargs'
+import type { Argv, InferredOptionTypes, Options } from 'yargs'
+import { AgentError } from './errors.ts'
+import { LOG_LEVELS, type LogLevel } from './log.ts'
+
+export interface RunOptions {
+  readonly name: string
+  readonly stateDir: string
+  readonly socket: string
+  /** Folder under a mounted bpffs that is this agent's own. */
+  readonly bpffs: string
+  readonly cgroup: string | undefined
+  readonly manifests: readonly string[]
+  readonly uplink: string | undefined
+  readonly xdpMode: 'auto' | 'native' | 'generic' | 'off'
+  readonly workloadRanges: readonly string[]
+  readonly flowHistory: number
+  readonly conntrackEntries: number
+  readonly logLevel: LogLevel
+  /** Remove everything from the kernel when the agent stops. */
+  readonly cleanup: boolean
+}
+
+export interface DecapOptions {
+  readonly interface: string
+  readonly vips: readonly string[]
+  readonly bpffs: string
+  readonly xdpMode: 'auto' | 'native' | 'generic'
+  readonly detach: boolean
+}
+
+export type Command =
+  | { readonly command: 'run'; readonly options: RunOptions }
+  | { readonly command: 'cleanup'; readonly options: RunOptions }
+  | { readonly command: 'decap'; readonly options: DecapOptions }
+
+const CONFIG_FLAG = { type: 'string', describe: 'YAML file with the same options', requiresArg: true } as const
+
+const RUN_FLAGS = {
+  config: CONFIG_FLAG,
+  name: { type: 'string', default: 'node', describe: 'Name of this node', requiresArg: true },
+  'state-dir': { type: 'string', describe: 'State that survives the agent [/var/lib/sluice/NAME]', requiresArg: true },
+  socket: { type: 'string', describe: 'Unix socket of the API [/run/sluice/NAME/sluice.sock]', requiresArg: true },
+  bpffs: { type: 'string', describe: 'Folder of pinned maps and links [/sys/fs/bpf/sluice-NAME]', requiresArg: true },
+  cgroup: { type: 'string', describe: "Root of this node's workloads in the cgroup tree", requiresArg: true },
+  manifests: { type: 'string', array: true, default: [], describe: 'Folder of manifests, watched; repeatable', requiresArg: true },
+  uplink: { type: 'string', describe: 'Interface towards the world', requiresArg: true },
+  'xdp-mode': { choices: ['auto', 'native', 'generic', 'off'], default: 'auto', describe: 'How the balancer attaches to the uplink' },
+  'workload-range': { type: 'string', array: true, default: [], describe: "Range of this node's workloads; repeatable", requiresArg: true },
+  'flow-history': { type: 'number', default: 16_384, describe: 'Flows that are kept for `sluice observe`' },
+  'conntrack-entries': { type: 'number', default: 131_072, describe: 'Size of each conntrack map' },
+  'log-level': { choices: LOG_LEVELS, default: 'info', describe: 'Least level that is logged' },
+  cleanup: { type: 'boolean', default: false, describe: 'Remove everything from the kernel on stop' },
+} as const satisfies Record<string, Options>
+
+const DECAP_FLAGS = {
+  config: CONFIG_FLAG,
+  interface: { type: 'string', demandOption: true, describe: 'Interface that balanced packets arrive on', requiresArg: true },
+  vip: { type: 'string', array: true, default: [], describe: 'Address that is accepted inside; repeatable', requiresArg: true },
+  bpffs: { type: 'string', default: '/sys/fs/bpf/sluice-decap', describe: 'Folder of the pinned map and link', requiresArg: true },
+  'xdp-mode': { choices: ['auto', 'native', 'generic'], default: 'auto', describe: 'How it attaches' },
+  detach: { type: 'boolean', default: false, describe: 'Remove it again' },
+} as const satisfies Record<string, Options>
+
+type RunArguments = InferredOptionTypes<typeof RUN_FLAGS>
+type DecapArguments = InferredOptionTypes<typeof DECAP_FLAGS>
+
+/** Parses the command line; throws `BAD_OPTION` with what is allowed. `--help` prints and exits. */
+export function parseCommand(argv: readonly string[], environment: NodeJS.ProcessEnv): Command {
+  let result: Command | undefined
+  const lower = (flags: Record<string, Options>) => lowerPrecedence(argv, environment, Object.keys(flags))
+  base(argv)
+    .command(
+      ['run', '$0'],
+      'Run the agent of this network namespace',
+      (parser) => parser.options(RUN_FLAGS).config(lower(RUN_FLAGS)),
+      (args) => void (result = { command: 'run', options: runOptions(args) }),
+    )
+    .command(
+      'cleanup',
+      'Remove every program, link and map that a stopped agent left in the kernel',
+      (parser) => parser.options(RUN_FLAGS).config(lower(RUN_FLAGS)),
+      (args) => void (result = { command: 'cleanup', options: runOptions(args) }),
+    )
+    .command(
+      'decap',
+      "Attach the backend's receiving program: packets of a balancer are unwrapped and delivered to the VIPs",
+      (parser) => parser.options(DECAP_FLAGS).config(lower(DECAP_FLAGS)),
+      (args) => void (result = { command: 'decap', options: decapOptions(args) }),
+    )
+    .parseSync()
+  if (result === undefined) throw new AgentError('BAD_OPTION', 'no command was given', { hint: 'see sluiced --help' })
+  return result
+}
+
+function base(argv: readonly string[]): Argv {
+  return yargs([...argv])
+    .scriptName('sluiced')
+    .strict()
+    .version(false)
+    .epilogue('Every option can also come from SLUICE_NAME_OF_OPTION in the environment, lists with commas.')
+    .example('$0 --uplink eth0 --manifests /etc/sluice/manifests', 'protect this node with the manifests of a folder')
+    .example('$0 decap --interface eth0 --vip 10.77.9.1', 'receive balanced connections on a backend')
+    .fail((message, error) => {
+      if (error instanceof AgentError) throw error
+      throw new AgentError('BAD_OPTION', message ?? String(error), { cause: error, hint: 'see sluiced --help' })
+    })
+}
+
+/** What the environment and then the options file say; flags overrule it. Other SLUICE_* variables are not ours. */
+function lowerPrecedence(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  names: readonly string[],
+): Record<string, unknown> {
+  const fromEnvironment: Record<string, unknown> = {}
+  for (const name of names) {
+    const value = environment[`SLUICE_${name.toUpperCase().replaceAll('-', '_')}`]
+    if (value !== undefined) fromEnvironment[name] = LISTS.has(name) ? value.split(',') : value
+  }
+  const config = configPath(argv) ?? fromEnvironment['config']
+  return typeof config === 'string' ? { ...readConfig(config), ...fromEnvironment } : fromEnvironment
+}
+
+const LISTS = new Set(['manifests', 'workload-range', 'vip'])
+
+function configPath(argv: readonly string[]): string | undefined {
+  return yargs([...argv]).help(false).version(false).options({ config: CONFIG_FLAG }).parseSync().config
+}
+
+function runOptions(args: RunArguments): RunOptions {
+  const name = checkName(args.name)
+  const stateDir = resolve(args['state-dir'] ?? join('/var/lib/sluice', name))
+  return {
+    name,
+    stateDir,
+    socket: resolve(args.socket ?? join('/run/sluice', name, 'sluice.sock')),
+    bpffs: resolve(args.bpffs ?? `/sys/fs/bpf/sluice-${name}`),
+    cgroup: args.cgroup,
+    manifests: args.manifests.map((folder) => resolve(folder)),
+    uplink: args.uplink,
+    xdpMode: args['xdp-mode'],
+    workloadRanges: args['workload-range'],
+    flowHistory: positive('flow-history', args['flow-history']),
+    conntrackEntries: positive('conntrack-entries', args['conntrack-entries']),
+    logLevel: args['log-level'],
+    cleanup: args.cleanup,
+  }
+}
+
+function decapOptions(args: DecapArguments): DecapOptions {
+  if (!args.detach && args.vip.length === 0) {
+    throw new AgentError('BAD_OPTION', 'decap needs at least one --vip ADDRESS (or --detach)')
+  }
+  return {
+    interface: args.interface,
+    vips: args.vip,
+    bpffs: resolve(args.bpffs),
+    xdpMode: args['xdp-mode'],
+    detach: args.detach,
+  }
+}
+
+/** The name becomes part of paths under bpffs, which takes no dots. */
+function checkName(name: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(name)) return name
+  throw new AgentError('BAD_OPTION', `--name ${name} is not valid: letters, digits, "-" and "_", at most 63`)
+}
+
+function positive(option: string, value: number): number {
+  if (Number.isSafeInteger(value) && value > 0) return value
+  throw new AgentError('BAD_OPTION', `--${option} ${value} is not valid: a whole number from 1`)
+}
+
+function readConfig(path: string): Record<string, unknown> {
+  let options: unknown
+  try {
+    options = parse(readFileSync(path, 'utf8'))
+  } catch (cause) {
+    throw new AgentError('BAD_OPTION', `cannot read the options file ${path}`, { cause })
+  }
+  if (options === null) return {}
+  if (typeof options === 'object' && !Array.isArray(options)) return { ...options }
+  throw new AgentError('BAD_OPTION', `${path} must hold a mapping of options, e.g. "uplink: eth0"`)
+}

@@ -1,0 +1,73 @@
+// What reconcilers need of the loader and of the engine. The real ones fit by shape; tests have theirs in memory.
+import type {
+  AddressEntry,
+  Change,
+  EndpointEntry,
+  EngineMap,
+  Label,
+  Policy,
+  Verdict,
+} from '../../engine/types.ts'
+
+export interface MapBatch {
+  readonly count: number
+  readonly keys: Uint8Array
+  readonly values: Uint8Array
+}
+
+/** A BPF map: packed records in its own layout. */
+export interface MapPort {
+  readonly name: string
+  readonly keySize: number
+  readonly valueSize: number
+  readonly maxEntries: number
+  lookup(key: Uint8Array): Uint8Array | undefined
+  update(key: Uint8Array, value: Uint8Array): void
+  delete(key: Uint8Array): boolean
+  updateBatch(keys: Uint8Array, values: Uint8Array, count: number): void
+  deleteBatch(keys: Uint8Array, count: number): number
+  entries(batchSize?: number): Iterable<MapBatch>
+}
+
+export type EngineMaps = Readonly<Record<EngineMap, MapPort>>
+
+/** Whole pinned maps, packed; what the engine takes over. */
+export interface PinnedState {
+  readonly endpoints: MapBatch
+  readonly addresses: MapBatch
+  readonly prefixes: MapBatch
+  readonly policy: MapBatch
+  readonly classGenerations: MapBatch
+}
+
+export interface VerdictQuery {
+  readonly from?: Uint8Array
+  readonly to?: Uint8Array
+  readonly protocol: number
+  readonly port: number
+}
+
+export interface EngineStatistics {
+  readonly classes: number
+  readonly subjects: number
+  readonly rows: number
+  readonly entries: number
+  readonly bytes: number
+}
+
+export interface EnginePort {
+  setIdentity(number: number, labels: readonly Label[]): void
+  removeIdentity(number: number): void
+  setAddress(entry: AddressEntry): void
+  removeAddress(address: Uint8Array, prefixLength: number): void
+  setEndpoint(entry: EndpointEntry): void
+  removeEndpoint(ifindex: number): void
+  setPolicy(key: string, policies: readonly Policy[]): void
+  removePolicy(key: string): void
+  transaction(body: () => void): void
+  takeChanges(): readonly Change[]
+  restore(pinned: PinnedState): void
+  finishRestore(): void
+  verdict(query: VerdictQuery): Verdict
+  stats(): EngineStatistics
+}
