@@ -130,7 +130,9 @@ _Static_assert(sizeof(struct policy_row) == 24, "policy_row");
 
 /*
  * Direction-normalised: the end with the lower (address, port), compared as big-endian numbers, stands first.
- * ICMP echo: both ports are the identifier. Other ICMP: low_port_be = 0, high_port_be = type << 8 | code.
+ * ICMP: the destination's port is type << 8 | code as policy sees it; the source's is the identifier of an echo
+ * request, else 0. An echo reply carries the request's ports reversed, so that a request can never pass as the
+ * reply of one that went the other way.
  */
 struct flow4_key {
 	__be32 low;
@@ -171,6 +173,7 @@ enum flow_flags {
 	FLOW_TRANSLATE_SOURCE = 1 << 6, /* packets of the replier: source becomes `translated` */
 	FLOW_HAIRPIN = 1 << 7, /* both translated: the originator is its own backend */
 	FLOW_AUDITED = 1 << 8,
+	FLOW_HOST = 1 << 9, /* the end that is no local endpoint is this node: packets to it go to the stack */
 };
 
 struct flow_state {
@@ -187,7 +190,7 @@ struct flow_state {
 	/* Service translation; the other key of the flow follows from it. */
 	struct ip_address translated;
 	__be16 translated_port_be;
-	__u16 pad;
+	__u16 route_mtu; /* of the way to next_hop, bytes of IP packet */
 	__u32 service;
 };
 _Static_assert(sizeof(struct flow_state) == 96, "flow_state");

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0) */
+/* Asking policy, for a new flow or again for one whose policy moved: both sides, by the flow's own direction. */
+#ifndef SLUICE_LIB_ADMIT_H
+#define SLUICE_LIB_ADMIT_H
+
+#include "config/features.h"
+#include "lib/address.h"
+#include "lib/endpoint.h"
+#include "lib/event.h"
+#include "lib/policy.h"
+
+/* What the flow's two ends are, in its original direction and after service translation. */
+struct admission {
+	struct known_peer source;
+	struct known_peer destination;
+};
+
+/* One retry: a subject's old rows may go between reading the endpoint and reading the rows. */
+#define POLICY_ATTEMPTS 2
+
+/* An address in the node's workload range that no workload has. */
+static __always_inline bool peer_is_nobody(const struct peer *peer)
+{
+	return (peer->flags & PEER_LOCAL_RANGE) && !(peer->flags & PEER_HOST) && !peer->ifindex;
+}
+
+/* Answers the query for the endpoint's present subject; `exempt`: allowed without rows. */
+static __noinline int admit_query(struct policy_query *query, __u32 ifindex, bool exempt)
+{
+	for (int i = 0; i < POLICY_ATTEMPTS; i++) {
+		const struct endpoint *endpoint = endpoint_find(ifindex);
+
+		if (!endpoint)
+			return REASON_UNKNOWN_INTERFACE;
+		query->subject = READ_ONCE(endpoint->subject);
+		if (!query->subject)
+			return REASON_NO_SUBJECT;
+		if (exempt)
+			return REASON_FORWARDED;
+		if (policy_decide(query))
+			continue;
+		if (query->action == POLICY_DENY && endpoint->flags & ENDPOINT_AUDIT)
+			query->action = POLICY_AUDIT;
+		return REASON_FORWARDED;
+	}
+	return REASON_NO_SUBJECT;
+}
+
+/* Decides for the local endpoint packet->decision.ifindex and writes its side of the flow. */
+static __noinline int admit_side(
+	struct packet *packet, const struct known_peer *peer, struct flow_side *side, bool exempt)
+{
+	struct policy_query query = {
+		.peer_class = peer->peer.peer_class,
+		.direction = packet->decision.direction,
+		.port = policy_port(&packet->tuple),
+		.action = POLICY_ALLOW,
+	};
+	int reason;
+
+	if (!query.peer_class)
+		return REASON_UNKNOWN_PEER;
+	reason = admit_query(&query, packet->decision.ifindex, exempt);
+	if (reason)
+		return reason;
+	packet->decision.rule = query.rule;
+	if (query.action == POLICY_DENY)
+		return REASON_POLICY_DENIED;
+	if (query.action == POLICY_AUDIT)
+		send_event(packet, EVENT_AUDIT, REASON_POLICY_DENIED);
+	side->subject = query.subject;
+	side->peer_class = query.peer_class;
+	side->class_generation = peer->generation;
+	side->rule = query.rule;
+	return REASON_FORWARDED;
+}
+
+/* Looks both ends up. An ifindex that the hook knows already is not overwritten. */
+static __noinline int admit_resolve(struct packet *packet, struct flow_state *state, struct admission *admission)
+{
+	peer_resolve(&packet->tuple.source, &admission->source);
+	peer_resolve(&packet->tuple.destination, &admission->destination);
+	packet->decision.source_identity = admission->source.peer.identity;
+	packet->decision.destination_identity = admission->destination.peer.identity;
+	if (!state->source_ifindex)
+		state->source_ifindex = admission->source.peer.ifindex;
+	if (!state->destination_ifindex)
+		state->destination_ifindex = admission->destination.peer.ifindex;
+	if (!state->destination_ifindex && peer_is_nobody(&admission->destination.peer))
+		return REASON_UNKNOWN_DESTINATION;
+	if (!state->source_ifindex && peer_is_nobody(&admission->source.peer))
+		return REASON_UNKNOWN_PEER;
+	return REASON_FORWARDED;
+}
+
+/* A workload reaches itself whatever policy says, as it would without leaving its namespace. */
+static __noinline int admit_sides(struct packet *packet, struct flow_state *state, const struct admission *admission)
+{
+	bool source_is_host = admission->source.peer.flags & PEER_HOST;
+	bool destination_is_host = admission->destination.peer.flags & PEER_HOST;
+	bool self = state->source_ifindex == state->destination_ifindex;
+	int reason = REASON_FORWARDED;
+
+	if (state->source_ifindex) {
+		packet->decision.direction = DIRECTION_EGRESS;
+		packet->decision.ifindex = state->source_ifindex;
+		reason = admit_side(packet, &admission->destination, &state->source, self);
+	}
+	if (!reason && state->destination_ifindex) {
+		packet->decision.direction = DIRECTION_INGRESS;
+		packet->decision.ifindex = state->destination_ifindex;
+		reason = admit_side(
+			packet, &admission->source, &state->destination, self || (allow_host && source_is_host));
+	}
+	if (state->source_ifindex ? !state->destination_ifindex && destination_is_host : source_is_host)
+		state->flags |= FLOW_HOST;
+	return reason;
+}
+
+#endif

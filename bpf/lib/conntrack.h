@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0) */
+/*
+ * Connection tracking. Entries die by being found too old: there is no collector, and the LRU makes room.
+ * Life after the last packet:
+ *
+ *   TCP   unreplied 60 s, established 6 h, closing (FIN both ways, or RST) 10 s
+ *   SCTP  unreplied 60 s, established 15 min (heartbeats come every 30 s, RFC 9260 section 16)
+ *   UDP and all others: 60 s
+ *
+ * A SYN without ACK that meets a closing entry opens a new flow.
+ */
+#ifndef SLUICE_LIB_CONNTRACK_H
+#define SLUICE_LIB_CONNTRACK_H
+
+#include "maps.h"
+#include "lib/clock.h"
+#include "lib/packet.h"
+
+#define LIFETIME_SHORTEST         SECONDS(10)
+#define LIFETIME_TCP_CLOSING      SECONDS(10)
+#define LIFETIME_TCP_ESTABLISHED  SECONDS(6 * 3600)
+#define LIFETIME_SCTP_ESTABLISHED SECONDS(15 * 60)
+#define LIFETIME_OTHER            SECONDS(60)
+
+/* `last_seen` may lag by this much, so that busy flows seldom write to a line that all CPUs share. */
+#define SEEN_GRANULARITY (SECONDS(1) / 2)
+
+static __always_inline __u64 address_half(const struct ip_address *address, int half)
+{
+	return (__u64)bpf_ntohl(address->words[half * 2]) << 32 | bpf_ntohl(address->words[half * 2 + 1]);
+}
+
+/* Whether the source is the low end of the key. */
+static __always_inline bool tuple_source_is_low(const struct tuple *tuple, const bool ipv6)
+{
+	__u16 source_port = bpf_ntohs(tuple->source_port_be), destination_port = bpf_ntohs(tuple->destination_port_be);
+	__u64 source, destination;
+
+	if (!ipv6) {
+		source = (__u64)bpf_ntohl(tuple->source.words[3]) << 16 | source_port;
+		destination = (__u64)bpf_ntohl(tuple->destination.words[3]) << 16 | destination_port;
+		return source <= destination;
+	}
+	source = address_half(&tuple->source, 0);
+	destination = address_half(&tuple->destination, 0);
+	if (source != destination)
+		return source < destination;
+	source = address_half(&tuple->source, 1);
+	destination = address_half(&tuple->destination, 1);
+	if (source != destination)
+		return source < destination;
+	return source_port <= destination_port;
+}
+
+static __always_inline void flow4_key_fill(struct flow4_key *key, const struct tuple *tuple, bool source_is_low)
+{
+	key->low = source_is_low ? tuple->source.words[3] : tuple->destination.words[3];
+	key->high = source_is_low ? tuple->destination.words[3] : tuple->source.words[3];
+	key->low_port_be = source_is_low ? tuple->source_port_be : tuple->destination_port_be;
+	key->high_port_be = source_is_low ? tuple->destination_port_be : tuple->source_port_be;
+	key->protocol = tuple->protocol;
+	key->pad[0] = key->pad[1] = key->pad[2] = 0;
+}
+
+static __always_inline void flow6_key_fill(struct flow6_key *key, const struct tuple *tuple, bool source_is_low)
+{
+	key->low = source_is_low ? tuple->source : tuple->destination;
+	key->high = source_is_low ? tuple->destination : tuple->source;
+	key->low_port_be = source_is_low ? tuple->source_port_be : tuple->destination_port_be;
+	key->high_port_be = source_is_low ? tuple->destination_port_be : tuple->source_port_be;
+	key->protocol = tuple->protocol;
+	key->pad[0] = key->pad[1] = key->pad[2] = 0;
+}
+
+static __always_inline struct flow_state *conntrack_find(const struct tuple *tuple, const bool ipv6)
+{
+	bool source_is_low = tuple_source_is_low(tuple, ipv6);
+
+	if (ipv6) {
+		struct flow6_key key;
+
+		flow6_key_fill(&key, tuple, source_is_low);
+		return bpf_map_lookup_elem(&conntrack6, &key);
+	} else {
+		struct flow4_key key;
+
+		flow4_key_fill(&key, tuple, source_is_low);
+		return bpf_map_lookup_elem(&conntrack4, &key);
+	}
+}
+
+/* The same for code off the hot path, which knows the family only when it runs. */
+static __noinline struct flow_state *conntrack_find_any(const struct tuple *tuple)
+{
+	return tuple->ipv6 ? conntrack_find(tuple, true) : conntrack_find(tuple, false);
+}
+
+static __always_inline bool flow_is_from_origin(
+	const struct flow_state *flow, const struct tuple *tuple, const bool ipv6)
+{
+	return tuple_source_is_low(tuple, ipv6) != !!(flow->flags & FLOW_ORIGIN_HIGH);
+}
+
+static __noinline int conntrack_write(const struct tuple *tuple, struct flow_state *state)
+{
+	bool source_is_low = tuple_source_is_low(tuple, tuple->ipv6);
+
+	if (source_is_low)
+		state->flags &= ~FLOW_ORIGIN_HIGH;
+	else
+		state->flags |= FLOW_ORIGIN_HIGH;
+	if (tuple->ipv6) {
+		struct flow6_key key;
+
+		flow6_key_fill(&key, tuple, source_is_low);
+		return bpf_map_update_elem(&conntrack6, &key, state, BPF_ANY);
+	} else {
+		struct flow4_key key;
+
+		flow4_key_fill(&key, tuple, source_is_low);
+		return bpf_map_update_elem(&conntrack4, &key, state, BPF_ANY);
+	}
+}
+
+static __noinline int conntrack_delete(const struct tuple *tuple)
+{
+	bool source_is_low = tuple_source_is_low(tuple, tuple->ipv6);
+
+	if (tuple->ipv6) {
+		struct flow6_key key;
+
+		flow6_key_fill(&key, tuple, source_is_low);
+		return bpf_map_delete_elem(&conntrack6, &key);
+	} else {
+		struct flow4_key key;
+
+		flow4_key_fill(&key, tuple, source_is_low);
+		return bpf_map_delete_elem(&conntrack4, &key);
+	}
+}
+
+static __always_inline __s32 flow_lifetime(__u32 flags, __u8 protocol)
+{
+	if (!(flags & FLOW_REPLIED) || (protocol != IPPROTO_TCP && protocol != IPPROTO_SCTP))
+		return flags & FLOW_CLOSING ? LIFETIME_TCP_CLOSING : LIFETIME_OTHER;
+	if (flags & FLOW_CLOSING)
+		return LIFETIME_TCP_CLOSING;
+	return protocol == IPPROTO_TCP ? LIFETIME_TCP_ESTABLISHED : LIFETIME_SCTP_ESTABLISHED;
+}
+
+static __always_inline bool flow_is_alive(const struct flow_state *flow, const struct packet *packet, __u32 now)
+{
+	__s32 idle = clock_since(now, flow->last_seen);
+
+	if (unlikely(flow->flags & FLOW_CLOSING) && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return false;
+	return likely(idle <= LIFETIME_SHORTEST) || idle <= flow_lifetime(flow->flags, packet->tuple.protocol);
+}
+
+/* What the packet adds to the flow's state. */
+static __always_inline __u32 flow_progress(__u32 flags, const struct packet *packet, bool from_origin)
+{
+	__u32 added = from_origin ? 0 : FLOW_REPLIED;
+
+	if (likely(!(packet->tcp_flags & (TCP_FIN | TCP_RST))))
+		return added;
+	if (packet->tcp_flags & TCP_FIN)
+		added |= from_origin ? FLOW_FIN_ORIGIN : FLOW_FIN_REPLY;
+	if (packet->tcp_flags & TCP_RST || (~(flags | added) & (FLOW_FIN_ORIGIN | FLOW_FIN_REPLY)) == 0)
+		added |= FLOW_CLOSING;
+	return added;
+}
+
+#endif

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0) */
+/* The life of a flow: opened by its first packet, renewed when policy moves, cut when policy says so. */
+#ifndef SLUICE_LIB_FLOW_H
+#define SLUICE_LIB_FLOW_H
+
+#include "config/features.h"
+#include "lib/admit.h"
+#include "lib/conntrack.h"
+#include "lib/parse.h"
+#include "lib/service.h"
+
+/* Where the packet is looked at, and so which of its ends is known. */
+enum hook {
+	HOOK_FROM_ENDPOINT, /* its sender is the interface's workload */
+	HOOK_TO_ENDPOINT, /* its receiver is */
+	HOOK_FROM_WORLD, /* its sender is no workload of this node */
+};
+
+
+
+
+/* A flow's reply key may belong to another live flow of the same client; then another backend is tried. */
+#define SERVICE_ATTEMPTS 4
+
+static __always_inline bool side_is_current(const struct flow_side *side, const struct endpoint *endpoint)
+{
+	return side->subject == endpoint->subject && side->class_generation == class_generation(side->peer_class);
+}
+
+/* The tuple, in the flow's own direction, that the flow's other key is made of. */
+static __always_inline void tuple_translate(struct tuple *tuple, const struct flow_state *flow)
+{
+	struct ip_address address = tuple->destination;
+
+	tuple->destination = flow->translated;
+	tuple->destination_port_be = flow->translated_port_be;
+	if (!(flow->flags & FLOW_HAIRPIN))
+		return;
+	/* The service's address takes the client's place on one key, and the client its own on the other. */
+	tuple->source = address;
+}
+
+/* Marks the flow's other key as seen, so that both live equally long. */
+static __noinline int flow_touch_twin(const struct packet *packet, const struct flow_state *flow, bool from_origin)
+{
+	struct tuple tuple = packet->tuple;
+	struct flow_state *twin;
+
+	if (!from_origin)
+		tuple_reverse(&tuple);
+	tuple_map(&tuple);
+	tuple_translate(&tuple, flow);
+	twin = conntrack_find_any(&tuple);
+	if (!twin)
+		return 0;
+	WRITE_ONCE(twin->last_seen, flow->last_seen);
+	__sync_fetch_and_or(&twin->flags,
+		flow->flags & (FLOW_REPLIED | FLOW_CLOSING | FLOW_FIN_ORIGIN | FLOW_FIN_REPLY));
+	return 0;
+}
+
+/* Writes only what changed: the line is shared by both directions' CPUs. */
+static __always_inline void flow_touch(
+	const struct packet *packet, struct flow_state *flow, __u32 now, bool from_origin)
+{
+	__u32 added = flow_progress(flow->flags, packet, from_origin) & ~flow->flags;
+	bool stale = clock_since(now, flow->last_seen) >= SEEN_GRANULARITY;
+
+	if (unlikely(added))
+		__sync_fetch_and_or(&flow->flags, added);
+	if (unlikely(stale))
+		WRITE_ONCE(flow->last_seen, now);
+	if (unlikely(stale || added) && flow->flags & (FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE))
+		flow_touch_twin(packet, flow, from_origin);
+}
+
+/* What opening or renewing a flow needs beside the stack's 512 bytes: these paths nest deep. */
+struct opening {
+	struct flow_state state;
+	struct admission admission;
+	struct tuple original;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct opening);
+} openings SEC(".maps");
+
+/* Zeroed. tc programs of one CPU never interrupt one another, so one is enough. */
+static __always_inline struct opening *opening_take(void)
+{
+	__u32 index = 0;
+	struct opening *opening = bpf_map_lookup_elem(&openings, &index);
+
+	if (opening)
+		__builtin_memset(opening, 0, sizeof(*opening));
+	return opening;
+}
+
+/* Whether the reply key of a flow to this backend is free, or a remainder of this very flow. */
+static __always_inline bool service_key_is_free(const struct tuple *tuple, const struct tuple *original, __u32 now)
+{
+	const struct flow_state *flow = conntrack_find_any(tuple);
+
+	if (!flow || clock_since(now, flow->last_seen) > flow_lifetime(flow->flags, tuple->protocol))
+		return true;
+	return flow->flags & FLOW_TRANSLATE_SOURCE && flow->translated_port_be == original->destination_port_be &&
+	       address_equal(&flow->translated, &original->destination);
+}
+
+/*
+ * Turns packet->tuple into the flow to the backend. state->translated is set when the destination is a service.
+ * The policy that counts is the one for the backend.
+ */
+static __noinline int flow_translate(struct packet *packet, struct flow_state *state, __u32 now)
+{
+	const struct tuple original = packet->tuple;
+	const struct service *service = service_find(&original, true);
+	__u32 hash;
+
+	if (!service || service->forwarding != FORWARDING_NAT)
+		return REASON_FORWARDED;
+	packet->decision.service = state->service = service->id;
+	hash = original.ipv6 ? flow_hash(&original, true) : flow_hash(&original, false);
+	for (int i = 0; i < SERVICE_ATTEMPTS && service->slot_count; i++) {
+		const struct backend *backend = service_backend(service_backend_id(service, hash));
+
+		hash = hash_mix(hash);
+		if (!backend)
+			continue;
+		if (original.protocol == IPPROTO_SCTP && backend->port_be != original.destination_port_be)
+			return REASON_UNSUPPORTED_PROTOCOL;
+		if (ipv6_is_mapped(&backend->address) == original.ipv6)
+			continue;
+		state->translated = backend->address;
+		state->translated_port_be = backend->port_be;
+		state->flags = FLOW_TRANSLATE_DESTINATION;
+		if (address_equal(&backend->address, &original.source))
+			state->flags |= FLOW_HAIRPIN;
+		packet->tuple = original;
+		tuple_translate(&packet->tuple, state);
+		if (service_key_is_free(&packet->tuple, &original, now))
+			return REASON_FORWARDED;
+	}
+	return REASON_NO_BACKEND;
+}
+
+/* Both keys of a translated flow, the reply's first: a packet that finds the first key finds the second too. */
+static __noinline int flow_write_translated(const struct packet *packet, struct opening *opening)
+{
+	struct flow_state *state = &opening->state;
+	struct ip_address backend = state->translated;
+	__be16 backend_port_be = state->translated_port_be;
+
+	state->flags = (state->flags & ~FLOW_TRANSLATE_DESTINATION) | FLOW_TRANSLATE_SOURCE;
+	state->translated = opening->original.destination;
+	state->translated_port_be = opening->original.destination_port_be;
+	if (conntrack_write(&packet->tuple, state))
+		return REASON_CONNTRACK_FULL;
+	state->flags = (state->flags & ~FLOW_TRANSLATE_SOURCE) | FLOW_TRANSLATE_DESTINATION;
+	state->translated = backend;
+	state->translated_port_be = backend_port_be;
+	return conntrack_write(&opening->original, state) ? REASON_CONNTRACK_FULL : REASON_FORWARDED;
+}
+
+static __noinline int flow_write(struct packet *packet, struct opening *opening)
+{
+	if (opening->state.flags & FLOW_TRANSLATE_DESTINATION)
+		return flow_write_translated(packet, opening);
+	return conntrack_write(&packet->tuple, &opening->state) ? REASON_CONNTRACK_FULL : REASON_FORWARDED;
+}
+
+/* Destinations that no flow goes to. */
+static __always_inline int flow_check_destination(const struct tuple *tuple)
+{
+	if (!tuple->ipv6)
+		return ipv4_is_multicast(tuple->destination.words[3]) ? REASON_MULTICAST : REASON_FORWARDED;
+	if (ipv6_is_multicast(&tuple->destination))
+		return REASON_MULTICAST;
+	return ipv6_is_link_local(&tuple->destination) ? REASON_UNKNOWN_DESTINATION : REASON_FORWARDED;
+}
+
+/* From outside come neither our own addresses, nor flows that end elsewhere. */
+static __always_inline int flow_check_world(const struct flow_state *state, const struct admission *admission)
+{
+	const struct peer *source = &admission->source.peer;
+
+	if (!state->destination_ifindex)
+		return NOT_OURS;
+	if (state->source_ifindex || source->flags & PEER_HOST || peer_is_nobody(source))
+		return REASON_SPOOFED_ADDRESS;
+	return REASON_FORWARDED;
+}
+
+static __noinline int flow_open_with(struct packet *packet, enum hook hook, __u32 ifindex, struct opening *opening)
+{
+	struct flow_state *state = &opening->state;
+	int reason;
+
+	if (hook == HOOK_FROM_ENDPOINT)
+		state->source_ifindex = ifindex;
+	if (hook == HOOK_TO_ENDPOINT)
+		state->destination_ifindex = ifindex;
+	reason = admit_resolve(packet, state, &opening->admission);
+	if (!reason && hook == HOOK_FROM_WORLD)
+		reason = flow_check_world(state, &opening->admission);
+	if (!reason)
+		reason = admit_sides(packet, state, &opening->admission);
+	if (!reason)
+		reason = flow_write(packet, opening);
+	if (!reason && report_flows)
+		send_event(packet, EVENT_FLOW, REASON_FORWARDED);
+	return reason;
+}
+
+/* The first packet of a flow. packet->tuple stays what the packet carries, except in a drop, for its event. */
+static __noinline int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, __u32 now)
+{
+	struct opening *opening = opening_take();
+	int reason;
+
+	if (!opening)
+		return REASON_CONNTRACK_FULL;
+	tuple_map(&packet->tuple);
+	reason = flow_check_destination(&packet->tuple);
+	if (reason)
+		return hook == HOOK_FROM_WORLD ? NOT_OURS : reason;
+	opening->original = packet->tuple;
+	opening->state.last_seen = now;
+	if (feature_services && hook == HOOK_FROM_ENDPOINT)
+		reason = flow_translate(packet, &opening->state, now);
+	if (!reason)
+		reason = flow_open_with(packet, hook, ifindex, opening);
+	if (!reason)
+		packet->tuple = opening->original;
+	return reason;
+}
+
+/* Deletes a flow under all its keys; `tuple` is in the flow's own direction. */
+static __always_inline void flow_delete(struct tuple *tuple, const struct flow_state *flow)
+{
+	bool translated = flow->flags & (FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE);
+	struct tuple key = *tuple;
+
+	if (translated) {
+		tuple_translate(tuple, flow);
+		conntrack_delete(tuple);
+	}
+	conntrack_delete(&key);
+}
+
+/* A mix of old and new fields, which another CPU may read, holds nothing that policy refuses now. */
+static __always_inline void flow_update(struct flow_state *flow, const struct flow_state *state)
+{
+	flow->source = state->source;
+	flow->destination = state->destination;
+	flow->source_ifindex = state->source_ifindex;
+	flow->destination_ifindex = state->destination_ifindex;
+	flow->route_seen = 0;
+	flow->route_ifindex = 0;
+	if ((flow->flags ^ state->flags) & FLOW_HOST)
+		__sync_fetch_and_xor(&flow->flags, FLOW_HOST);
+}
+
+/*
+ * Asks policy again, by the flow's own direction whoever sent this packet: a flow lives by its originator's
+ * permission. Changes packet->tuple to that direction's for the event when it cuts the flow.
+ */
+static __noinline int flow_renew_with(
+	struct packet *packet, struct flow_state *flow, bool from_origin, struct opening *opening)
+{
+	struct tuple *key = &opening->original;
+	int reason;
+
+	*key = packet->tuple;
+	if (!from_origin)
+		tuple_reverse(key);
+	packet->tuple = *key;
+	if (flow->flags & FLOW_TRANSLATE_DESTINATION)
+		tuple_translate(&packet->tuple, flow);
+	reason = admit_resolve(packet, &opening->state, &opening->admission);
+	if (!reason)
+		reason = admit_sides(packet, &opening->state, &opening->admission);
+	if (!reason) {
+		flow_update(flow, &opening->state);
+		return REASON_FORWARDED;
+	}
+	packet->flags |= PACKET_REVOKED;
+	flow_delete(key, flow);
+	return reason;
+}
+
+static __noinline int flow_renew(
+	struct packet *packet, struct flow_state *flow, enum hook hook, __u32 ifindex, bool from_origin)
+{
+	struct opening *opening = opening_take();
+	struct tuple tuple;
+	int reason;
+
+	if (!opening)
+		return REASON_CONNTRACK_FULL;
+	tuple_map(&packet->tuple);
+	tuple = packet->tuple;
+	packet->decision.service = flow->service;
+	if (hook != HOOK_FROM_WORLD) {
+		bool known_is_source = (hook == HOOK_FROM_ENDPOINT) == from_origin;
+
+		if (known_is_source || flow->flags & FLOW_HAIRPIN)
+			opening->state.source_ifindex = ifindex;
+		if (!known_is_source || flow->flags & FLOW_HAIRPIN)
+			opening->state.destination_ifindex = ifindex;
+	}
+	reason = flow_renew_with(packet, flow, from_origin, opening);
+	if (!reason)
+		packet->tuple = tuple;
+	return reason;
+}
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0) */
+/*
+ * The one way of an IP packet through every tc hook: find or open its flow, see that both sides' verdicts still
+ * hold, deliver. `hook` and `ipv6` are constants at each caller, so that neither family pays for the other.
+ */
+#ifndef SLUICE_LIB_FORWARD_H
+#define SLUICE_LIB_FORWARD_H
+
+#include "lib/deliver.h"
+#include "lib/flow.h"
+#include "lib/nat.h"
+
+static __always_inline int drop_skb(struct packet *packet, int reason)
+{
+	drop_packet(packet, reason);
+	return TC_ACT_SHOT;
+}
+
+/* A flow and how this packet stands to it. */
+struct passage {
+	struct flow_state *flow;
+	const struct endpoint *near; /* the hook's own endpoint; NULL from the world */
+	const struct endpoint *receiver; /* NULL: not a local workload */
+	__u32 receiver_ifindex;
+	bool from_origin;
+};
+
+static __always_inline __u32 sender_ifindex_of(const struct passage *passage)
+{
+	const struct flow_state *flow = passage->flow;
+
+	return passage->from_origin ? flow->source_ifindex : flow->destination_ifindex;
+}
+
+static __always_inline __u32 receiver_ifindex_of(const struct passage *passage)
+{
+	const struct flow_state *flow = passage->flow;
+
+	return passage->from_origin ? flow->destination_ifindex : flow->source_ifindex;
+}
+
+static __always_inline void find_receiver(struct passage *passage, const enum hook hook)
+{
+	passage->receiver_ifindex = receiver_ifindex_of(passage);
+	if (hook == HOOK_TO_ENDPOINT)
+		passage->receiver = passage->near;
+	else
+		passage->receiver = passage->receiver_ifindex ? endpoint_find(passage->receiver_ifindex) : NULL;
+}
+
+/* The receiver's address: a translated flow's packet does not carry it yet. */
+static __always_inline bool receiver_owns(
+	const struct passage *passage, const struct packet *packet, const bool ipv6)
+{
+	__u32 translated = passage->from_origin ? FLOW_TRANSLATE_DESTINATION : FLOW_HAIRPIN;
+
+	if (unlikely(passage->flow->flags & translated))
+		return true;
+	return endpoint_owns(passage->receiver, &packet->tuple.destination, ipv6);
+}
+
+static __always_inline bool sender_is_current(
+	const struct passage *passage, __u32 ifindex, const enum hook hook)
+{
+	const struct flow_side *side = passage->from_origin ? &passage->flow->source : &passage->flow->destination;
+	__u32 sender_ifindex = sender_ifindex_of(passage);
+	const struct endpoint *sender = passage->near;
+
+	if (hook == HOOK_FROM_ENDPOINT)
+		return sender_ifindex == ifindex && side_is_current(side, sender);
+	if (likely(!sender_ifindex))
+		return true;
+	if (hook == HOOK_FROM_WORLD)
+		return false;
+	sender = endpoint_find(sender_ifindex);
+	return sender && side_is_current(side, sender);
+}
+
+static __always_inline bool receiver_is_current(
+	const struct passage *passage, const struct packet *packet, __u32 ifindex, const enum hook hook, const bool ipv6)
+{
+	const struct flow_side *side = passage->from_origin ? &passage->flow->destination : &passage->flow->source;
+
+	if (hook == HOOK_TO_ENDPOINT && passage->receiver_ifindex != ifindex)
+		return false;
+	if (!passage->receiver_ifindex)
+		return hook == HOOK_FROM_ENDPOINT;
+	return passage->receiver && side_is_current(side, passage->receiver) &&
+	       (hook == HOOK_TO_ENDPOINT || receiver_owns(passage, packet, ipv6));
+}
+
+/* From outside, no packet comes from an end that is here. */
+static __always_inline bool passage_is_spoofed(const struct passage *passage, const enum hook hook)
+{
+	return hook == HOOK_FROM_WORLD && (sender_ifindex_of(passage) || passage->flow->flags & FLOW_HOST);
+}
+
+static __always_inline int passage_renew(
+	struct __sk_buff *skb, struct packet *packet, struct passage *passage, const enum hook hook)
+{
+	int reason = flow_renew(packet, passage->flow, hook, skb->ifindex, passage->from_origin);
+
+	find_receiver(passage, hook);
+	return reason;
+}
+
+/* Finds the packet's flow, and opens or renews it where needed. */
+static __always_inline int passage_find(
+	struct __sk_buff *skb, struct packet *packet, struct passage *passage, const enum hook hook, const bool ipv6)
+{
+	__u32 now = clock_ticks();
+	int reason;
+
+	passage->flow = conntrack_find(&packet->tuple, ipv6);
+	if (unlikely(!passage->flow || !flow_is_alive(passage->flow, packet, now))) {
+		reason = flow_open(packet, hook, skb->ifindex, now);
+		if (reason)
+			return reason;
+		passage->flow = conntrack_find(&packet->tuple, ipv6);
+		if (!passage->flow)
+			return REASON_CONNTRACK_FULL;
+	}
+	passage->from_origin = flow_is_from_origin(passage->flow, &packet->tuple, ipv6);
+	find_receiver(passage, hook);
+	if (passage_is_spoofed(passage, hook))
+		return REASON_SPOOFED_ADDRESS;
+	if (likely(sender_is_current(passage, skb->ifindex, hook) &&
+		   receiver_is_current(passage, packet, skb->ifindex, hook, ipv6)))
+		return REASON_FORWARDED;
+	return passage_renew(skb, packet, passage, hook);
+}
+
+static __always_inline int passage_deliver(
+	struct __sk_buff *skb, struct packet *packet, struct passage *passage, const enum hook hook, const bool ipv6)
+{
+	if (hook == HOOK_TO_ENDPOINT) {
+		count_packet(REASON_FORWARDED, packet->decision.direction, packet->length);
+		return TC_ACT_OK;
+	}
+	if (passage->receiver)
+		return deliver_local(skb, packet, passage->receiver, passage->receiver_ifindex, ipv6);
+	if (passage->flow->flags & FLOW_HOST || hook == HOOK_FROM_WORLD)
+		return deliver_host(packet);
+	return deliver_world(skb, packet, passage->flow, clock_ticks(), ipv6);
+}
+
+static __always_inline int forward(
+	struct __sk_buff *skb, struct packet *packet, const struct endpoint *near, const enum hook hook, const bool ipv6)
+{
+	struct passage passage = {.near = near};
+	int reason = passage_find(skb, packet, &passage, hook, ipv6);
+
+	if (unlikely(reason))
+		return reason == NOT_OURS ? TC_ACT_OK : drop_skb(packet, reason);
+	if (likely(!(packet->flags & PACKET_RELATED)))
+		flow_touch(packet, passage.flow, clock_ticks(), passage.from_origin);
+	if (unlikely(passage.flow->flags & (FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE))) {
+		reason = translate(skb, packet, passage.flow, passage.from_origin);
+		if (reason)
+			return drop_skb(packet, reason);
+	}
+	return passage_deliver(skb, packet, &passage, hook, ipv6);
+}
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0) */
+/* One parse of a packet, whose result every later step is given. */
+#ifndef SLUICE_LIB_PACKET_H
+#define SLUICE_LIB_PACKET_H
+
+#include "lib/compiler.h"
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+
+#define ETHERNET_HEADER 14
+#define IPV4_HEADER     20
+#define IPV6_HEADER     40
+
+/* ICMP types and codes that the programs speak of (RFC 792, RFC 4443, RFC 4861). */
+enum icmp_type {
+	ICMP4_ECHO_REPLY = 0,
+	ICMP4_UNREACHABLE = 3,
+	ICMP4_ECHO_REQUEST = 8,
+	ICMP4_TIME_EXCEEDED = 11,
+	ICMP4_PARAMETER_PROBLEM = 12,
+	ICMP6_UNREACHABLE = 1,
+	ICMP6_PACKET_TOO_BIG = 2,
+	ICMP6_PARAMETER_PROBLEM = 4,
+	ICMP6_ECHO_REQUEST = 128,
+	ICMP6_ECHO_REPLY = 129,
+	ICMP6_NEIGHBOUR_SOLICITATION = 135,
+	ICMP6_NEIGHBOUR_ADVERTISEMENT = 136,
+};
+
+enum tcp_flag {
+	TCP_FIN = 0x01,
+	TCP_SYN = 0x02,
+	TCP_RST = 0x04,
+	TCP_ACK = 0x10,
+};
+
+/*
+ * The flow's ends as this packet names them. IPv4 addresses fill words[3] alone until tuple_map is called, which
+ * only slow paths do. ICMP ports: see struct flow4_key.
+ */
+struct tuple {
+	struct ip_address source;
+	struct ip_address destination;
+	__be16 source_port_be;
+	__be16 destination_port_be;
+	__u8 protocol;
+	__u8 ipv6;
+	__u16 pad;
+};
+
+enum packet_flags {
+	PACKET_FIRST_FRAGMENT = 1 << 0,
+	PACKET_LATER_FRAGMENT = 1 << 1, /* has no L4 header; its ports came from `fragments` */
+	PACKET_ICMP_ERROR = 1 << 2,
+	PACKET_RELATED = 1 << 3, /* the tuple is that of the packet which an ICMP error quotes, reversed */
+	PACKET_REVOKED = 1 << 4, /* its flow was established until a policy change */
+};
+
+/* Who decided about the packet, for its event. */
+struct decision {
+	__u32 rule;
+	__u32 ifindex;
+	__u32 source_identity;
+	__u32 destination_identity;
+	__u32 service;
+	__u32 direction; /* enum direction */
+};
+
+struct packet {
+	struct tuple tuple;
+	__u16 l4_offset; /* from the Ethernet header */
+	__u8 tcp_flags;
+	__u8 flags; /* enum packet_flags */
+	__u32 length; /* with the Ethernet header */
+	struct decision decision;
+};
+
+/* Beside enum reason: the packet is no business of ours and goes to the stack. */
+#define NOT_OURS (-1)
+
+#define MAPPED_WORD bpf_htonl(0xffff)
+
+static __always_inline void tuple_map(struct tuple *tuple)
+{
+	if (tuple->ipv6)
+		return;
+	tuple->source.words[0] = tuple->source.words[1] = 0;
+	tuple->source.words[2] = MAPPED_WORD;
+	tuple->destination.words[0] = tuple->destination.words[1] = 0;
+	tuple->destination.words[2] = MAPPED_WORD;
+}
+
+static __always_inline void tuple_reverse(struct tuple *tuple)
+{
+	struct ip_address address = tuple->source;
+	__be16 port_be = tuple->source_port_be;
+
+	tuple->source = tuple->destination;
+	tuple->destination = address;
+	tuple->source_port_be = tuple->destination_port_be;
+	tuple->destination_port_be = port_be;
+}
+
+static __always_inline bool address_equal(const struct ip_address *a, const struct ip_address *b)
+{
+	return a->words[3] == b->words[3] && a->words[2] == b->words[2] && a->words[1] == b->words[1] &&
+	       a->words[0] == b->words[0];
+}
+
+/* Compares what the family uses: IPv4 addresses need not be mapped yet. */
+static __always_inline bool address_same(const struct ip_address *a, const struct ip_address *b, const bool ipv6)
+{
+	return ipv6 ? address_equal(a, b) : a->words[3] == b->words[3];
+}
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0) */
+/* From a frontend to the backend that a flow is given. */
+#ifndef SLUICE_LIB_SERVICE_H
+#define SLUICE_LIB_SERVICE_H
+
+#include "maps.h"
+#include "lib/packet.h"
+
+/* Multipliers of splitmix64 (Steele, Lea, Flood, OOPSLA 2014). */
+static __always_inline __u64 hash_mix(__u64 value)
+{
+	value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
+	return value ^ (value >> 31);
+}
+
+static __always_inline __u64 address_pair(const struct ip_address *address, int half)
+{
+	return (__u64)address->words[half * 2] << 32 | address->words[half * 2 + 1];
+}
+
+/* The same on every node: balancers that share a service give a flow the same slot. */
+static __always_inline __u32 flow_hash(const struct tuple *tuple, const bool ipv6)
+{
+	__u64 ports = (__u64)tuple->source_port_be << 24 | (__u64)tuple->destination_port_be << 8 | tuple->protocol;
+	__u64 hash;
+
+	if (ipv6) {
+		hash = hash_mix(address_pair(&tuple->source, 0) ^ ports << 16);
+		hash = hash_mix(hash ^ address_pair(&tuple->source, 1));
+		hash = hash_mix(hash ^ address_pair(&tuple->destination, 1));
+	} else {
+		hash = (__u64)tuple->source.words[3] << 32 | tuple->destination.words[3];
+		hash = hash_mix(hash ^ ports * 0x9e3779b97f4a7c15ULL);
+	}
+	return hash >> 32;
+}
+
+static __always_inline const struct service *service_find(const struct tuple *tuple, const bool ipv6)
+{
+	struct frontend_key key = {
+		.address = tuple->destination,
+		.port_be = tuple->destination_port_be,
+		.protocol = tuple->protocol,
+	};
+
+	if (!ipv6) {
+		key.address.words[0] = key.address.words[1] = 0;
+		key.address.words[2] = MAPPED_WORD;
+	}
+	return bpf_map_lookup_elem(&frontends, &key);
+}
+
+static __always_inline __u32 service_backend_id(const struct service *service, __u32 hash)
+{
+	__u32 index = service->slot_base + (__u32)((__u64)hash * service->slot_count >> 32);
+	const struct slot *slot = bpf_map_lookup_elem(&slots, &index);
+
+	return slot ? slot->backend : 0;
+}
+
+/* NULL: the service has no backend, or not for this flow. */
+static __always_inline const struct backend *service_backend(__u32 id)
+{
+	return id ? bpf_map_lookup_elem(&backends, &id) : NULL;
+}
+
+#endif

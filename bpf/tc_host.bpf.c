@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0)
+/* The node's uplink: what comes from the world (ingress) and what leaves for it (egress). */
+#include "lib/forward.h"
+
+static __always_inline int from_world_ip(struct __sk_buff *skb, struct packet *packet, const bool ipv6)
+{
+	/* What we cannot read may be the node's own; where it is for a workload, to_endpoint drops it. */
+	if (skb_parse(skb, packet, ipv6))
+		return TC_ACT_OK;
+	return forward(skb, packet, NULL, HOOK_FROM_WORLD, ipv6);
+}
+
+SEC("tc")
+int from_world(struct __sk_buff *skb)
+{
+	struct packet packet = {
+		.length = skb->len,
+		.decision = {.ifindex = skb->ifindex, .direction = DIRECTION_INGRESS},
+	};
+
+	if (likely(skb->protocol == bpf_htons(ETH_P_IP)))
+		return from_world_ip(skb, &packet, false);
+	if (feature_ipv6 && skb->protocol == bpf_htons(ETH_P_IPV6))
+		return from_world_ip(skb, &packet, true);
+	return TC_ACT_OK;
+}
+
+/*
+ * A workload's packets leave only after from_endpoint has decided about them; its address on any other packet is
+ * somebody else's work. Nor does the node send to workloads of its own range that do not exist.
+ */
+static __always_inline int to_world_ip(struct __sk_buff *skb, struct packet *packet, const bool ipv6)
+{
+	const struct peer *source, *destination;
+
+	if (skb_parse(skb, packet, ipv6))
+		return TC_ACT_OK;
+	tuple_map(&packet->tuple);
+	source = address_find(&packet->tuple.source);
+	if (source && source->ifindex)
+		return drop_skb(packet, REASON_SPOOFED_ADDRESS);
+	destination = address_find(&packet->tuple.destination);
+	if (destination && peer_is_nobody(destination))
+		return drop_skb(packet, REASON_UNKNOWN_DESTINATION);
+	count_packet(REASON_FORWARDED, DIRECTION_EGRESS, packet->length);
+	return TC_ACT_OK;
+}
+
+SEC("tc")
+int to_world(struct __sk_buff *skb)
+{
+	struct packet packet = {
+		.length = skb->len,
+		.decision = {.ifindex = skb->ifindex, .direction = DIRECTION_EGRESS},
+	};
+
+	if (skb->mark == MARK_DECIDED)
+		return TC_ACT_OK;
+	if (likely(skb->protocol == bpf_htons(ETH_P_IP)))
+		return to_world_ip(skb, &packet, false);
+	if (feature_ipv6 && skb->protocol == bpf_htons(ETH_P_IPV6))
+		return to_world_ip(skb, &packet, true);
+	return TC_ACT_OK;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
