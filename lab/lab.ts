@@ -1,0 +1,142 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Addresses, lan, lanAddresses, mac, virtualRanges, workloadRanges } from './address.ts'
+import { removeAbandonedLabs, removeLab } from './cleanup.ts'
+import { inNamespace, ip, run } from './command.ts'
+import { Host, type LabContext } from './host.ts'
+import { Node } from './node.ts'
+import { missingPrivilege } from './privilege.ts'
+import { ownRecord, runFolder, writeRecord } from './record.ts'
+
+export interface LabOptions {
+  /** Lower-case letters and digits; without one the lab gets a name that no other has. */
+  readonly name?: string
+  /** Aborts whatever the lab waits for. */
+  readonly signal?: AbortSignal
+}
+
+const [lanPrefixLength4, lanPrefixLength6] = [lan.ipv4, lan.ipv6].map((prefix) => prefix.split('/')[1])
+let labs = 0
+
+/**
+ * A LAN in namespaces: a bridge in one of its own, hosts and nodes around it. Nothing of the machine's own network is
+ * touched, and everything is called `sluice-LAB-*`, so that it can be removed whoever made it.
+ */
+export class Lab implements AsyncDisposable {
+  readonly name: string
+  readonly hosts: Host[] = []
+  readonly nodes: Node[] = []
+  readonly #context: LabContext
+  readonly #bridge: string
+  #kept = false
+
+  private constructor(name: string, signal: AbortSignal | undefined) {
+    this.name = name
+    this.#bridge = `sluice-${name}-lan`
+    this.#context = { name, signal, logFolder: join(runFolder, `${name}-logs`) }
+  }
+
+  static async create({ name, signal }: LabOptions = {}): Promise<Lab> {
+    const missing = missingPrivilege()
+    if (missing !== undefined) throw new Error(`a lab cannot be made: ${missing}`)
+    const lab = new Lab(checkName(name ?? `t${process.pid}x${++labs}`), signal)
+    await removeAbandonedLabs()
+    await removeLab(lab.name)
+    writeRecord(ownRecord(lab.name))
+    try {
+      await lab.#makeLan()
+    } catch (error) {
+      await lab[Symbol.asyncDispose]()
+      throw error
+    }
+    return lab
+  }
+
+  async #makeLan(): Promise<void> {
+    mkdirSync(this.#context.logFolder, { recursive: true })
+    await ip([`netns add ${this.#bridge}`])
+    await ip(
+      ['link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0', 'link set br0 up'],
+      this.#bridge,
+      this.#context.signal,
+    )
+  }
+
+  /** A host of the LAN; its number, 9 to 254, is the last part of its addresses. */
+  async addHost(name: string, number: number): Promise<Host> {
+    const host = new Host(this.#context, name, lanAddresses(number))
+    await this.#connect(host, number)
+    for (const node of this.nodes) await addRoutes(host, node)
+    this.hosts.push(host)
+    return host
+  }
+
+  /** A node; its number, 1 to 8, also tells its workload range. */
+  async addNode(name: string, number = this.nodes.length + 1): Promise<Node> {
+    const node = new Node(this.#context, name, number)
+    await this.#connect(node, number)
+    // The datapath asks the FIB for next hops, which answers only where forwarding is on.
+    await node.sysctl({ 'ipv4/ip_forward': 1, 'ipv6/conf/all/forwarding': 1 })
+    for (const host of this.hosts) await addRoutes(host, node)
+    for (const other of this.nodes) await Promise.all([addRoutes(other, node), addRoutes(node, other)])
+    this.nodes.push(node)
+    return node
+  }
+
+  /** The lab stays when this object is disposed of and when the process ends; `removeLab(name)` removes it. */
+  keep(): void {
+    this.#kept = true
+    const { owner: _, ...record } = ownRecord(this.name)
+    writeRecord(record)
+  }
+
+  /**
+   * XDP programs on a veth see what the sender's offloads left undone: with transmit checksumming off (and with it
+   * TSO) packets are whole, and the bridge's port receives what XDP sends back only with GRO on.
+   */
+  async #connect(host: Host, number: number): Promise<void> {
+    const port = `p-${host.name}`.slice(0, 15)
+    await ip([`netns add ${host.namespace}`])
+    await host.sysctl(lanSettings)
+    await ip([
+      `link add eth0 netns ${host.namespace} address ${mac.lan(number)} type veth peer name ${port} netns ${this.#bridge}`,
+    ])
+    await ip([`link set ${port} master br0 up`], this.#bridge, this.#context.signal)
+    await run(inNamespace(this.#bridge, ['ethtool', '-K', port, 'gro', 'on']))
+    await host.run(['ethtool', '-K', 'eth0', 'tx', 'off'])
+    await host.ip(
+      'link set lo up',
+      'link set eth0 up',
+      `address add ${host.addresses.ipv4}/${lanPrefixLength4} dev eth0`,
+      `address add ${host.addresses.ipv6}/${lanPrefixLength6} dev eth0 nodad`,
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const host of [...this.hosts, ...this.nodes]) await host[Symbol.asyncDispose]()
+    if (!this.#kept) await removeLab(this.name)
+  }
+}
+
+/** Loopback holds virtual addresses on backends: they must answer ARP for none of them (arp_ignore). */
+const lanSettings = {
+  'ipv6/conf/default/accept_dad': 0,
+  'ipv6/conf/default/accept_ra': 0,
+  'ipv4/conf/all/rp_filter': 0,
+  'ipv4/conf/default/rp_filter': 0,
+  'ipv4/conf/all/arp_ignore': 1,
+} as const
+
+/** Routes to a node's workloads and, on the first node, to the balancer's virtual addresses. */
+async function addRoutes(host: Host, node: Node): Promise<void> {
+  const ranges: Addresses[] = [workloadRanges(node.number), ...(node.number === 1 ? [virtualRanges] : [])]
+  await host.ip(...ranges.flatMap(({ ipv4, ipv6 }) => [
+    `route replace ${ipv4} via ${node.addresses.ipv4}`,
+    `route replace ${ipv6} via ${node.addresses.ipv6}`,
+  ]))
+}
+
+function checkName(name: string): string {
+  if (/^[a-z0-9]{1,20}$/.test(name)) return name
+  throw new Error(`${name} is no name of a lab: 1 to 20 lower-case letters and digits`)
+}
