@@ -1,0 +1,105 @@
+// `sluice policy explain`: why a connection is allowed or denied; from manifests with -f, else from the agent.
+import type { Command } from 'commander'
+import type { ExplainedEnd, ExplainedSide, Explanation } from '../../agent/api/types.ts'
+import type { Direction } from '../../engine/types.ts'
+import { agentOf, examples } from '../command.ts'
+import { formatTable, outputOption, print } from '../output.ts'
+import { fileOption, nameOf, parseEnd, parseProbe, readCluster, type End, type Probe } from './inputs.ts'
+import { Simulation, type Side } from './simulation.ts'
+import { trace, type Facts, type TracedRule } from './trace.ts'
+import { sideOf, type ConnectionOptions } from './verdict.ts'
+
+/** Manifests tell more than the agent's tables do. */
+interface TracedSide extends ExplainedSide {
+  readonly peerClass?: number
+  readonly rules?: readonly TracedRule[]
+}
+
+interface TracedExplanation extends Explanation {
+  readonly egress?: TracedSide
+  readonly ingress?: TracedSide
+}
+
+type Options = Omit<ConnectionOptions, 'filename'> & Partial<Pick<ConnectionOptions, 'filename'>>
+
+export function register(policy: Command): void {
+  policy
+    .command('explain')
+    .description('why a connection is allowed or denied, and by which rule')
+    .addOption(fileOption())
+    .requiredOption('--from <end>', 'namespace/name of a workload, or an address')
+    .requiredOption('--to <end>', 'namespace/name of a workload, or an address')
+    .requiredOption('--port <port/protocol>', 'e.g. 80/TCP, 53/UDP, 8/ICMP')
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      examples(
+        ['sluice policy explain --from demo/client --to demo/web --port 80/TCP', 'as the agent enforces it now'],
+        ['sluice policy explain -f policies/ --from demo/client --to demo/web --port 80/TCP', 'as manifests say, rule by rule'],
+      ),
+    )
+    .action(run)
+}
+
+async function run(options: Options, command: Command): Promise<void> {
+  const { filename, from, to, port, output } = options
+  const probe = parseProbe(port)
+  const explanation =
+    filename === undefined
+      ? await agentOf(command).get<TracedExplanation>('/v1/explain', { from, to, port })
+      : await explain(filename, from, to, probe)
+  print(explanation, output, () => describe(explanation))
+}
+
+async function explain(filename: readonly string[], from: string, to: string, probe: Probe): Promise<TracedExplanation> {
+  const cluster = await readCluster(filename)
+  const [source, destination] = [parseEnd(cluster, from), parseEnd(cluster, to)]
+  const simulation = await Simulation.of(cluster)
+  const outcome = simulation.decide(source, destination, probe)
+  const ends = { from: simulation.facts(source, outcome.from), to: simulation.facts(destination, outcome.to) }
+  const side = (direction: Direction, decided: Side): TracedSide => {
+    const [subject, peer] = direction === 'egress' ? [ends.from, ends.to] : [ends.to, ends.from]
+    const rules = subject.isWorkload ? trace(cluster, direction, subject, peer, probe) : []
+    return { ...sideOf(decided), peerClass: decided.peerClass, rules }
+  }
+  return {
+    from: endOf(simulation, source, ends.from),
+    to: endOf(simulation, destination, ends.to),
+    port: probe.text,
+    verdict: outcome.decision,
+    egress: side('egress', outcome.egress),
+    ingress: side('ingress', outcome.ingress),
+  }
+}
+
+function endOf(simulation: Simulation, { workload }: End, { address, labels }: Facts): ExplainedEnd {
+  const identity = simulation.identityOf(labels)
+  return { address, ...(workload && { workload: nameOf(workload) }), identity, labels }
+}
+
+function describe({ from, to, port, verdict, egress, ingress }: TracedExplanation): string {
+  const ends = formatTable(['', 'WORKLOAD', 'ADDRESS', 'LABELS'], [endRow('from', from), endRow('to', to)])
+  const sides = [
+    ...(egress ? [describeSide('egress', from, egress)] : []),
+    ...(ingress ? [describeSide('ingress', to, ingress)] : []),
+  ]
+  return [`${port}: ${verdict}`, ends, ...sides].join('\n\n')
+}
+
+function endRow(role: string, { workload = '-', address, labels }: ExplainedEnd): string[] {
+  // Labels of the namespace would hide the workload's own.
+  return [role, workload, address, labels.filter((label) => !label.startsWith('k8s:io.cilium.k8s.')).join(' ')]
+}
+
+function describeSide(direction: Direction, end: ExplainedEnd, side: TracedSide): string {
+  const title = `${direction} of ${end.workload ?? end.address}: ${side.verdict}`
+  const lines = [title, `  ${side.reason}`, ...(side.description === undefined ? [] : [`  "${side.description}"`])]
+  const rules = side.rules ?? []
+  if (rules.length === 0) return lines.join('\n')
+  const peer = direction === 'egress' ? 'TO' : 'FROM'
+  const rows = rules.map(({ rule, action, peerMatches, portMatches }) => [rule, action, mark(peerMatches), mark(portMatches)])
+  const table = formatTable(['RULE', 'ACTION', `${peer} MATCHES`, 'PORT MATCHES'], rows)
+  return [...lines, '', ...table.split('\n').map((line) => `  ${line}`)].join('\n')
+}
+
+const mark = (matches: boolean): string => (matches ? 'yes' : 'no')

@@ -1,0 +1,193 @@
+// The cluster of the manifests inside an engine of its own: every Pod and Workload is an endpoint, what is no
+// workload is the world. Answers are those that the agent would program.
+import { Identity, PeerFlags } from '../../bpf/index.ts'
+import type { Engine } from '../../engine/index.ts'
+import type { Decision, SideVerdict } from '../../engine/types.ts'
+import { familyOf, formatAddress, formatRule, parseAddress, type Cluster, type RuleReference, type Workload } from '../../manifests/index.ts'
+import { nameOf, type End, type Probe } from './inputs.ts'
+import type { Facts } from './trace.ts'
+
+export interface Side {
+  readonly decision: Decision
+  /** 0: no rule. */
+  readonly rule: number
+  readonly reference?: RuleReference
+  /** One sentence. */
+  readonly reason: string
+  /** Number that the engine gave the peer's class; 0 where the engine was not asked. */
+  readonly peerClass: number
+}
+
+export interface Outcome {
+  readonly decision: Decision
+  /** What the policies were asked about. */
+  readonly from: string
+  readonly to: string
+  readonly egress: Side
+  readonly ingress: Side
+}
+
+/** What is no workload of the manifests: the prefixes that every address table holds. */
+const WORLD = {
+  IPv4: { identity: Identity.WORLD_IPV4, labels: ['reserved:world=', 'reserved:world-ipv4='], address: '0.0.0.0', prefixLength: 96 },
+  IPv6: { identity: Identity.WORLD_IPV6, labels: ['reserved:world=', 'reserved:world-ipv6='], address: '::', prefixLength: 0 },
+} as const
+
+const NO_MAC = new Uint8Array(6)
+
+export class Simulation {
+  readonly cluster: Cluster
+  readonly #engine: Engine
+  readonly #rules: ReadonlyMap<number, RuleReference>
+  readonly #identities = new Map<string, number>()
+  readonly #placeholders: ReadonlyMap<Workload, string>
+
+  private constructor(cluster: Cluster, engine: Engine) {
+    this.cluster = cluster
+    this.#engine = engine
+    this.#rules = new Map([...cluster.policies.values()].flatMap(({ rules }) => [...rules]))
+    this.#placeholders = placeholders(cluster.workloads)
+  }
+
+  static async of(cluster: Cluster): Promise<Simulation> {
+    const { Engine } = await import('../../engine/index.ts')
+    const engine = await Engine.load()
+    const simulation = new Simulation(cluster, engine)
+    engine.transaction(() => {
+      simulation.#addWorld()
+      simulation.#addWorkloads()
+      for (const { key, policies } of cluster.policies.values()) engine.setPolicy(key, policies)
+    })
+    return simulation
+  }
+
+  /** A workload always reaches itself; otherwise both ends' policies have to allow. */
+  decide(from: End, to: End, probe: Probe): Outcome {
+    const [source, destination] = this.#addressPair(from, to)
+    if (from.workload !== undefined && from.workload === to.workload) return toItself(source, destination)
+    const verdict = this.#engine.verdict({ from: bytesOf(source), to: bytesOf(destination), ...probe })
+    return {
+      decision: verdict.decision,
+      from: source,
+      to: destination,
+      egress: this.#side(verdict.egress, from, source, 'egress'),
+      ingress: this.#side(verdict.ingress, to, destination, 'ingress'),
+    }
+  }
+
+  /** What rules see of an end at one of its addresses. */
+  facts({ workload }: End, address: string): Facts {
+    if (workload !== undefined) return { address, labels: workload.labels, isWorkload: true, ports: workload.ports }
+    return { address, labels: WORLD[familyOf(bytesOf(address))].labels, isWorkload: false, ports: [] }
+  }
+
+  /** The number of an identity, by its labels; 0 where nobody has them. */
+  identityOf(labels: readonly string[]): number {
+    return this.#identities.get(labels.join('\n')) ?? 0
+  }
+
+  #side(verdict: SideVerdict | undefined, end: End, address: string, direction: 'ingress' | 'egress'): Side {
+    if (verdict === undefined) {
+      return { decision: 'allowed', rule: 0, peerClass: 0, reason: `${address} is no workload: it has no policy of its own` }
+    }
+    const { decision, rule, peerClass } = verdict
+    const name = end.workload ? nameOf(end.workload) : address
+    const reference = this.#rules.get(rule)
+    if (reference === undefined) {
+      return { decision, rule, peerClass, reason: `no policy selects ${name} for ${direction}: everything is allowed` }
+    }
+    return { decision, rule, peerClass, reference, reason: `${reasonOf(reference, name)}: ${formatRule(reference)}` }
+  }
+
+  /** Addresses of one family if there are any, the destination's earliest first: as a client would choose. */
+  #addressPair(from: End, to: End): readonly [string, string] {
+    const sources = this.#addressesOf(from)
+    const destinations = this.#addressesOf(to)
+    for (const destination of destinations) {
+      const source = sources.find((address) => familyOf(bytesOf(address)) === familyOf(bytesOf(destination)))
+      if (source !== undefined) return [source, destination]
+    }
+    return [sources[0] ?? '::', destinations[0] ?? '::']
+  }
+
+  #addressesOf({ address, workload }: End): readonly string[] {
+    if (address !== undefined) return [address]
+    if (workload === undefined) return []
+    const placeholder = this.#placeholders.get(workload)
+    return placeholder === undefined ? workload.addresses : [placeholder]
+  }
+
+  #addWorld(): void {
+    for (const { identity, labels, address, prefixLength } of Object.values(WORLD)) {
+      this.#addIdentity(identity, labels)
+      this.#engine.setAddress({ address: bytesOf(address), prefixLength, identity, flags: 0, ifindex: 0, namedPorts: [] })
+    }
+  }
+
+  #addWorkloads(): void {
+    this.cluster.workloads.forEach((workload, index) => {
+      if (this.identityOf(workload.labels) === 0) this.#addIdentity(Identity.FIRST_USER + index, workload.labels)
+      this.#addWorkload(workload, this.identityOf(workload.labels), index + 1)
+    })
+  }
+
+  #addIdentity(number: number, labels: readonly string[]): void {
+    this.#identities.set(labels.join('\n'), number)
+    this.#engine.setIdentity(number, labels)
+  }
+
+  #addWorkload(workload: Workload, identity: number, ifindex: number): void {
+    const addresses = this.#addressesOf({ workload }).map(bytesOf)
+    const namedPorts = workload.ports
+    for (const address of addresses) {
+      this.#engine.setAddress({ address, prefixLength: 128, identity, flags: PeerFlags.WORKLOAD, ifindex, namedPorts })
+    }
+    const ipv4 = addresses.find((address) => familyOf(address) === 'IPv4')
+    const ipv6 = addresses.find((address) => familyOf(address) === 'IPv6')
+    this.#engine.setEndpoint({
+      ifindex,
+      id: ifindex,
+      identity,
+      flags: 0,
+      ...(ipv4 && { ipv4 }),
+      ...(ipv6 && { ipv6 }),
+      mac: NO_MAC,
+      nodeMac: NO_MAC,
+      namedPorts,
+    })
+  }
+}
+
+function bytesOf(text: string): Uint8Array {
+  const address = parseAddress(text)
+  if (address === undefined) throw new TypeError(`bytesOf: '${text}' is no address`)
+  return address
+}
+
+/**
+ * Pods that have no address yet take part with their labels: each gets one of the discard-only prefix 100::/64
+ * (RFC 6666), which no real policy names.
+ */
+function placeholders(workloads: readonly Workload[]): ReadonlyMap<Workload, string> {
+  const taken = new Set(workloads.flatMap(({ addresses }) => addresses))
+  let next = 1
+  const nextFree = (): string => {
+    for (;;) {
+      const address = bytesOf('100::')
+      new DataView(address.buffer).setUint32(12, next++)
+      if (!taken.has(formatAddress(address))) return formatAddress(address)
+    }
+  }
+  return new Map(workloads.filter(({ addresses }) => addresses.length === 0).map((workload) => [workload, nextFree()]))
+}
+
+function toItself(from: string, to: string): Outcome {
+  const side: Side = { decision: 'allowed', rule: 0, peerClass: 0, reason: 'a workload always reaches itself' }
+  return { decision: 'allowed', from, to, egress: side, ingress: side }
+}
+
+function reasonOf({ action, direction }: RuleReference, name: string): string {
+  if (action === 'allow') return 'allowed by a rule'
+  if (action === 'deny') return 'denied by a rule'
+  return `${name} is default-deny for ${direction} and no rule allows this`
+}

@@ -1,0 +1,70 @@
+// `sluice policy verdict`: one connection, from manifests alone.
+import type { Command } from 'commander'
+import type { ExplainedSide } from '../../agent/api/types.ts'
+import { formatRule } from '../../manifests/index.ts'
+import { examples } from '../command.ts'
+import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
+import { fileOption, parseEnd, parseProbe, readCluster } from './inputs.ts'
+import { Simulation, type Outcome, type Side } from './simulation.ts'
+
+export interface ConnectionOptions {
+  readonly filename: readonly string[]
+  readonly from: string
+  readonly to: string
+  readonly port: string
+  readonly output: OutputFormat
+}
+
+export interface VerdictResult {
+  readonly verdict: ExplainedSide['verdict']
+  readonly egress: ExplainedSide
+  readonly ingress: ExplainedSide
+}
+
+export function register(policy: Command): void {
+  policy
+    .command('verdict')
+    .description('whether one connection is allowed, from manifests alone: no root, no agent')
+    .addOption(fileOption().makeOptionMandatory())
+    .requiredOption('--from <end>', 'namespace/name of a Pod or Workload, or an address')
+    .requiredOption('--to <end>', 'namespace/name of a Pod or Workload, or an address')
+    .requiredOption('--port <port/protocol>', 'e.g. 80/TCP, 53/UDP, 8/ICMP')
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      examples(
+        ['sluice policy verdict -f policies/ --from demo/client --to demo/web --port 80/TCP', 'between two workloads'],
+        ['sluice policy verdict -f policies/ --from demo/web --to 203.0.113.9 --port 443/TCP', 'to an address outside'],
+      ),
+    )
+    .action(run)
+}
+
+async function run(options: ConnectionOptions): Promise<void> {
+  const outcome = await decide(options)
+  const result = verdictOf(outcome)
+  print(result, options.output, () => table(result))
+}
+
+async function decide({ filename, from, to, port }: ConnectionOptions): Promise<Outcome> {
+  const probe = parseProbe(port)
+  const cluster = await readCluster(filename)
+  const ends = [parseEnd(cluster, from), parseEnd(cluster, to)] as const
+  return (await Simulation.of(cluster)).decide(...ends, probe)
+}
+
+export function verdictOf({ decision, egress, ingress }: Outcome): VerdictResult {
+  return { verdict: decision, egress: sideOf(egress), ingress: sideOf(ingress) }
+}
+
+export function sideOf({ decision, rule, reference, reason }: Side): ExplainedSide {
+  if (reference === undefined) return { verdict: decision, rule, reason }
+  const { action, description } = reference
+  const described = description === undefined ? {} : { description }
+  return { verdict: decision, rule, policy: formatRule(reference), action, ...described, reason }
+}
+
+function table({ verdict, egress, ingress }: VerdictResult): string {
+  const row = (name: string, { verdict: decision, policy = '-', reason }: ExplainedSide) => [name, decision, policy, reason]
+  return `${verdict}\n\n${formatTable(['SIDE', 'VERDICT', 'RULE', 'REASON'], [row('egress', egress), row('ingress', ingress)])}`
+}
