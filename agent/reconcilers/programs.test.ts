@@ -1,0 +1,92 @@
+import test from 'ava'
+import { type AttachedProgram, type Attachment, type LinkPort, ProgramLinks } from './programs.ts'
+
+/** Links as the kernel would keep them: by pin, with the interface they are on. */
+class MemoryLinks implements LinkPort {
+  readonly pinned = new Map<string, number>()
+  readonly interfaces = new Set<number>()
+  updates = 0
+
+  ensure(attachment: Attachment, pin: string): AttachedProgram {
+    if (!this.interfaces.has(attachment.ifindex)) throw Object.assign(new Error('no such interface'), { code: 'SYSTEM' })
+    const on = this.pinned.get(pin)
+    if (on === 0) throw Object.assign(new Error('interface is gone'), { code: 'INCOMPATIBLE' })
+    if (on !== undefined) this.updates++
+    this.pinned.set(pin, attachment.ifindex)
+    const { program: name, ifindex } = attachment
+    return { id: 1, name, hook: 'tcx/ingress', ifindex, interface: attachment.interface, pin, linkId: 1, instructions: 1, verifiedInstructions: 1, fallback: undefined }
+  }
+
+  pins(directory: string): string[] {
+    return [...this.pinned.keys()].map((pin) => pin.slice(directory.length + 1))
+  }
+
+  remove(pin: string): void {
+    this.pinned.delete(pin)
+  }
+
+  interfaceExists(ifindex: number): boolean {
+    return this.interfaces.has(ifindex)
+  }
+}
+
+const web: Attachment = { program: 'from_endpoint', ifindex: 7, interface: 'sl-web.1' }
+const uplink: Attachment = { program: 'from_world', ifindex: 2, interface: 'eth0' }
+
+function links(...interfaces: number[]): MemoryLinks {
+  const memory = new MemoryLinks()
+  for (const ifindex of interfaces) memory.interfaces.add(ifindex)
+  return memory
+}
+
+test('attaches once and pins under a name that bpffs takes', (t) => {
+  const memory = links(7)
+  const programs = new ProgramLinks(memory, '/b/links')
+  programs.reconcile([web], { complete: true })
+  programs.reconcile([web], { complete: true })
+  t.deepEqual([...memory.pinned], [['/b/links/from_endpoint-7', 7]])
+  t.is(memory.updates, 0)
+})
+
+test('a new agent updates the pinned link instead of making another', (t) => {
+  const memory = links(7)
+  new ProgramLinks(memory, '/b/links').reconcile([web], { complete: true })
+  new ProgramLinks(memory, '/b/links').reconcile([web], { complete: true })
+  t.is(memory.updates, 1)
+})
+
+test('one interface that fails does not keep the others from being attached', (t) => {
+  const memory = links(2)
+  const report = new ProgramLinks(memory, '/b/links').reconcile([web, uplink], { complete: true })
+  t.deepEqual(report.attached.map(({ name }) => name), ['from_world'])
+  t.like(report.failures[0], { attachment: web, code: 'SYSTEM' })
+})
+
+test('nothing is pruned before every source has listed', (t) => {
+  const memory = links(2)
+  memory.pinned.set('/b/links/from_world-3', 3)
+  const programs = new ProgramLinks(memory, '/b/links')
+  programs.reconcile([uplink], { complete: false })
+  t.true(memory.pinned.has('/b/links/from_world-3'))
+  programs.reconcile([uplink], { complete: true })
+  t.false(memory.pinned.has('/b/links/from_world-3'))
+})
+
+test('an endpoint that no manifest names keeps its programs, thus drops, until its interface is gone', (t) => {
+  const memory = links(7)
+  const programs = new ProgramLinks(memory, '/b/links')
+  programs.reconcile([web], { complete: true })
+  programs.reconcile([], { complete: true })
+  t.true(memory.pinned.has('/b/links/from_endpoint-7'))
+  memory.interfaces.delete(7)
+  programs.reconcile([], { complete: true })
+  t.false(memory.pinned.has('/b/links/from_endpoint-7'))
+})
+
+test('a pin whose interface is gone gives way to the new interface of that number', (t) => {
+  const memory = links(7)
+  memory.pinned.set('/b/links/from_endpoint-7', 0)
+  const report = new ProgramLinks(memory, '/b/links').reconcile([web], { complete: true })
+  t.is(memory.pinned.get('/b/links/from_endpoint-7'), 7)
+  t.deepEqual(report.failures, [])
+})

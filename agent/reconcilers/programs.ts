@@ -1,0 +1,107 @@
+// Programs on interfaces. Links are pinned, so they outlive the agent; a new agent puts its programs into the pinned
+// links atomically. Runs in the worker thread.
+import { join } from 'node:path'
+import { codeOf, messageOf } from '../log.ts'
+
+export const PROGRAM_NAMES = ['from_endpoint', 'to_endpoint', 'from_world', 'to_world', 'xdp_lb'] as const
+export type ProgramName = (typeof PROGRAM_NAMES)[number]
+
+export interface Attachment {
+  readonly program: ProgramName
+  readonly ifindex: number
+  readonly interface: string
+}
+
+export interface AttachedProgram {
+  readonly id: number
+  readonly name: ProgramName
+  /** e.g. "tcx/ingress", "xdp/native" */
+  readonly hook: string
+  readonly ifindex: number
+  readonly interface: string
+  readonly pin: string
+  readonly linkId: number | undefined
+  readonly instructions: number
+  readonly verifiedInstructions: number
+  /** Why it is attached in another way than wanted. */
+  readonly fallback: string | undefined
+}
+
+/** One failure does not keep the others from being attached. */
+export interface ProgramReport {
+  readonly attached: readonly AttachedProgram[]
+  readonly failures: readonly { readonly attachment: Attachment; readonly code: string | undefined; readonly message: string }[]
+}
+
+/** Attaching and pins, as the kernel does them. */
+export interface LinkPort {
+  /** Takes over the link pinned at `pin` with the program put in, or makes one. Throws INCOMPATIBLE for another's. */
+  ensure(attachment: Attachment, pin: string): AttachedProgram
+  pins(directory: string): readonly string[]
+  remove(pin: string): void
+  interfaceExists(ifindex: number): boolean
+}
+
+export class ProgramLinks {
+  readonly #links: LinkPort
+  readonly #directory: string
+  readonly #attached = new Map<string, AttachedProgram>()
+
+  constructor(links: LinkPort, directory: string) {
+    this.#links = links
+    this.#directory = directory
+  }
+
+  /** `complete`: all sources have listed, so pins that nobody wants may go. */
+  reconcile(wanted: readonly Attachment[], { complete }: { complete: boolean }): ProgramReport {
+    const failures: ProgramReport['failures'][number][] = []
+    for (const attachment of wanted) {
+      try {
+        this.#ensure(attachment)
+      } catch (error) {
+        failures.push({ attachment, code: codeOf(error), message: messageOf(error) })
+      }
+    }
+    if (complete) this.#prune(new Set(wanted.map(pinName)))
+    return { attached: [...this.#attached.values()], failures }
+  }
+
+  #ensure(attachment: Attachment): void {
+    const name = pinName(attachment)
+    if (this.#attached.has(name)) return
+    const pin = join(this.#directory, name)
+    try {
+      this.#attached.set(name, this.#links.ensure(attachment, pin))
+    } catch (error) {
+      if (codeOf(error) !== 'INCOMPATIBLE') throw error
+      this.#links.remove(pin) // its interface is gone, and the number has a new one
+      this.#attached.set(name, this.#links.ensure(attachment, pin))
+    }
+  }
+
+  /**
+   * An endpoint's programs stay until its interface is gone, even if no manifest names it any more: without them its
+   * packets would go through the host's stack unfiltered; with them they are dropped.
+   */
+  #prune(wanted: ReadonlySet<string>): void {
+    for (const name of this.#links.pins(this.#directory)) {
+      if (wanted.has(name)) continue
+      const { program, ifindex } = parsePinName(name)
+      const failsClosed = program === 'from_endpoint' || program === 'to_endpoint'
+      if (failsClosed && ifindex !== undefined && this.#links.interfaceExists(ifindex)) continue
+      this.#links.remove(join(this.#directory, name))
+      this.#attached.delete(name)
+    }
+  }
+}
+
+/** By number: names of interfaces may hold dots, which bpffs refuses. */
+function pinName({ program, ifindex }: Attachment): string {
+  return `${program}-${ifindex}`
+}
+
+function parsePinName(name: string): { program: string; ifindex: number | undefined } {
+  const match = /^(.+)-(\d+)$/.exec(name)
+  return { program: match?.[1] ?? name, ifindex: match?.[2] === undefined ? undefined : Number(match[2]) }
+}
+
