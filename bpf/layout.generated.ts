@@ -62,7 +62,8 @@ export const FlowFlags = {
   TRANSLATE_DESTINATION: 32,
   TRANSLATE_SOURCE: 64,
   HAIRPIN: 128,
-  AUDITED: 256
+  AUDITED: 256,
+  HOST: 512
 } as const
 export type FlowFlags = (typeof FlowFlags)[keyof typeof FlowFlags]
 
@@ -261,6 +262,7 @@ export interface FlowStateRecord {
   readonly nextHop: Uint8Array
   readonly translated: Uint8Array
   readonly translatedPort: number
+  readonly routeMtu: number
   readonly service: number
 }
 export const flowStateRecord = new RecordLayout<FlowStateRecord>('flow_state', 96, [
@@ -275,6 +277,7 @@ export const flowStateRecord = new RecordLayout<FlowStateRecord>('flow_state', 9
   { name: 'nextHop', offset: 56, size: 16, kind: 'bytes' },
   { name: 'translated', offset: 72, size: 16, kind: 'bytes' },
   { name: 'translatedPort', offset: 88, size: 2, kind: 'be16' },
+  { name: 'routeMtu', offset: 90, size: 2, kind: 'u16' },
   { name: 'service', offset: 92, size: 4, kind: 'u32' }
 ])
 

@@ -32,6 +32,8 @@ export interface BpfObjectOptions {
   readonly libbpf?: Libbpf
 }
 
+const ENOENT = 2
+
 /** Enough for the verifier's log of any program that is refused; memory is used only where a log is written. */
 const LOG_SIZE = 4 << 20
 
@@ -65,7 +67,7 @@ export class BpfObject extends Resource {
   static open(path: string, options: BpfObjectOptions = {}): BpfObject {
     const libbpf = options.libbpf ?? systemLibbpf()
     const handle = libbpf.openObject(path)
-    if (typeof handle === 'number') throw systemError(`open BPF object ${path}`, -handle)
+    if (typeof handle === 'number') throw systemError(`open BPF object ${path}`, -handle, -handle === ENOENT ? 'build it with sh scripts/build' : undefined)
     using stack = new DisposableStack()
     const closing = stack.adopt(handle, (each) => libbpf.closeObject(each))
     const object = new BpfObject(path, closing, libbpf, options)

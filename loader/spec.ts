@@ -18,7 +18,7 @@ export interface ObjectMapSpec {
   readonly valueType: number | undefined
 }
 
-/** Maps of section `.maps`, in the order of their declaration. */
+/** Maps of section `.maps`; clang orders them by their first use. */
 export function readMapSpecs(btf: Btf): ObjectMapSpec[] {
   const section = btf.find('section', '.maps')
   return (section?.variables ?? []).map(({ type }) => readMapSpec(btf, btf.type(type) as BtfOf<'variable'>))

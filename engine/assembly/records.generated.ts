@@ -45,6 +45,7 @@ export const FLOW_TRANSLATE_DESTINATION: u32 = 32
 export const FLOW_TRANSLATE_SOURCE: u32 = 64
 export const FLOW_HAIRPIN: u32 = 128
 export const FLOW_AUDITED: u32 = 256
+export const FLOW_HOST: u32 = 512
 
 // enum forwarding
 export const FORWARDING_NAT: u32 = 0
@@ -162,6 +163,7 @@ export const FLOW_STATE_ROUTE_SEEN_OFFSET: usize = 52
 export const FLOW_STATE_NEXT_HOP_OFFSET: usize = 56
 export const FLOW_STATE_TRANSLATED_OFFSET: usize = 72
 export const FLOW_STATE_TRANSLATED_PORT_BE_OFFSET: usize = 88
+export const FLOW_STATE_ROUTE_MTU_OFFSET: usize = 90
 export const FLOW_STATE_SERVICE_OFFSET: usize = 92
 
 // struct fragment_key

@@ -1,0 +1,119 @@
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+
+import test from 'ava'
+
+import {
+  attachTcx,
+  attachXdp,
+  BpfObject,
+  ensurePinned,
+  inNetworkNamespace,
+  interfaceIndex,
+  interfaceName,
+  Link,
+  makePinDirectory,
+  removePins,
+  systemLibbpf
+} from '../../loader/index.ts'
+import type { Libbpf } from '../../loader/index.ts'
+import { kernelTest } from '../helpers/index.ts'
+import { checkLeaks } from './leaks.ts'
+
+const PATH = 'build/fixtures/loader.bpf.o'
+const NAMESPACE = `sluice-links-${process.pid}`
+const NETNS = `/run/netns/${NAMESPACE}`
+const PINS = `/sys/fs/bpf/${NAMESPACE}`
+const EINVAL = 22
+const EOPNOTSUPP = 95
+
+checkLeaks(test)
+
+/** A namespace with a veth pair, left <-> right, both up. */
+function withNamespace(body: () => void): void {
+  const ip = (...args: string[]): void => void execFileSync('ip', ['-n', NAMESPACE, ...args])
+  execFileSync('ip', ['netns', 'add', NAMESPACE])
+  try {
+    ip('link', 'add', 'left', 'type', 'veth', 'peer', 'name', 'right')
+    for (const name of ['left', 'right', 'lo']) ip('link', 'set', name, 'up')
+    makePinDirectory(PINS)
+    inNetworkNamespace(NETNS, body)
+  } finally {
+    removePins(PINS)
+    execFileSync('ip', ['netns', 'delete', NAMESPACE])
+  }
+}
+
+kernelTest('interfaces are those of the entered namespace, and of our own again afterwards', (t) => {
+  withNamespace(() => {
+    t.is(interfaceName(interfaceIndex('left')), 'left')
+    t.throws(() => interfaceIndex('nothing'), { code: 'NOT_FOUND' })
+  })
+  t.throws(() => interfaceIndex('left'), { code: 'NOT_FOUND' })
+})
+
+kernelTest('an XDP link attaches natively to a veth, is updated in place and detaches when disposed of', (t) => {
+  withNamespace(() => {
+    using object = BpfObject.open(PATH).load()
+    const ifindex = interfaceIndex('left')
+    {
+      using link = attachXdp(object.program('xdp_record'), ifindex)
+      t.is(link.fallback, undefined)
+      t.like(link.info, { ifindex, programId: object.program('xdp_record').id })
+      t.throws(() => attachXdp(object.program('xdp_drop'), ifindex), { message: /another XDP program/ })
+      link.update(object.program('xdp_drop'))
+      t.is(link.info.programId, object.program('xdp_drop').id)
+    }
+    using again = attachXdp(object.program('xdp_drop'), ifindex, { mode: 'generic' })
+    t.is(again.info.ifindex, ifindex)
+  })
+})
+
+kernelTest('where the driver refuses native XDP the link is generic and says so', (t) => {
+  withNamespace(() => {
+    using object = BpfObject.open(PATH).load()
+    const real = systemLibbpf()
+    const NATIVE = 1 << 2
+    const linkCreate: Libbpf['linkCreate'] = (program, target, type, flags) =>
+      flags === NATIVE ? -EOPNOTSUPP : real.linkCreate(program, target, type, flags)
+    using link = attachXdp(object.program('xdp_drop'), interfaceIndex('left'), { libbpf: { ...real, linkCreate } })
+    t.regex(link.fallback ?? '', /generic XDP.*EOPNOTSUPP/)
+  })
+})
+
+kernelTest('TCX attaches in both directions; without TCX clsact does, and says so', (t) => {
+  withNamespace(() => {
+    using object = BpfObject.open(PATH).load()
+    const [program, ifindex] = [object.program('tc_constants'), interfaceIndex('left')]
+    using ingress = attachTcx(program, ifindex, 'ingress')
+    using egress = attachTcx(program, ifindex, 'egress')
+    t.deepEqual([ingress.kind, ingress.fallback, egress.kind], ['link', undefined, 'link'])
+    const old = { ...systemLibbpf(), linkCreate: () => -EINVAL }
+    {
+      using filter = attachTcx(program, interfaceIndex('right'), 'ingress', old)
+      t.is(filter.kind, 'clsact')
+      t.regex(filter.fallback ?? '', /no TCX/)
+      filter.update(program)
+      t.regex(filters(), /tc_constants/)
+    }
+    t.notRegex(filters(), /tc_constants/)
+  })
+})
+
+function filters(): string {
+  return execFileSync('tc', ['filter', 'show', 'dev', 'right', 'ingress'], { encoding: 'utf8' })
+}
+
+kernelTest('a pinned link outlives its process, and is taken over with another program in it', (t) => {
+  withNamespace(() => {
+    using object = BpfObject.open(PATH).load()
+    const [ifindex, path] = [interfaceIndex('left'), join(PINS, 'link')]
+    const attach = (): Link => attachXdp(object.program('xdp_record'), ifindex)
+    ensurePinned(path, object.program('xdp_record'), ifindex, attach)[Symbol.dispose]()
+    using taken = ensurePinned(path, object.program('xdp_drop'), ifindex, attach)
+    using opened = Link.openPinned(path)
+    t.like(opened.info, { ifindex, programId: object.program('xdp_drop').id })
+    t.throws(() => ensurePinned(path, object.program('xdp_drop'), interfaceIndex('right'), attach), { code: 'INCOMPATIBLE' })
+    t.is(taken.kind, 'link')
+  })
+})
