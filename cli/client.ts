@@ -55,7 +55,7 @@ export class AgentClient {
   }
 
   async text(path: string): Promise<string> {
-    return text(await this.#send({ method: 'GET', path }))
+    return this.#text({ method: 'GET', path })
   }
 
   async put<T>(path: string, body: string): Promise<T> {
@@ -77,12 +77,19 @@ export class AgentClient {
   }
 
   async #json<T>(call: Call): Promise<T> {
-    const body = await text(await this.#send(call))
+    const body = await this.#text(call)
     try {
       return JSON.parse(body) as T
     } catch {
       throw this.#wrongAnswer(call.path)
     }
+  }
+
+  async #text(call: Call): Promise<string> {
+    const response = await this.#send(call)
+    return text(response).catch((error: unknown) => {
+      throw this.#unreachable(error)
+    })
   }
 
   async #send(call: Call): Promise<IncomingMessage> {
