@@ -1,5 +1,5 @@
 // Which flows somebody wants to see. The API's query and the CLI's options are these, as text.
-import { parseProtocol, PROTOCOL_NAMES } from './address.ts'
+import { parseProtocol, PROTOCOL_NAMES } from './protocol.ts'
 import { VERDICTS } from './flow.ts'
 import type { Flow, FlowEnd, FlowVerdict } from './flow.ts'
 

@@ -84,6 +84,13 @@ test('what the tables do not know is told by its number', (t) => {
   t.is(flow.source.identity, 999)
 })
 
+test('addresses of both families are text as manifests write it', (t) => {
+  const source = Uint8Array.from(Buffer.from('fd770001000000000000000000000011', 'hex'))
+  const flow = toFlow({ ...DENIED, source }, DIRECTORY, CLOCK)
+  t.is(flow.source.address, 'fd77:1::11')
+  t.is(flow.destination.address, '10.77.1.11')
+})
+
 test('a translated flow names its service', (t) => {
   t.is(toFlow({ ...DENIED, service: 3 }, DIRECTORY, CLOCK).service, 'demo/shop')
 })

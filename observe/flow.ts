@@ -1,8 +1,9 @@
 // A flow: one event of the datapath in words and names. This is what the API answers and the CLI prints.
 import { Direction, enumName, EventKind, Reason } from '../bpf/index.ts'
 import type { EventRecord } from '../bpf/index.ts'
-import { formatAddress, protocolName } from './address.ts'
+import { formatAddress } from '../manifests/index.ts'
 import type { Clock } from './clock.ts'
+import { protocolName } from './protocol.ts'
 
 export const VERDICTS = ['forwarded', 'dropped', 'audited', 'revoked'] as const
 export type FlowVerdict = (typeof VERDICTS)[number]

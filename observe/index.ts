@@ -1,6 +1,5 @@
 // Flows: decoding, names, filters, history and metrics. Knows no kernel and no transport.
 
-export { formatAddress, parseProtocol, PROTOCOL_NAMES, protocolName } from './address.ts'
 export { WallClock } from './clock.ts'
 export type { Clock, ClockSource } from './clock.ts'
 export { compileFilter, FilterError } from './filter.ts'
@@ -12,3 +11,4 @@ export { Counter, FlowMetrics, Gauge, Histogram, REASON_COUNTERS, registerDatapa
 export type { DatapathCounters, ReasonCount } from './metrics.ts'
 export { FlowPipeline } from './pipeline.ts'
 export type { FlowPipelineParts } from './pipeline.ts'
+export { parseProtocol, PROTOCOL_NAMES, protocolName } from './protocol.ts'
