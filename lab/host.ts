@@ -75,7 +75,8 @@ export class Host implements AsyncDisposable {
   }
 
   /** One request, over a new connection. A dropped packet shows as the outcome `timeout`. */
-  request(target: Target): Promise<Reply> {
+  async request(target: Target): Promise<Reply> {
+    this.context.signal?.throwIfAborted()
     return this.#clientProcess().request(target)
   }
 

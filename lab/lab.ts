@@ -6,7 +6,8 @@ import { inNamespace, ip, run } from './command.ts'
 import { Host, type LabContext } from './host.ts'
 import { Node } from './node.ts'
 import { missingPrivilege } from './privilege.ts'
-import { ownRecord, runFolder, writeRecord } from './record.ts'
+import { isAlive } from './process.ts'
+import { ownRecord, records, runFolder, writeRecord } from './record.ts'
 
 export interface LabOptions {
   /** Lower-case letters and digits; without one the lab gets a name that no other has. */
@@ -40,6 +41,7 @@ export class Lab implements AsyncDisposable {
     const missing = missingPrivilege()
     if (missing !== undefined) throw new Error(`a lab cannot be made: ${missing}`)
     const lab = new Lab(checkName(name ?? `t${process.pid}x${++labs}`), signal)
+    checkFree(lab.name)
     await removeAbandonedLabs()
     await removeLab(lab.name)
     writeRecord(ownRecord(lab.name))
@@ -134,6 +136,12 @@ async function addRoutes(host: Host, node: Node): Promise<void> {
     `route replace ${ipv4} via ${node.addresses.ipv4}`,
     `route replace ${ipv6} via ${node.addresses.ipv6}`,
   ]))
+}
+
+function checkFree(name: string): void {
+  const owner = records().find((record) => record.name === name)?.owner
+  if (owner === undefined || !isAlive(owner)) return
+  throw new Error(`process ${owner.pid} has a lab of the name ${name}: wait for it or end it`)
 }
 
 function checkName(name: string): string {

@@ -1,0 +1,100 @@
+// The demo: `up` makes a node with workloads, sends real requests, compares what happens with what is expected and
+// leaves everything running; `down` removes it. Without root or BPF the engine alone shows the same decisions.
+import { spawnSync } from 'node:child_process'
+import type { Flow } from '../../observe/index.ts'
+import { type Agent, Lab, missingPrivilege, records, removeAbandonedLabs, removeLab } from '../index.ts'
+import { buildLab, type DemoLab, demoName, manifestFolder, readManifests } from './build.ts'
+import { isPlausible, measureShares } from './distribution.ts'
+import { expectations, observe } from './expectations.ts'
+import { distributionTable, flowTable, isAsExpected, observationTable } from './report.ts'
+
+const shownFlows = 12
+
+async function up(signal: AbortSignal): Promise<boolean> {
+  const missing = missingPrivilege()
+  if (missing !== undefined) return showDecisionsAlone(missing)
+  const cluster = await readManifests()
+  await using lab = await Lab.create({ name: demoName, signal })
+  say(`making a node, ${cluster.workloads.length} workloads, the balancer's backends and hosts outside`)
+  const demo = await buildLab(lab, cluster)
+  say('starting the agent')
+  const agent = await demo.node.startAgent({ manifests: [manifestFolder] })
+  const ok = await show(demo, agent)
+  signal.throwIfAborted()
+  lab.keep()
+  console.log(afterwards(agent.service.logFile))
+  return ok
+}
+
+async function show(demo: DemoLab, agent: Agent): Promise<boolean> {
+  say(`sending ${2 * expectations.length} requests`)
+  const observations = await observe(demo, agent)
+  console.log(`\n${observationTable(observations)}\n`)
+  say('sending 300 requests to each address of the services')
+  const shares = await measureShares(demo)
+  console.log(`\n${distributionTable(shares)}\n\nThe last flows:`)
+  console.log(flowTable(await agent.lines<Flow>(`/v1/flows?last=${shownFlows}`)))
+  const differing = observations.filter((row) => !isAsExpected(row)).length
+  const uneven = shares.filter((share) => !isPlausible(share)).length
+  console.log(`\n${observations.length - differing} of ${observations.length} as expected${difference(differing, uneven)}`)
+  return differing + uneven === 0
+}
+
+function difference(differing: number, uneven: number): string {
+  const parts = [
+    ...(differing > 0 ? [`${differing} DIFFER, marked X`] : []),
+    ...(uneven > 0 ? [`${uneven} services are not spread by their weights or left requests unanswered`] : []),
+  ]
+  return parts.length === 0 ? '' : `; ${parts.join('; ')}`
+}
+
+function afterwards(logFile: string): string {
+  return `
+The agent goes on running. Look around:
+  ./sluice status
+  ./sluice endpoint list
+  ./sluice observe --last 20 --verdict dropped
+  ./sluice policy explain --from demo/guest --to demo/api --port 8080/TCP
+  nsenter --net=/run/netns/sluice-${demoName}-guest bash        (a shell in a workload)
+Its log is ${logFile}. Stop and remove everything: npm stop`
+}
+
+/** The same manifests and the same engine, without a packet. */
+function showDecisionsAlone(reason: string): boolean {
+  say(`no packets here (${reason}); these are the decisions that the engine computes:`)
+  const ports = [...new Set(expectations.map(({ port, protocol = 'TCP' }) => `${port}/${protocol}`))]
+  const args = ['policy', 'matrix', '-f', manifestFolder, ...ports.flatMap((port) => ['--port', port])]
+  return spawnSync('./sluice', args, { stdio: 'inherit' }).status === 0
+}
+
+async function down(): Promise<boolean> {
+  const names = new Set([demoName, ...(await removeAbandonedLabs())])
+  for (const name of names) {
+    const known = records().some((record) => record.name === name)
+    const { namespaces, processes, bpffs } = await removeLab(name)
+    if (!known && namespaces.length === 0) continue
+    say(`${name}: removed ${namespaces.length} namespaces, ${processes.length} processes, ${bpffs.length} folders of pins`)
+  }
+  return true
+}
+
+function say(text: string): void {
+  console.error(`demo: ${text}`)
+}
+
+/** An interrupted demo removes what it made. */
+function interruption(): AbortSignal {
+  const controller = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => controller.abort(new Error(`interrupted by ${signal}; everything is removed`)))
+  }
+  return controller.signal
+}
+
+const command = process.argv[2] === 'down' ? down : up
+try {
+  process.exitCode = (await command(interruption())) ? 0 : 1
+} catch (error) {
+  say(`failed: ${error instanceof Error ? error.message : String(error)}`)
+  process.exitCode = 1
+}
