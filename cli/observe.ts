@@ -13,7 +13,7 @@ import { print } from './output.ts'
 interface ObserveOptions extends FlowOptions {
   readonly output: 'table' | 'jsonl' | 'json' | 'yaml'
   readonly last?: number
-  readonly follow: boolean
+  readonly follow?: true
 }
 
 const DEFAULT_LAST = 20
@@ -24,7 +24,7 @@ export function register(program: Command): void {
     .description('flows: who talked to whom, what became of it, which rule decided')
     .addOption(new Option('-o, --output <format>', 'how to print them').choices(['table', 'jsonl', 'json', 'yaml']).default('table'))
     .option('--last <count>', `this many of the past, oldest first (default: ${DEFAULT_LAST}; with --follow: 0)`, parseCount)
-    .option('-f, --follow', 'go on with new flows until interrupted', false)
+    .option('-f, --follow', 'go on with new flows until interrupted')
   addFlowOptions(command)
     .addHelpText(
       'after',

@@ -2,9 +2,6 @@
 import { Option } from 'commander'
 import { stringify } from 'yaml'
 
-export { fail } from './errors.ts'
-export { group } from './command.ts'
-
 export type OutputFormat = 'json' | 'yaml' | 'table'
 
 /** `-o json|yaml|table`; commands read it as `options.output`. */

@@ -12,7 +12,7 @@ import { formatDuration } from './time.ts'
 
 interface StatusOptions {
   readonly output: OutputFormat
-  readonly check: boolean
+  readonly check?: true
   readonly wait?: number
 }
 
@@ -21,7 +21,7 @@ export function register(program: Command): void {
     .command('status')
     .description('what works, what is degraded and why, and what to do')
     .addOption(outputOption())
-    .option('--check', 'exit with 1 when anything is degraded', false)
+    .option('--check', 'exit with 1 when anything is degraded')
     .option('--wait <seconds>', 'wait until an agent answers and everything works, at most so long', parseSeconds)
     .addHelpText(
       'after',
