@@ -1,0 +1,75 @@
+// Services of the manifests as the datapath's frontends and backends, with their numbers.
+import { type BalancedService, type Backend, type Cluster, type Frontend, protocolName } from '../manifests/index.ts'
+import { addressBytes } from './address.ts'
+import type { Backend as BackendItem, Service } from './api/types.ts'
+import type { Numbers } from './desired.ts'
+import { nameOf } from './endpoints.ts'
+import type { BackendSpec, FrontendSpec, ServiceReport } from './reconcilers/services.ts'
+
+export interface BalancedFrontend {
+  readonly service: BalancedService
+  readonly frontend: Frontend
+  readonly spec: FrontendSpec
+}
+
+/** One a frontend, of Kubernetes Services and LoadBalancers alike. */
+export function balancedFrontends(cluster: Cluster, numbers: Numbers): BalancedFrontend[] {
+  return [...cluster.services, ...cluster.loadBalancers].flatMap((service) =>
+    service.frontends.map((frontend) => ({ service, frontend, spec: toSpec(service, frontend, numbers) })),
+  )
+}
+
+export function backendKey(backend: Backend, protocol: number): string {
+  return `${backend.address} ${backend.port}/${protocolName(protocol)}`
+}
+
+/** What the tables `services` and `backends` show. `report` is undefined while nothing is programmed. */
+export function serviceItem({ service, frontend, spec }: BalancedFrontend, shares: ServiceReport[number] | undefined, reason?: string): Service {
+  const backends = frontend.backends.map((backend, index) => {
+    const { name, address, port, weight } = backend
+    return { name, address, port, weight, slots: shares?.get(spec.backends[index]?.number ?? 0) ?? 0 }
+  })
+  const state = reason !== undefined || shares === undefined ? 'failed' : shares.size === 0 ? 'no-backend' : 'programmed'
+  return {
+    id: spec.serviceId,
+    kind: service.kind,
+    namespace: service.namespace,
+    name: service.name,
+    address: frontend.address,
+    port: frontend.port,
+    protocol: protocolName(frontend.protocol),
+    forwarding: service.forwarding,
+    algorithm: service.algorithm,
+    tableSize: shares === undefined || shares.size === 0 ? 0 : service.tableSize,
+    backends,
+    state,
+    ...(state === 'failed' && { reason: reason ?? 'not programmed yet' }),
+  }
+}
+
+export function backendItems(frontends: readonly BalancedFrontend[]): BackendItem[] {
+  const items = new Map<number, BackendItem>()
+  for (const { frontend, spec } of frontends) {
+    frontend.backends.forEach(({ address, port }, index) => {
+      const number = spec.backends[index]?.number ?? 0
+      items.set(number, { number, address, port, protocol: protocolName(frontend.protocol) })
+    })
+  }
+  return [...items.values()]
+}
+
+function toSpec(service: BalancedService, frontend: Frontend, numbers: Numbers): FrontendSpec {
+  return {
+    serviceId: numbers.number('service', `${service.kind} ${nameOf(service)}`),
+    address: addressBytes(frontend.address),
+    port: frontend.port,
+    protocol: frontend.protocol,
+    forwarding: service.forwarding,
+    tableSize: service.tableSize,
+    backends: frontend.backends.map((backend): BackendSpec => {
+      const key = backendKey(backend, frontend.protocol)
+      const { port, weight } = backend
+      return { number: numbers.number('backend', key), address: addressBytes(backend.address), port, weight, hash: key }
+    }),
+  }
+}

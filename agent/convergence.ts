@@ -1,0 +1,274 @@
+// From sources to the datapath: what is desired now, and the reconcilers that make it so.
+import type { ApiErrorDetail } from './api/types.ts'
+import { type BalancedFrontend, backendKey, balancedFrontends } from './balance.ts'
+import { desiredInputs } from './desired.ts'
+import { type LocalEndpoint, matchEndpoints } from './endpoints.ts'
+import { AgentError } from './errors.ts'
+import type { Interface, InterfacePort } from './interfaces.ts'
+import type { Logger } from './log.ts'
+import type { RunOptions } from './options.ts'
+import { InputSet } from './reconcilers/inputs.ts'
+import type { Attachment, ProgramReport } from './reconcilers/programs.ts'
+import { Reconciler } from './reconcilers/reconciler.ts'
+import type { ServiceReport } from './reconcilers/services.ts'
+import { isApplied, originOf } from './sources/applied.ts'
+import type { FileContent, FolderListing } from './sources/folder.ts'
+import { ManifestParser, type Origin, type Resolution, resolve } from './sources/manifests.ts'
+import type { AppliedManifest, Store } from './store.ts'
+import type { Kernel, KernelStart } from './worker/protocol.ts'
+
+export interface ConvergenceParts {
+  readonly options: Pick<RunOptions, 'bpffs' | 'conntrackEntries' | 'xdpMode' | 'uplink' | 'workloadRanges'>
+  readonly store: Store
+  readonly kernel: Kernel
+  readonly interfaces: InterfacePort
+  readonly log: Logger
+  /** Called after every run of a reconciler: what tables and status show may have changed. */
+  readonly onChange: () => void
+}
+
+/** What is wanted at one moment, computed as a whole. */
+export interface Desired {
+  readonly resolution: Resolution
+  readonly endpoints: readonly LocalEndpoint[]
+  readonly links: readonly Interface[]
+  readonly inputs: InputSet
+  readonly frontends: readonly BalancedFrontend[]
+  readonly attachments: readonly Attachment[]
+  /** The uplink of the options does not exist. */
+  readonly missingUplink: boolean
+}
+
+/** What the datapath holds: `shares` in the order of `frontends`. */
+export interface ProgrammedServices {
+  readonly frontends: readonly BalancedFrontend[]
+  readonly shares: ServiceReport
+}
+
+const RETRY_INTERFACES_MS = 1_000
+
+export class Convergence {
+  readonly #parts: ConvergenceParts
+  readonly #parser = new ManifestParser()
+  readonly #load: Reconciler
+  readonly #desire: Reconciler
+  readonly #policy: Reconciler
+  readonly #services: Reconciler
+  readonly #programs: Reconciler
+  #files: ReadonlyMap<string, FileContent> = new Map()
+  #unreadableFolders: ReadonlyMap<string, string> = new Map()
+  #foldersListed = false
+  #desired: Desired | undefined
+  #start: KernelStart | undefined
+  #told = new InputSet()
+  #restoreFinished = false
+  #enforced = false
+  #programmedServices: ProgrammedServices | undefined
+  #retryInterfaces: NodeJS.Timeout | undefined
+  #programReport: ProgramReport | undefined
+
+  constructor(parts: ConvergenceParts) {
+    this.#parts = parts
+    const reconciler = (name: string, reconcile: () => Promise<void>, everyMs?: number): Reconciler => {
+      const observed = (): Promise<void> => reconcile().finally(parts.onChange)
+      return new Reconciler({ name, log: parts.log, reconcile: observed, ...(everyMs !== undefined && { everyMs }) })
+    }
+    this.#load = reconciler('datapath', () => this.#loadDatapath())
+    this.#desire = reconciler('sources', () => this.#computeDesired(), 10_000)
+    this.#policy = reconciler('policy', () => this.#reconcilePolicy())
+    this.#services = reconciler('services', () => this.#reconcileServices())
+    this.#programs = reconciler('programs', () => this.#reconcilePrograms())
+  }
+
+  get desired(): Desired | undefined {
+    return this.#desired
+  }
+
+  get kernelStart(): KernelStart | undefined {
+    return this.#start
+  }
+
+  get programmedServices(): ProgrammedServices | undefined {
+    return this.#programmedServices
+  }
+
+  get programReport(): ProgramReport | undefined {
+    return this.#programReport
+  }
+
+  get unreadableFolders(): ReadonlyMap<string, string> {
+    return this.#unreadableFolders
+  }
+
+  /** Whether policy of the first complete listing is in the datapath. */
+  get enforced(): boolean {
+    return this.#enforced
+  }
+
+  get reconcilers(): readonly Reconciler[] {
+    return [this.#load, this.#desire, this.#policy, this.#services, this.#programs]
+  }
+
+  /** Loads programs and maps; the rest follows from it and from the sources' listings. */
+  start(): void {
+    this.#load.request()
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#retryInterfaces)
+    await Promise.all(this.reconcilers.map((reconciler) => reconciler.stop()))
+  }
+
+  /** Files of a folder that cannot be listed now stay what they were. */
+  async foldersListed({ files, unreadable }: FolderListing): Promise<void> {
+    const kept = [...this.#files].filter(([file]) => [...unreadable.keys()].some((folder) => file.startsWith(`${folder}/`)))
+    this.#files = new Map([...kept, ...files])
+    this.#unreadableFolders = unreadable
+    if (unreadable.size === 0) this.#foldersListed = true
+    this.#desire.request()
+  }
+
+  interfacesChanged(): void {
+    this.#desire.request()
+  }
+
+  /** What would be refused of `applied`, before it is stored. */
+  check(applied: readonly AppliedManifest[]): readonly ApiErrorDetail[] {
+    const stored = new Map(this.#parts.store.appliedManifests().map((manifest) => [JSON.stringify(manifest), manifest]))
+    const origins = applied.map((manifest) => originOf(manifest, stored.has(JSON.stringify(manifest)) ? manifest.text : undefined))
+    const { problems } = this.#resolve([...this.#fileOrigins(), ...origins])
+    return problems.filter(({ name }) => isApplied(name)).flatMap(({ details }) => details)
+  }
+
+  /** Resolves when the datapath holds what the sources say now; rejects with what keeps it from that. */
+  async converge(): Promise<void> {
+    if (this.#start === undefined) throw new AgentError('UNAVAILABLE', 'the datapath is not loaded yet; see sluice status')
+    await this.#desire.trigger()
+    if (!this.#foldersListed) {
+      const folders = [...this.#unreadableFolders.keys()].join(', ')
+      throw new AgentError('UNAVAILABLE', `the first complete listing of manifests is still missing: ${folders}`)
+    }
+    await Promise.all([this.#policy.trigger(), this.#services.trigger()])
+  }
+
+  async #loadDatapath(): Promise<void> {
+    const { kernel, options, log } = this.#parts
+    this.#start = await kernel.start(options)
+    for (const refused of this.#start.refused) log.error('the kernel refused an object', { ...refused })
+    log.info('datapath loaded', { takenOver: this.#start.takenOver, maps: this.#start.maps.length })
+    this.#programs.request()
+    this.#policy.request()
+    this.#services.request()
+  }
+
+  async #computeDesired(): Promise<void> {
+    const { interfaces, options, store } = this.#parts
+    const links = await interfaces.list()
+    const resolution = store.transaction(() => this.#resolve([...this.#fileOrigins(), ...this.#appliedOrigins()]))
+    this.#parser.sweep()
+    const { cluster } = resolution
+    const endpoints = await matchEndpoints(cluster.workloads, links, interfaces)
+    const uplink = links.find(({ name }) => name === options.uplink)
+    this.#desired = store.transaction(() => ({
+      resolution,
+      endpoints,
+      links,
+      inputs: desiredInputs({ cluster, endpoints, links, workloadRanges: options.workloadRanges }, store),
+      frontends: balancedFrontends(cluster, store),
+      attachments: attachmentsOf(endpoints, uplink, options.xdpMode !== 'off'),
+      missingUplink: options.uplink !== undefined && uplink === undefined,
+    }))
+    this.#retryIfFailed(endpoints)
+    this.#programs.request()
+    this.#policy.request()
+    this.#services.request()
+  }
+
+  /** Another namespace gives no notice of its changes. */
+  #retryIfFailed(endpoints: readonly LocalEndpoint[]): void {
+    clearTimeout(this.#retryInterfaces)
+    if (!endpoints.some(({ state }) => state === 'failed')) return
+    this.#retryInterfaces = setTimeout(() => this.#desire.request(), RETRY_INTERFACES_MS)
+    this.#retryInterfaces.unref()
+  }
+
+  #resolve(origins: readonly Origin[]): Resolution {
+    return resolve(origins, this.#parser, (reference) => this.#parts.store.number('rule', reference))
+  }
+
+  #fileOrigins(): Origin[] {
+    const lastGood = this.#parts.store.lastGood()
+    return [...this.#files].map(([name, content]) => ({ name, content, lastGood: lastGood.get(name) }))
+  }
+
+  #appliedOrigins(): Origin[] {
+    return this.#parts.store.appliedManifests().map((manifest) => originOf(manifest, manifest.text))
+  }
+
+  /** Waits for the first complete listing: until then the pinned maps hold what an earlier agent wrote. */
+  async #reconcilePolicy(): Promise<void> {
+    const desired = this.#desired
+    if (desired === undefined || this.#start === undefined || !this.#foldersListed) return
+    const changes = desired.inputs.changesSince(this.#told)
+    const { error } = await this.#parts.kernel.applyPolicy({ changes, finishRestore: !this.#restoreFinished })
+    this.#restoreFinished = true
+    this.#told = desired.inputs
+    if (error !== undefined) throw Object.assign(new AgentError('CAPACITY', error.message), { code: error.code ?? 'CAPACITY' })
+    this.#enforced = true
+    this.#keepLastGood(desired.resolution)
+  }
+
+  #keepLastGood({ effective }: Resolution): void {
+    this.#parts.store.replaceLastGood(new Map([...effective].filter(([name]) => !isApplied(name))))
+  }
+
+  async #reconcileServices(): Promise<void> {
+    const desired = this.#desired
+    if (desired === undefined || this.#start === undefined || !this.#foldersListed) return
+    const { frontends } = desired
+    const shares = await this.#parts.kernel.reconcileServices(frontends.map(({ spec }) => spec))
+    this.#programmedServices = { frontends, shares }
+    this.#releaseBackends(frontends)
+  }
+
+  /** No slot leads to them any more. */
+  #releaseBackends(frontends: readonly BalancedFrontend[]): void {
+    const { store } = this.#parts
+    const used = new Set(
+      frontends.flatMap(({ frontend }) => frontend.backends.map((backend) => backendKey(backend, frontend.protocol))),
+    )
+    store.transaction(() => {
+      for (const key of store.numbersOf('backend').keys()) if (!used.has(key)) store.releaseNumber('backend', key)
+    })
+  }
+
+  async #reconcilePrograms(): Promise<void> {
+    const desired = this.#desired
+    if (desired === undefined || this.#start === undefined) return
+    const wanted = desired.attachments
+    const report = await this.#parts.kernel.reconcilePrograms({ wanted, complete: this.#foldersListed })
+    this.#programReport = report
+    const first = report.failures[0]
+    if (first === undefined) return
+    const { program, interface: device } = first.attachment
+    throw new AgentError('UNAVAILABLE', `cannot attach ${program} to ${device}: ${first.message}`)
+  }
+}
+
+function attachmentsOf(endpoints: readonly LocalEndpoint[], uplink: Interface | undefined, balances: boolean): Attachment[] {
+  const attachments: Attachment[] = []
+  const attach = (program: Attachment['program'], { ifindex, name }: Interface): void => {
+    attachments.push({ program, ifindex, interface: name })
+  }
+  for (const { link } of endpoints) {
+    if (link === undefined) continue
+    attach('from_endpoint', link)
+    attach('to_endpoint', link)
+  }
+  if (uplink === undefined) return attachments
+  attach('from_world', uplink)
+  attach('to_world', uplink)
+  if (balances) attach('xdp_lb', uplink)
+  return attachments
+}
+

@@ -1,0 +1,119 @@
+// Desired state: what manifests and interfaces mean for the engine. Pure but for the store, which gives numbers.
+import { EndpointFlags, Identity as ReservedIdentity, PeerFlags } from '../bpf/index.ts'
+import type { Label } from '../engine/types.ts'
+import { type Cluster, parsePrefix, type Workload } from '../manifests/index.ts'
+import { addressBytes, macBytes, prefixOf } from './address.ts'
+import { addressOfFamily, type LocalEndpoint, nameOf } from './endpoints.ts'
+import type { Interface } from './interfaces.ts'
+import { InputSet } from './reconcilers/inputs.ts'
+import type { NumberSpace } from './store.ts'
+
+export interface Numbers {
+  number(space: NumberSpace, key: string): number
+}
+
+export interface DesiredSources {
+  readonly cluster: Cluster
+  readonly endpoints: readonly LocalEndpoint[]
+  readonly links: readonly Interface[]
+  readonly workloadRanges: readonly string[]
+}
+
+const HOST_BITS = 128
+
+/** Labels of the reserved identities, as selectors of entities ask for them. */
+export const RESERVED_LABELS: ReadonlyMap<number, readonly Label[]> = new Map([
+  [ReservedIdentity.HOST, ['reserved:host=']],
+  [ReservedIdentity.WORLD, ['reserved:world=']],
+  [ReservedIdentity.UNMANAGED, ['reserved:unmanaged=']],
+  [ReservedIdentity.HEALTH, ['reserved:health=']],
+  [ReservedIdentity.INIT, ['reserved:init=']],
+  [ReservedIdentity.REMOTE_NODE, ['reserved:remote-node=']],
+  [ReservedIdentity.KUBE_APISERVER, ['reserved:kube-apiserver=']],
+  [ReservedIdentity.INGRESS, ['reserved:ingress=']],
+  [ReservedIdentity.WORLD_IPV4, ['reserved:world=', 'reserved:world-ipv4=']],
+  [ReservedIdentity.WORLD_IPV6, ['reserved:world=', 'reserved:world-ipv6=']],
+])
+
+export function identityOf(workload: Workload, numbers: Numbers): number {
+  return numbers.number('identity', workload.labels.join('\n'))
+}
+
+export function endpointId(workload: Workload, numbers: Numbers): number {
+  return numbers.number('endpoint', nameOf(workload))
+}
+
+/** Everything that the engine is to know. */
+export function desiredInputs({ cluster, endpoints, links, workloadRanges }: DesiredSources, numbers: Numbers): InputSet {
+  const inputs = new InputSet()
+  for (const [number, labels] of RESERVED_LABELS) inputs.add({ input: 'identity', number, labels })
+  for (const range of workloadRanges) addRange(inputs, range)
+  for (const address of hostAddresses(links)) addHostAddress(inputs, address)
+  for (const { key, policies } of cluster.policies.values()) inputs.add({ input: 'policy', key, policies })
+  const local = new Map(endpoints.map((endpoint) => [endpoint.workload, endpoint]))
+  for (const workload of cluster.workloads) addWorkload(inputs, workload, local.get(workload), numbers)
+  return inputs
+}
+
+/** Addresses of the node itself. */
+export function hostAddresses(links: readonly Interface[]): string[] {
+  const addresses = links.flatMap((link) => link.addresses)
+  return [...new Set(addresses)].filter((address) => parsePrefix(`${address}/128`) ?? parsePrefix(`${address}/32`))
+}
+
+/** An address of the range that nobody has is dropped, not sent to the world. */
+function addRange(inputs: InputSet, range: string): void {
+  const { address, length } = prefixOf(range)
+  const entry = { address, prefixLength: length, identity: ReservedIdentity.UNMANAGED, flags: PeerFlags.LOCAL_RANGE, ifindex: 0, namedPorts: [] }
+  inputs.add({ input: 'address', entry })
+}
+
+function addHostAddress(inputs: InputSet, text: string): void {
+  const entry = { address: addressBytes(text), prefixLength: HOST_BITS, identity: ReservedIdentity.HOST, flags: PeerFlags.HOST, ifindex: 0, namedPorts: [] }
+  inputs.add({ input: 'address', entry })
+}
+
+/**
+ * A local workload whose interface is not usable has no addresses either: its packets are dropped as unknown ones of
+ * the node's range instead of leaving towards the world.
+ */
+function addWorkload(inputs: InputSet, workload: Workload, endpoint: LocalEndpoint | undefined, numbers: Numbers): void {
+  if (endpoint !== undefined && endpoint.state !== 'ready') return
+  const identity = identityOf(workload, numbers)
+  inputs.add({ input: 'identity', number: identity, labels: workload.labels })
+  for (const address of workload.addresses) {
+    const entry = {
+      address: addressBytes(address),
+      prefixLength: HOST_BITS,
+      identity,
+      flags: PeerFlags.WORKLOAD,
+      ifindex: endpoint?.link?.ifindex ?? 0,
+      namedPorts: workload.ports,
+    }
+    inputs.add({ input: 'address', entry })
+  }
+  if (endpoint !== undefined) addEndpoint(inputs, endpoint, identity, numbers)
+}
+
+function addEndpoint(inputs: InputSet, { workload, link, mac }: LocalEndpoint, identity: number, numbers: Numbers): void {
+  const own = macBytes(mac ?? '')
+  const node = macBytes(link?.mac ?? '')
+  if (link === undefined || own === undefined || node === undefined) return
+  const ipv4 = addressOfFamily(workload, 'IPv4')
+  const ipv6 = addressOfFamily(workload, 'IPv6')
+  const peerIsElsewhere = link.kind === 'veth' && link.peerNamespaceId !== undefined
+  inputs.add({
+    input: 'endpoint',
+    entry: {
+      ifindex: link.ifindex,
+      id: endpointId(workload, numbers),
+      identity,
+      flags: peerIsElsewhere ? EndpointFlags.PEER_NETNS : 0,
+      ...(ipv4 && { ipv4 }),
+      ...(ipv6 && { ipv6 }),
+      mac: own,
+      nodeMac: node,
+      namedPorts: workload.ports,
+    },
+  })
+}

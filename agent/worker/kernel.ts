@@ -1,0 +1,158 @@
+// The worker's state: loaded objects, open maps, the engine, and the reconcilers that write.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type MapName, mapSpecs } from '../../bpf/index.ts'
+import { Engine } from '../../engine/index.ts'
+import type { Capacities, Verdict } from '../../engine/types.ts'
+import { BpfMap, BpfObject, makePinDirectory, type Program } from '../../loader/index.ts'
+import type { MapItem } from '../api/types.ts'
+import { AgentError } from '../errors.ts'
+import { codeOf, messageOf } from '../log.ts'
+import { ConntrackCollector, type ConntrackReport } from '../reconcilers/conntrack.ts'
+import { type ApplyReport, PolicyMaps } from '../reconcilers/policy.ts'
+import type { EngineStatistics, VerdictQuery } from '../reconcilers/ports.ts'
+import { ProgramLinks, type ProgramReport } from '../reconcilers/programs.ts'
+import { ServiceMaps, type ServiceReport } from '../reconcilers/services.ts'
+import { LoaderLinks } from './links.ts'
+import type { Kernel, KernelOptions, KernelStart } from './protocol.ts'
+
+const OBJECT_DIRECTORY = join(import.meta.dirname, '../../build/bpf')
+const OBJECTS = ['tc_endpoint', 'tc_host', 'xdp_lb'] as const
+
+/** Everything that exists once `start` succeeded. */
+interface Running {
+  readonly engine: Engine
+  readonly policy: PolicyMaps
+  readonly services: ServiceMaps
+  readonly programs: ProgramLinks
+  readonly conntrack: ConntrackCollector
+}
+
+type Argument<M extends keyof Kernel> = Parameters<Kernel[M]>[0]
+
+export class KernelThread implements Kernel {
+  #running: Running | undefined
+
+  async start(options: KernelOptions): Promise<KernelStart> {
+    const pins = pinDirectories(options.bpffs)
+    for (const directory of Object.values(pins)) makePinDirectory(directory)
+    const { programs, refused } = loadObjects(options, pins.maps)
+    const map = mapOpener(pins.maps, refused)
+    const engine = await Engine.load({ capacities: capacitiesOf(map) })
+    const policy = new PolicyMaps(engine, {
+      addresses: map('addresses'),
+      prefixes: map('prefixes'),
+      class_generations: map('class_generations'),
+      endpoints: map('endpoints'),
+      policy: map('policy'),
+      policy_rows: map('policy_rows'),
+    })
+    const takenOver = policy.restore()
+    this.#running = {
+      engine,
+      policy,
+      services: new ServiceMaps(engine, { frontends: map('frontends'), slots: map('slots'), backends: map('backends') }),
+      programs: new ProgramLinks(new LoaderLinks(programs, options.xdpMode), pins.links),
+      conntrack: new ConntrackCollector({ conntrack4: map('conntrack4'), conntrack6: map('conntrack6') }, process.hrtime.bigint),
+    }
+    return { takenOver, maps: mapItems(map, pins.maps), refused }
+  }
+
+  async applyPolicy({ changes, finishRestore }: Argument<'applyPolicy'>): Promise<ApplyReport> {
+    return this.#use().policy.apply(changes, { finishRestore })
+  }
+
+  async reconcileServices(frontends: Argument<'reconcileServices'>): Promise<ServiceReport> {
+    return this.#use().services.reconcile(frontends)
+  }
+
+  async reconcilePrograms({ wanted, complete }: Argument<'reconcilePrograms'>): Promise<ProgramReport> {
+    return this.#use().programs.reconcile(wanted, { complete })
+  }
+
+  async collectConntrack(): Promise<ConntrackReport> {
+    const { conntrack } = this.#use()
+    conntrack.step()
+    return conntrack.report
+  }
+
+  async verdict(query: VerdictQuery): Promise<Verdict> {
+    return this.#use().engine.verdict(query)
+  }
+
+  async statistics(): Promise<EngineStatistics> {
+    return this.#use().engine.stats()
+  }
+
+  #use(): Running {
+    if (this.#running === undefined) throw new AgentError('UNAVAILABLE', 'the datapath is not loaded yet')
+    return this.#running
+  }
+}
+
+export function pinDirectories(bpffs: string): { maps: string; links: string } {
+  return { maps: join(bpffs, 'maps'), links: join(bpffs, 'links') }
+}
+
+/** One object that is refused does not keep the others, nor an earlier agent's programs, from working. */
+function loadObjects(options: KernelOptions, pinDirectory: string): { programs: Map<string, Program>; refused: KernelStart['refused'][number][] } {
+  const programs = new Map<string, Program>()
+  const refused: KernelStart['refused'][number][] = []
+  const mapSizes = { conntrack4: options.conntrackEntries, conntrack6: options.conntrackEntries }
+  for (const name of OBJECTS) {
+    const path = join(OBJECT_DIRECTORY, `${name}.bpf.o`)
+    try {
+      const object = BpfObject.open(path, { pinDirectory, mapSizes: sizesFor(path, mapSizes) }).load()
+      for (const program of object.programs) programs.set(program.name, program)
+    } catch (error) {
+      refused.push({ object: `${name}.bpf.o`, code: codeOf(error), message: messageOf(error) })
+    }
+  }
+  return { programs, refused }
+}
+
+/** Not every object declares every map. */
+function sizesFor(path: string, sizes: Readonly<Record<string, number>>): Record<string, number> {
+  using object = BpfObject.open(path)
+  const declared = new Set(object.mapSpecs.map(({ name }) => name))
+  return Object.fromEntries(Object.entries(sizes).filter(([name]) => declared.has(name)))
+}
+
+/** Maps by their pins: they are there once any object that declares them was loaded, by this agent or an earlier one. */
+function mapOpener(directory: string, refused: KernelStart['refused']): (name: MapName) => BpfMap {
+  const open = new Map<MapName, BpfMap>()
+  return (name) => {
+    const known = open.get(name)
+    if (known !== undefined) return known
+    const path = join(directory, name)
+    if (!existsSync(path)) {
+      const reasons = refused.map(({ message }) => message).join('; ')
+      throw new AgentError('UNAVAILABLE', `there is no map ${path}, since no program that declares it could be loaded: ${reasons}`, {
+        hint: 'build the programs (npm run setup) or see the verifier\'s complaint above',
+      })
+    }
+    const map = BpfMap.openPinned(path)
+    open.set(name, map)
+    return map
+  }
+}
+
+/** What the engine refuses then is what a map could not hold: nothing is half written. */
+function capacitiesOf(map: (name: MapName) => BpfMap): Partial<Capacities> {
+  return {
+    addresses: map('addresses').maxEntries,
+    endpoints: map('endpoints').maxEntries,
+    classes: map('class_generations').maxEntries,
+    policyEntries: map('policy').maxEntries,
+    policyRows: map('policy_rows').maxEntries,
+  }
+}
+
+function mapItems(map: (name: MapName) => BpfMap, directory: string): MapItem[] {
+  const names = Object.keys(mapSpecs) as MapName[]
+  return names.filter((name) => existsSync(join(directory, name))).map((name) => {
+    const { info } = map(name)
+    const { id, keySize, valueSize, maxEntries } = info
+    return { id, name, type: mapSpecs[name].type, keySize, valueSize, maxEntries, pin: join(directory, name) }
+  })
+}

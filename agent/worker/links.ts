@@ -1,0 +1,75 @@
+// Attaching and pins by the loader.
+import { existsSync } from 'node:fs'
+import { attachTcx, attachXdp, interfaceName, ensurePinned, Link, listPins, removePins } from '../../loader/index.ts'
+import type { Attachment as LoaderAttachment, Program } from '../../loader/index.ts'
+import { AgentError } from '../errors.ts'
+import type { AttachedProgram, Attachment, LinkPort, ProgramName } from '../reconcilers/programs.ts'
+import type { KernelOptions } from './protocol.ts'
+
+const HOOKS: Readonly<Record<ProgramName, string>> = {
+  from_endpoint: 'ingress',
+  to_endpoint: 'egress',
+  from_world: 'ingress',
+  to_world: 'egress',
+  xdp_lb: 'xdp',
+}
+
+export class LoaderLinks implements LinkPort {
+  readonly #programs: ReadonlyMap<string, Program>
+  readonly #xdpMode: KernelOptions['xdpMode']
+
+  constructor(programs: ReadonlyMap<string, Program>, xdpMode: KernelOptions['xdpMode']) {
+    this.#programs = programs
+    this.#xdpMode = xdpMode
+  }
+
+  ensure(attachment: Attachment, pin: string): AttachedProgram {
+    const program = this.#programs.get(attachment.program)
+    if (program === undefined) {
+      throw new AgentError('UNAVAILABLE', `program ${attachment.program} is not loaded: the kernel refused it or it was not built`)
+    }
+    const takenOver = existsSync(pin)
+    // Pinned, so closing this handle leaves the program attached, and removing the pin alone detaches it.
+    using link = ensurePinned(pin, program, attachment.ifindex, () => this.#attach(program, attachment))
+    return this.#describe(attachment, pin, program, link, takenOver)
+  }
+
+  pins(directory: string): readonly string[] {
+    return listPins(directory)
+  }
+
+  remove(pin: string): void {
+    removePins(pin)
+  }
+
+  interfaceExists(ifindex: number): boolean {
+    return interfaceName(ifindex) !== undefined
+  }
+
+  #attach(program: Program, { program: name, ifindex }: Attachment): LoaderAttachment {
+    if (name !== 'xdp_lb') return attachTcx(program, ifindex, name === 'from_endpoint' || name === 'from_world' ? 'ingress' : 'egress')
+    return attachXdp(program, ifindex, { mode: this.#xdpMode === 'generic' ? 'generic' : 'native' })
+  }
+
+  #describe(attachment: Attachment, pin: string, program: Program, link: LoaderAttachment, takenOver: boolean): AttachedProgram {
+    return {
+      id: program.id,
+      name: attachment.program,
+      hook: hookOf(attachment.program, link, this.#xdpMode, takenOver),
+      ifindex: attachment.ifindex,
+      interface: attachment.interface,
+      pin,
+      linkId: link instanceof Link ? link.info.id : undefined,
+      instructions: program.instructions,
+      verifiedInstructions: program.verifiedInstructions,
+      fallback: link.fallback,
+    }
+  }
+}
+
+/** A link that was taken over does not say in which mode it was attached. */
+function hookOf(name: ProgramName, link: LoaderAttachment, mode: KernelOptions['xdpMode'], takenOver: boolean): string {
+  if (name !== 'xdp_lb') return `${link.kind === 'clsact' ? 'clsact' : 'tcx'}/${HOOKS[name]}`
+  if (takenOver) return 'xdp'
+  return link.fallback !== undefined || mode === 'generic' ? 'xdp/generic' : 'xdp/native'
+}
