@@ -25,8 +25,10 @@ static __always_inline bool peer_is_nobody(const struct peer *peer)
 }
 
 /* Answers the query for the endpoint's present subject; `exempt`: allowed without rows. */
-static __noinline int admit_query(struct policy_query *query, __u32 ifindex, bool exempt)
+SUBPROGRAM int admit_query(struct policy_query *query, __u32 ifindex, bool exempt)
 {
+	if (!query)
+		return REASON_NO_SUBJECT;
 	for (int i = 0; i < POLICY_ATTEMPTS; i++) {
 		const struct endpoint *endpoint = endpoint_find(ifindex);
 

@@ -27,11 +27,15 @@ static __always_inline void event_lost(void)
 }
 
 /* `packet`: addresses that a parse has not reached yet are zero. */
-static __noinline int send_event(const struct packet *packet, __u32 kind, __u32 reason)
+SUBPROGRAM int send_event(const struct packet *packet, __u32 kind, __u32 reason)
 {
-	struct event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	bool icmp = packet->tuple.protocol == IPPROTO_ICMP || packet->tuple.protocol == IPPROTO_ICMPV6;
+	struct event *event;
+	bool icmp;
 
+	if (!packet)
+		return 0;
+	icmp = packet->tuple.protocol == IPPROTO_ICMP || packet->tuple.protocol == IPPROTO_ICMPV6;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		event_lost();
 		return 0;
@@ -55,10 +59,13 @@ static __noinline int send_event(const struct packet *packet, __u32 kind, __u32 
 	return 0;
 }
 
-static __noinline int drop_packet(struct packet *packet, __u32 reason)
+SUBPROGRAM int drop_packet(struct packet *packet, __u32 reason)
 {
-	__u32 kind = packet->flags & PACKET_REVOKED ? EVENT_REVOKED : EVENT_DROP;
+	__u32 kind;
 
+	if (!packet)
+		return 0;
+	kind = packet->flags & PACKET_REVOKED ? EVENT_REVOKED : EVENT_DROP;
 	if (packet->tuple.protocol)
 		tuple_map(&packet->tuple);
 	count_packet(reason, packet->decision.direction, packet->length);

@@ -41,11 +41,14 @@ static __always_inline void tuple_translate(struct tuple *tuple, const struct fl
 }
 
 /* Marks the flow's other key as seen, so that both live equally long. */
-static __noinline int flow_touch_twin(const struct packet *packet, const struct flow_state *flow, bool from_origin)
+SUBPROGRAM int flow_touch_twin(const struct packet *packet, const struct flow_state *flow, bool from_origin)
 {
-	struct tuple tuple = packet->tuple;
 	struct flow_state *twin;
+	struct tuple tuple;
 
+	if (!packet || !flow)
+		return 0;
+	tuple = packet->tuple;
 	if (!from_origin)
 		tuple_reverse(&tuple);
 	tuple_map(&tuple);
@@ -216,12 +219,12 @@ static __noinline int flow_open_with(struct packet *packet, enum hook hook, __u3
 }
 
 /* The first packet of a flow. packet->tuple stays what the packet carries, except in a drop, for its event. */
-static __noinline int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, __u32 now)
+SUBPROGRAM int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, __u32 now)
 {
 	struct opening *opening = opening_take();
 	int reason;
 
-	if (!opening)
+	if (!opening || !packet)
 		return REASON_CONNTRACK_FULL;
 	tuple_map(&packet->tuple);
 	reason = flow_check_destination(&packet->tuple);
@@ -292,14 +295,14 @@ static __noinline int flow_renew_with(
 	return reason;
 }
 
-static __noinline int flow_renew(
+SUBPROGRAM int flow_renew(
 	struct packet *packet, struct flow_state *flow, enum hook hook, __u32 ifindex, bool from_origin)
 {
 	struct opening *opening = opening_take();
 	struct tuple tuple;
 	int reason;
 
-	if (!opening)
+	if (!opening || !packet || !flow)
 		return REASON_CONNTRACK_FULL;
 	tuple_map(&packet->tuple);
 	tuple = packet->tuple;

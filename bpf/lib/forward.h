@@ -8,7 +8,7 @@
 
 #include "lib/deliver.h"
 #include "lib/flow.h"
-#include "lib/nat.h"
+#include "lib/related.h"
 
 static __always_inline int drop_skb(struct packet *packet, int reason)
 {
@@ -48,13 +48,18 @@ static __always_inline void find_receiver(struct passage *passage, const enum ho
 		passage->receiver = passage->receiver_ifindex ? endpoint_find(passage->receiver_ifindex) : NULL;
 }
 
-/* The receiver's address: a translated flow's packet does not carry it yet. */
+/*
+ * Whether the receiver has the address that the packet is for. A translated flow's packet does not carry it yet; the
+ * hairpin's replier is its receiver too, whose address was checked as the source.
+ */
 static __always_inline bool receiver_owns(
 	const struct passage *passage, const struct packet *packet, const bool ipv6)
 {
-	__u32 translated = passage->from_origin ? FLOW_TRANSLATE_DESTINATION : FLOW_HAIRPIN;
+	const struct flow_state *flow = passage->flow;
 
-	if (unlikely(passage->flow->flags & translated))
+	if (unlikely(flow->flags & FLOW_TRANSLATE_DESTINATION && passage->from_origin))
+		return endpoint_owns(passage->receiver, &flow->translated, ipv6);
+	if (unlikely(flow->flags & FLOW_HAIRPIN))
 		return true;
 	return endpoint_owns(passage->receiver, &packet->tuple.destination, ipv6);
 }
@@ -113,6 +118,9 @@ static __always_inline int passage_find(
 
 	passage->flow = conntrack_find(&packet->tuple, ipv6);
 	if (unlikely(!passage->flow || !flow_is_alive(passage->flow, packet, now))) {
+		/* An error's flow vanished between two looks. */
+		if (packet->flags & PACKET_RELATED)
+			return REASON_POLICY_DENIED;
 		reason = flow_open(packet, hook, skb->ifindex, now);
 		if (reason)
 			return reason;
@@ -144,21 +152,31 @@ static __always_inline int passage_deliver(
 	return deliver_world(skb, packet, passage->flow, clock_ticks(), ipv6);
 }
 
+static __always_inline int passage_translate(
+	struct __sk_buff *skb, struct packet *packet, const struct passage *passage)
+{
+	if (packet->flags & PACKET_RELATED)
+		return translate_related(skb, packet, passage->flow, passage->from_origin);
+	return translate(skb, packet, passage->flow, passage->from_origin);
+}
+
 static __always_inline int forward(
 	struct __sk_buff *skb, struct packet *packet, const struct endpoint *near, const enum hook hook, const bool ipv6)
 {
 	struct passage passage = {.near = near};
-	int reason = passage_find(skb, packet, &passage, hook, ipv6);
+	int reason;
 
+	if (unlikely(packet->flags & PACKET_ICMP_ERROR))
+		related_find(skb, packet, hook == HOOK_FROM_ENDPOINT);
+	reason = passage_find(skb, packet, &passage, hook, ipv6);
 	if (unlikely(reason))
 		return reason == NOT_OURS ? TC_ACT_OK : drop_skb(packet, reason);
 	if (likely(!(packet->flags & PACKET_RELATED)))
 		flow_touch(packet, passage.flow, clock_ticks(), passage.from_origin);
-	if (unlikely(passage.flow->flags & (FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE))) {
-		reason = translate(skb, packet, passage.flow, passage.from_origin);
-		if (reason)
-			return drop_skb(packet, reason);
-	}
+	if (feature_services && unlikely(passage.flow->flags & (FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE)))
+		reason = passage_translate(skb, packet, &passage);
+	if (unlikely(reason))
+		return drop_skb(packet, reason);
 	return passage_deliver(skb, packet, &passage, hook, ipv6);
 }
 

@@ -10,13 +10,15 @@
 /* RFC 8200 section 4.5 gives a datagram 60 s; receivers in practice give 15-30 s. */
 #define FRAGMENT_LIFETIME SECONDS(15)
 
-static __noinline int fragment_ports(struct packet *packet, __u32 identification)
+SUBPROGRAM int fragment_ports(struct packet *packet, __u32 identification)
 {
 	struct fragment_key key = {};
 	struct fragment_ports ports = {};
 	struct fragment_ports *known;
 	__u32 now = clock_ticks();
 
+	if (!packet)
+		return REASON_MALFORMED;
 	tuple_map(&packet->tuple);
 	key.source = packet->tuple.source;
 	key.destination = packet->tuple.destination;

@@ -89,14 +89,16 @@ static __always_inline int arp_check(const struct arp *arp, const struct endpoin
 	return arp->target == endpoint->ipv4.words[3] ? REASON_MULTICAST : REASON_FORWARDED;
 }
 
-static __noinline int arp_respond(struct __sk_buff *skb, struct packet *packet, const struct endpoint *endpoint)
+SUBPROGRAM int arp_respond(struct __sk_buff *skb, struct packet *packet, const struct endpoint *endpoint)
 {
 	struct arp_frame *frame;
 	int reason = REASON_MALFORMED;
 
+	if (!packet || !endpoint)
+		return TC_ACT_SHOT;
 	skb_make_linear(skb, sizeof(*frame));
 	frame = skb_data(skb);
-	if (endpoint && (void *)(frame + 1) <= skb_end(skb)) {
+	if ((void *)(frame + 1) <= skb_end(skb)) {
 		reason = arp_check(&frame->arp, endpoint);
 		if (reason == NOT_OURS)
 			return TC_ACT_OK;
@@ -189,14 +191,16 @@ static __always_inline int nd_check(
 /* The checks need all but the option, which an answer does. */
 #define ND_FRAME_MINIMUM offsetof(struct nd_frame, option_type)
 
-static __noinline int nd_respond(struct __sk_buff *skb, struct packet *packet, const struct endpoint *endpoint)
+SUBPROGRAM int nd_respond(struct __sk_buff *skb, struct packet *packet, const struct endpoint *endpoint)
 {
 	struct nd_frame *frame;
 	int reason = REASON_MALFORMED;
 
+	if (!packet || !endpoint)
+		return TC_ACT_SHOT;
 	skb_make_linear(skb, sizeof(*frame));
 	frame = skb_data(skb);
-	if (endpoint && skb_data(skb) + ND_FRAME_MINIMUM <= skb_end(skb) &&
+	if (skb_data(skb) + ND_FRAME_MINIMUM <= skb_end(skb) &&
 		packet->l4_offset == ETHERNET_HEADER + IPV6_HEADER) {
 		reason = nd_check(frame, packet, endpoint);
 		if (reason == NOT_OURS)

@@ -62,11 +62,8 @@ static __always_inline const struct policy_row *policy_row_of(const struct polic
 	return span ? policy_search(span, query->port) : NULL;
 }
 
-/*
- * A function of its own, verified once. Fills the answer; not 0: the subject has no rows at all, since its policy
- * is not here (any more).
- */
-__noinline int policy_decide(struct policy_query *query)
+/* Fills the answer. Not 0: the subject has no rows at all, since its policy is not here (any more). */
+SUBPROGRAM int policy_decide(struct policy_query *query)
 {
 	const struct policy_row *row, *any;
 

@@ -56,12 +56,14 @@ static __always_inline void route_remember(struct flow_state *flow, const struct
  * REASON_FORWARDED: the flow knows its next hop now. NOT_OURS: only the stack can do what is needed: answer that the
  * packet is too big or its destination not reachable, or route by rules that the FIB helper does not know.
  */
-static __noinline int route_refresh(
+SUBPROGRAM int route_refresh(
 	struct __sk_buff *skb, const struct packet *packet, struct flow_state *flow, __u32 now)
 {
 	struct bpf_fib_lookup fib = {};
 	long result;
 
+	if (!packet || !flow)
+		return NOT_OURS;
 	route_question(&fib, skb, packet);
 	result = bpf_fib_lookup(skb, &fib, sizeof(fib), BPF_FIB_LOOKUP_SKIP_NEIGH);
 	if (result == BPF_FIB_LKUP_RET_SUCCESS) {

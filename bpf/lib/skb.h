@@ -32,8 +32,10 @@ static __always_inline void skb_make_linear(struct __sk_buff *skb, __u32 bytes)
 		bpf_skb_pull_data(skb, skb->len < bytes ? skb->len : bytes);
 }
 
-static __noinline int skb_parse_extensions(struct __sk_buff *skb, struct packet *packet, struct network *network)
+SUBPROGRAM int skb_parse_extensions(struct __sk_buff *skb, struct packet *packet, struct network *network)
 {
+	if (!packet || !network)
+		return REASON_MALFORMED;
 	skb_make_linear(skb, IPV6_MAX_L4_OFFSET + sizeof(struct tcphdr));
 	return parse_ipv6_extensions(packet, skb_data(skb), skb_end(skb), network);
 }
