@@ -221,4 +221,38 @@ static __always_inline int parse_l4(struct packet *packet, const void *header, c
 	return REASON_FORWARDED;
 }
 
+static __always_inline int parse_quoted_l4(
+	struct packet *quoted, const void *header, const void *end, const bool ipv6)
+{
+	const struct icmphdr *icmp = header;
+	const struct udphdr *udp = header;
+
+	if ((const void *)(icmp + 1) > end || quoted->flags & PACKET_LATER_FRAGMENT)
+		return REASON_MALFORMED;
+	if (protocol_has_ports(quoted->tuple.protocol)) {
+		quoted->tuple.source_port_be = udp->source;
+		quoted->tuple.destination_port_be = udp->dest;
+	} else if (quoted->tuple.protocol == (ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
+		parse_icmp(quoted, icmp, ipv6);
+	}
+	return REASON_FORWARDED;
+}
+
+/* What an ICMP error quotes at `offset`: 8 bytes of L4 header at least; extension headers are not followed. */
+static __always_inline int parse_quoted(
+	struct packet *quoted, const void *data, const void *end, __u32 offset, const bool ipv6)
+{
+	struct network network = {};
+	int reason;
+
+	if (ipv6)
+		reason = parse_ipv6(quoted, data, end, offset, &network);
+	else
+		reason = parse_ipv4(quoted, data, end, offset, &network);
+	if (reason)
+		return reason;
+	quoted->l4_offset = network.l4_offset;
+	return parse_quoted_l4(quoted, data + network.l4_offset, end, ipv6);
+}
+
 #endif

@@ -12,50 +12,16 @@
 /* All of an error that is looked at: its quotation's IP header without options, and TCP's up to the checksum. */
 #define QUOTED_L4 20
 
-static __always_inline int parse_quoted_l4(
-	struct packet *quoted, const void *header, const void *end, const bool ipv6)
-{
-	const struct icmphdr *icmp = header;
-	const struct udphdr *udp = header;
-
-	if ((const void *)(icmp + 1) > end || quoted->flags & PACKET_LATER_FRAGMENT)
-		return REASON_MALFORMED;
-	if (protocol_has_ports(quoted->tuple.protocol)) {
-		quoted->tuple.source_port_be = udp->source;
-		quoted->tuple.destination_port_be = udp->dest;
-	} else if (quoted->tuple.protocol == (ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
-		parse_icmp(quoted, icmp, ipv6);
-	}
-	return REASON_FORWARDED;
-}
-
-/* Reads the quotation at `offset`; extension headers in it are not followed. */
-static __always_inline int parse_quoted(
-	struct __sk_buff *skb, struct packet *quoted, __u32 offset, const bool ipv6)
-{
-	struct network network = {};
-	int reason;
-
-	skb_make_linear(skb, offset + IPV6_HEADER + QUOTED_L4);
-	if (ipv6)
-		reason = parse_ipv6(quoted, skb_data(skb), skb_end(skb), offset, &network);
-	else
-		reason = parse_ipv4(quoted, skb_data(skb), skb_end(skb), offset, &network);
-	if (reason)
-		return reason;
-	quoted->l4_offset = network.l4_offset;
-	return parse_quoted_l4(quoted, skb_data(skb) + network.l4_offset, skb_end(skb), ipv6);
-}
-
 static __noinline int quoted_read(struct __sk_buff *skb, const struct packet *packet, struct packet *quoted)
 {
 	__u32 offset = packet->l4_offset + ICMP_HEADER;
 
 	if (offset > ETHERNET_HEADER + IPV6_MAX_L4_OFFSET)
 		return REASON_MALFORMED;
+	skb_make_linear(skb, offset + IPV6_HEADER + QUOTED_L4);
 	if (packet->tuple.ipv6)
-		return parse_quoted(skb, quoted, offset, true);
-	return parse_quoted(skb, quoted, offset, false);
+		return parse_quoted(quoted, skb_data(skb), skb_end(skb), offset, true);
+	return parse_quoted(quoted, skb_data(skb), skb_end(skb), offset, false);
 }
 
 /*

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0) */
+/* Constants of xdp_lb, which the loader sets before loading. */
+#ifndef SLUICE_CONFIG_BALANCER_H
+#define SLUICE_CONFIG_BALANCER_H
+
+#include "types.h"
+
+/*
+ * Source of encapsulated packets, in network byte order: an address of this balancer. All zero: the frontend's own
+ * address where it is of the backend's family, else the packet is dropped for want of a source.
+ */
+const volatile __be32 encapsulation_source4 = 0;
+const volatile struct ip_address encapsulation_source6 = {};
+
+#endif

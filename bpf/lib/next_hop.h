@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0) */
+/* The way from the balancer to a backend, asked of the FIB once a second on each CPU. */
+#ifndef SLUICE_LIB_NEXT_HOP_H
+#define SLUICE_LIB_NEXT_HOP_H
+
+#include "maps.h"
+#include "lib/clock.h"
+#include "lib/parse.h"
+
+#include <sys/socket.h>
+
+#define NEXT_HOP_LIFETIME SECONDS(1)
+
+static __always_inline void next_hop_question(
+	struct bpf_fib_lookup *fib, const struct xdp_md *xdp, const struct ip_address *backend)
+{
+	fib->ifindex = xdp->ingress_ifindex;
+	if (ipv6_is_mapped(backend)) {
+		fib->family = AF_INET;
+		fib->ipv4_dst = backend->words[3];
+	} else {
+		fib->family = AF_INET6;
+		__builtin_memcpy(fib->ipv6_dst, backend, sizeof(*backend));
+	}
+	/* Any length asks for the MTU of the route, and not the interface's. */
+	fib->tot_len = IPV6_HEADER;
+}
+
+/*
+ * XDP cannot ask for a neighbour: the agent keeps the backends' next hops resolved (`ip neighbour ... managed`). While
+ * one is being resolved again, its last known address stays in use.
+ */
+SUBPROGRAM int next_hop_refresh(
+	struct xdp_md *xdp, struct next_hop *hop, const struct ip_address *backend, __u32 now)
+{
+	struct bpf_fib_lookup fib = {};
+	long result;
+
+	if (!hop || !backend)
+		return REASON_NO_ROUTE;
+	next_hop_question(&fib, xdp, backend);
+	result = bpf_fib_lookup(xdp, &fib, sizeof(fib), 0);
+	if (result == BPF_FIB_LKUP_RET_NO_NEIGH && hop->ifindex == fib.ifindex)
+		return REASON_FORWARDED;
+	hop->ifindex = 0;
+	if (result != BPF_FIB_LKUP_RET_SUCCESS)
+		return REASON_NO_ROUTE;
+	hop->ifindex = fib.ifindex;
+	hop->mtu = fib.mtu_result;
+	__builtin_memcpy(hop->destination_mac, fib.dmac, ETH_ALEN);
+	__builtin_memcpy(hop->source_mac, fib.smac, ETH_ALEN);
+	hop->seen = now;
+	return REASON_FORWARDED;
+}
+
+static __always_inline bool next_hop_is_fresh(const struct next_hop *hop, __u32 now)
+{
+	return hop->ifindex && clock_since(now, hop->seen) < NEXT_HOP_LIFETIME;
+}
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0) */
+/*
+ * Telling a sender that its packet does not fit with its encapsulation: ICMP "fragmentation needed" (RFC 792,
+ * RFC 1191) and ICMPv6 "packet too big" (RFC 4443 section 3.2), made of the packet itself and sent back.
+ */
+#ifndef SLUICE_LIB_TOO_BIG_H
+#define SLUICE_LIB_TOO_BIG_H
+
+#include "lib/encapsulate.h"
+
+/* With the 8 bytes before it just what bpf_csum_diff takes, and below the 576 bytes of RFC 1812 section 4.3.2.3. */
+#define QUOTATION            504
+#define ICMP4_FRAG_NEEDED    4
+#define ICMP_ERROR_HEADER    8
+#define TYPE_AND_CODE(t, c)  bpf_htonl((__u32)(t) << 24 | (__u32)(c) << 16)
+
+struct icmp_error {
+	__be32 type_code_checksum;
+	__be32 mtu;
+	__u8 quotation[QUOTATION];
+};
+
+static __always_inline __u16 fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+static __always_inline void swap_macs(struct ethhdr *to, const struct ethhdr *from, __be16 protocol)
+{
+	__builtin_memcpy(to->h_dest, from->h_source, ETH_ALEN);
+	__builtin_memcpy(to->h_source, from->h_dest, ETH_ALEN);
+	to->h_proto = protocol;
+}
+
+/* Leaves Ethernet header and quotation, with `header` bytes of room before them. False: it is too short. */
+static __always_inline bool make_room(struct xdp_md *xdp, struct ethhdr *ethernet, int header)
+{
+	long length = xdp_end(xdp) - xdp_data(xdp);
+	const int kept = ETHERNET_HEADER + QUOTATION;
+
+	if (xdp_data(xdp) + kept > xdp_end(xdp))
+		return false;
+	__builtin_memcpy(ethernet, xdp_data(xdp), sizeof(*ethernet));
+	if (bpf_xdp_adjust_tail(xdp, kept - (int)length))
+		return false;
+	return !bpf_xdp_adjust_head(xdp, -(header + ICMP_ERROR_HEADER));
+}
+
+static __always_inline void write_error(struct icmp_error *error, __be32 type_and_code, __u32 mtu, __u64 sum)
+{
+	error->type_code_checksum = type_and_code;
+	error->mtu = bpf_htonl(mtu);
+	sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)error, sizeof(*error), 0);
+	error->type_code_checksum |= (__be32)fold(sum) << 16;
+}
+
+SUBPROGRAM int too_big_answer4(struct xdp_md *xdp, const struct packet *packet, __u32 mtu)
+{
+	struct inner inner = {.length = sizeof(struct icmp_error), .protocol = IPPROTO_ICMP};
+	struct ethhdr ethernet;
+	struct icmp_error *error;
+	struct iphdr *ip;
+
+	if (!packet || !make_room(xdp, &ethernet, IPV4_HEADER))
+		return XDP_DROP;
+	ip = xdp_data(xdp) + ETHERNET_HEADER;
+	error = (void *)(ip + 1);
+	if ((void *)(error + 1) > xdp_end(xdp))
+		return XDP_DROP;
+	swap_macs(xdp_data(xdp), &ethernet, bpf_htons(ETH_P_IP));
+	write_outer4(ip, &inner, packet->tuple.destination.words[3], &packet->tuple.source);
+	write_error(error, TYPE_AND_CODE(ICMP4_UNREACHABLE, ICMP4_FRAG_NEEDED), mtu, 0);
+	return XDP_TX;
+}
+
+SUBPROGRAM int too_big_answer6(struct xdp_md *xdp, const struct packet *packet, __u32 mtu)
+{
+	struct inner inner = {.length = sizeof(struct icmp_error), .protocol = IPPROTO_ICMPV6};
+	struct ethhdr ethernet;
+	struct icmp_error *error;
+	struct ipv6hdr *ip;
+	__u64 sum;
+
+	if (!packet || !make_room(xdp, &ethernet, IPV6_HEADER))
+		return XDP_DROP;
+	ip = xdp_data(xdp) + ETHERNET_HEADER;
+	error = (void *)(ip + 1);
+	if ((void *)(error + 1) > xdp_end(xdp))
+		return XDP_DROP;
+	swap_macs(xdp_data(xdp), &ethernet, bpf_htons(ETH_P_IPV6));
+	write_outer6(ip, &inner, &packet->tuple.destination, &packet->tuple.source);
+	/* The pseudo header of RFC 8200 section 8.1. */
+	sum = (__u32)bpf_csum_diff(NULL, 0, (__be32 *)&ip->saddr, 2 * sizeof(struct ip_address), 0);
+	sum += (__u64)bpf_htonl(sizeof(*error)) + bpf_htonl(IPPROTO_ICMPV6);
+	write_error(error, TYPE_AND_CODE(ICMP6_PACKET_TOO_BIG, 0), mtu, sum);
+	return XDP_TX;
+}
+
+#endif
