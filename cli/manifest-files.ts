@@ -2,8 +2,8 @@
 import { globSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { parseAllDocuments } from 'yaml'
 import type { ApiErrorDetail } from '../agent/api/types.ts'
+import { parseDocuments } from '../manifests/index.ts'
 import { CliError } from './errors.ts'
 
 interface Part {
@@ -52,14 +52,12 @@ export class ManifestFiles {
     return `${part.file}:${line - part.firstLine + 1}: ${place}${message}`
   }
 
-  /** Kind, namespace and name of every document. Throws CliError for one that has none. */
+  /** Kind, namespace and name of every document. Throws CliError with every mistake, a line each. */
   references(): PolicyReference[] {
-    return this.#parts.flatMap(({ file, text: content }) => parseAllDocuments(content).flatMap((document) => {
-      const [mistake] = document.errors
-      if (mistake !== undefined) throw new CliError(`${file}: ${mistake.message}`)
-      const value: unknown = document.toJS()
-      return value === null ? [] : [referenceOf(value, file)]
-    }))
+    const parsed = this.#parts.map((part) => parseDocuments(part.text, part.file))
+    const mistakes = parsed.flatMap(({ errors }) => errors)
+    if (mistakes.length > 0) throw new CliError(`nothing was deleted:\n${mistakes.map(({ message }) => `  ${message}`).join('\n')}`)
+    return parsed.flatMap(({ documents }) => documents.map(({ resource: { kind, namespace, name } }) => ({ kind, namespace, name })))
   }
 }
 
@@ -88,17 +86,4 @@ function readFile(path: string): string {
 
 function withNewline(content: string): string {
   return content.endsWith('\n') ? content : `${content}\n`
-}
-
-interface ManifestHead {
-  readonly kind?: unknown
-  readonly metadata?: { readonly namespace?: unknown; readonly name?: unknown }
-}
-
-function referenceOf(value: unknown, file: string): PolicyReference {
-  const { kind, metadata: { namespace, name } = {} } = value as ManifestHead
-  if (typeof kind !== 'string' || typeof name !== 'string') {
-    throw new CliError(`${file}: a document has no kind or no metadata.name: nothing says what to delete`)
-  }
-  return { kind, namespace: typeof namespace === 'string' ? namespace : '', name }
 }

@@ -12,12 +12,14 @@ import { runSluice } from './testing/sluice.ts'
 const WEB = `apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata: {name: web, namespace: demo}
-spec: {endpointSelector: {}}
+spec: {endpointSelector: {}, ingress: [{}]}
 `
 const CLUSTER = `%YAML 1.2
 ---
+apiVersion: cilium.io/v2
 kind: CiliumClusterwideNetworkPolicy
-metadata: {name: all}`
+metadata: {name: all}
+spec: {endpointSelector: {}, ingress: [{}]}`
 
 const APPLIED: ApplyResult = { applied: [{ kind: 'CiliumNetworkPolicy', namespace: 'demo', name: 'web', action: 'created' }] }
 const DELETED: Answer = (response, { path }) => {
@@ -78,7 +80,7 @@ test('mistakes are told by the file and line that they are in', async (t) => {
   await using files = await folder({ 'a.yaml': WEB, 'b.yaml': CLUSTER })
   const { status, stdout, stderr } = await runSluice(['policy', 'apply', '-f', 'a.yaml', 'b.yaml'], { socket: agent.socket, cwd: files.path })
   t.deepEqual({ status, stdout }, { status: 1, stdout: '' })
-  t.is(stderr, 'sluice: nothing was applied: 3 mistakes\n  b.yaml:3: spec: is missing\n  a.yaml:4: is too short\n  is bad as a whole\n')
+  t.is(stderr, 'sluice: nothing was applied: 3 mistakes\n  b.yaml:4: spec: is missing\n  a.yaml:4: is too short\n  is bad as a whole\n')
 })
 
 test('a policy is deleted by name or by the file that applied it', async (t) => {
@@ -113,8 +115,8 @@ const mistakes: readonly (readonly [args: string, status: number, message: RegEx
   ['policy apply -f empty', 1, /empty holds no manifest: none of its files ends in \.yaml/],
   ['policy delete', 2, /what to delete\? Give either the name of one policy or -f/],
   ['policy delete demo/web -f web.yaml', 2, /Give either/],
-  ['policy delete -f nameless.yaml', 1, /nameless\.yaml: a document has no kind or no metadata\.name/],
-  ['policy delete -f broken.yaml', 1, /broken\.yaml: .* at line 1/],
+  ['policy delete -f nameless.yaml', 1, /nothing was deleted:\n {2}nameless\.yaml:1:\d+: apiVersion: required field is missing/],
+  ['policy delete -f broken.yaml', 1, /broken\.yaml:1:\d+: /],
 ]
 
 for (const [args, expected, message] of mistakes) {
