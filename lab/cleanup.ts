@@ -47,10 +47,12 @@ export async function removeLab(lab: string): Promise<LabObjects> {
 }
 
 /** Removes what killed runs left behind. */
-export async function removeAbandonedLabs(): Promise<string[]> {
-  const names = records().filter(isAbandoned).map((record) => record.name)
-  for (const name of names) await removeLab(name)
-  return names
+export async function removeAbandonedLabs(): Promise<void> {
+  for (const name of abandonedLabs()) await removeLab(name)
+}
+
+export function abandonedLabs(): string[] {
+  return records().filter(isAbandoned).map((record) => record.name)
 }
 
 /** Where the unified cgroup hierarchy is mounted; undefined if it is not. */

@@ -13,7 +13,7 @@ const sluiced = fileURLToPath(new URL('../sluiced', import.meta.url))
 export interface LabContext {
   readonly name: string
   readonly logFolder: string
-  readonly signal: AbortSignal | undefined
+  readonly signal: AbortSignal
 }
 
 /** Port of a server: HTTP, UDP answered with the name, or TCP echo. */
@@ -52,6 +52,7 @@ export class Host implements AsyncDisposable {
 
   /** Starts a process in the background; it lives until the lab is removed. */
   start(what: string, command: readonly string[]): Service {
+    this.context.signal.throwIfAborted()
     return new Service({
       what: `${what} on ${this.name}`,
       command: inNamespace(this.namespace, command),
@@ -76,7 +77,7 @@ export class Host implements AsyncDisposable {
 
   /** One request, over a new connection. A dropped packet shows as the outcome `timeout`. */
   async request(target: Target): Promise<Reply> {
-    this.context.signal?.throwIfAborted()
+    this.context.signal.throwIfAborted()
     return this.#clientProcess().request(target)
   }
 

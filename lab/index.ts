@@ -11,7 +11,7 @@
  */
 export * from './address.ts'
 export { Agent, ApiFailure } from './agent.ts'
-export { type LabObjects, objectsOf, removeAbandonedLabs, removeLab } from './cleanup.ts'
+export { abandonedLabs, type LabObjects, objectsOf, removeAbandonedLabs, removeLab } from './cleanup.ts'
 export type { Reply, Stream, Target } from './client-process.ts'
 export { CommandError, inNamespace, ip, run } from './command.ts'
 export { Host, type ServerPort } from './host.ts'

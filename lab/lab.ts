@@ -29,12 +29,15 @@ export class Lab implements AsyncDisposable {
   readonly nodes: Node[] = []
   readonly #context: LabContext
   readonly #bridge: string
+  /** Aborted on disposal, so that what still runs then makes nothing anew. */
+  readonly #end = new AbortController()
   #kept = false
 
   private constructor(name: string, signal: AbortSignal | undefined) {
     this.name = name
     this.#bridge = `sluice-${name}-lan`
-    this.#context = { name, signal, logFolder: join(runFolder, `${name}-logs`) }
+    const signals = signal === undefined ? [this.#end.signal] : [signal, this.#end.signal]
+    this.#context = { name, signal: AbortSignal.any(signals), logFolder: join(runFolder, `${name}-logs`) }
   }
 
   static async create({ name, signal }: LabOptions = {}): Promise<Lab> {
@@ -56,11 +59,12 @@ export class Lab implements AsyncDisposable {
 
   async #makeLan(): Promise<void> {
     mkdirSync(this.#context.logFolder, { recursive: true })
-    await ip([`netns add ${this.#bridge}`])
+    const { signal } = this.#context
+    await ip([`netns add ${this.#bridge}`], undefined, signal)
     await ip(
       ['link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0', 'link set br0 up'],
       this.#bridge,
-      this.#context.signal,
+      signal,
     )
   }
 
@@ -97,14 +101,14 @@ export class Lab implements AsyncDisposable {
    * TSO) packets are whole, and the bridge's port receives what XDP sends back only with GRO on.
    */
   async #connect(host: Host, number: number): Promise<void> {
+    const { signal } = this.#context
     const port = `p-${host.name}`.slice(0, 15)
-    await ip([`netns add ${host.namespace}`])
+    const ends = `netns ${host.namespace} address ${mac.lan(number)} type veth peer name ${port} netns ${this.#bridge}`
+    await ip([`netns add ${host.namespace}`], undefined, signal)
     await host.sysctl(lanSettings)
-    await ip([
-      `link add eth0 netns ${host.namespace} address ${mac.lan(number)} type veth peer name ${port} netns ${this.#bridge}`,
-    ])
-    await ip([`link set ${port} master br0 up`], this.#bridge, this.#context.signal)
-    await run(inNamespace(this.#bridge, ['ethtool', '-K', port, 'gro', 'on']))
+    await ip([`link add eth0 ${ends}`], undefined, signal)
+    await ip([`link set ${port} master br0 up`], this.#bridge, signal)
+    await run(inNamespace(this.#bridge, ['ethtool', '-K', port, 'gro', 'on']), { signal })
     await host.run(['ethtool', '-K', 'eth0', 'tx', 'off'])
     await host.ip(
       'link set lo up',
@@ -115,6 +119,7 @@ export class Lab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#end.abort(new Error(`the lab ${this.name} was disposed of`))
     for (const host of [...this.hosts, ...this.nodes]) await host[Symbol.asyncDispose]()
     if (!this.#kept) await removeLab(this.name)
   }

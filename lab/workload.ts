@@ -33,12 +33,10 @@ export class Workload extends Host {
     const workload = new Workload(context, spec, node, nodeNamespace)
     const { namespace, interface: nodeSide } = workload
     const [own, other] = [mac.workload(node, spec.number), mac.nodeSide(node, spec.number)]
-    await ip([`netns add ${namespace}`])
+    await ip([`netns add ${namespace}`], undefined, context.signal)
     await workload.sysctl({ 'ipv6/conf/default/accept_dad': 0, 'ipv6/conf/default/accept_ra': 0 })
-    await ip([
-      `link add ${nodeSide} netns ${nodeNamespace} address ${other} type veth` +
-        ` peer name eth0 netns ${namespace} address ${own}`,
-    ])
+    const ends = `netns ${nodeNamespace} address ${other} type veth peer name eth0 netns ${namespace} address ${own}`
+    await ip([`link add ${nodeSide} ${ends}`], undefined, context.signal)
     await workload.#configure(own)
     return workload
   }

@@ -28,12 +28,18 @@ export async function readManifests(): Promise<Cluster> {
 /** Makes what the manifests describe: every workload on one node, every backend a host of the LAN, all with servers. */
 export async function buildLab(lab: Lab, cluster: Cluster): Promise<DemoLab> {
   const node = await lab.addNode('n1')
-  const made = await Promise.all([
+  const made = await allSettled<Host>([
     ...cluster.workloads.map((workload) => addWorkload(node, workload)),
     ...backends(cluster).map(([name, number]) => addBackend(lab, cluster, name, number)),
     ...Object.entries(outside).map(([name, number]) => addOutsider(lab, name, number)),
   ])
   return { cluster, node, hosts: new Map(made.map((host) => [host.name, host])) }
+}
+
+/** Like Promise.all, but a failure waits for the others: nothing is to be made while the lab is being removed. */
+async function allSettled<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises)
+  return Promise.all(promises)
 }
 
 async function addWorkload(node: Node, { name, namespace, addresses, ports }: Cluster['workloads'][number]): Promise<Workload> {

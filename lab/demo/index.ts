@@ -2,7 +2,7 @@
 // leaves everything running; `down` removes it. Without root or BPF the engine alone shows the same decisions.
 import { spawnSync } from 'node:child_process'
 import type { Flow } from '../../observe/index.ts'
-import { type Agent, Lab, missingPrivilege, records, removeAbandonedLabs, removeLab } from '../index.ts'
+import { abandonedLabs, type Agent, Lab, missingPrivilege, records, removeLab } from '../index.ts'
 import { buildLab, type DemoLab, demoName, manifestFolder, readManifests } from './build.ts'
 import { isPlausible, measureShares } from './distribution.ts'
 import { expectations, observe } from './expectations.ts'
@@ -68,7 +68,7 @@ function showDecisionsAlone(reason: string): boolean {
 }
 
 async function down(): Promise<boolean> {
-  const names = new Set([demoName, ...(await removeAbandonedLabs())])
+  const names = new Set([demoName, ...abandonedLabs()])
   for (const name of names) {
     const known = records().some((record) => record.name === name)
     const { namespaces, processes, bpffs } = await removeLab(name)
@@ -86,15 +86,17 @@ function say(text: string): void {
 function interruption(): AbortSignal {
   const controller = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => controller.abort(new Error(`interrupted by ${signal}; everything is removed`)))
+    process.on(signal, () => controller.abort(new Error(`interrupted by ${signal}, everything was removed`)))
   }
   return controller.signal
 }
 
 const command = process.argv[2] === 'down' ? down : up
+const signal = interruption()
 try {
-  process.exitCode = (await command(interruption())) ? 0 : 1
+  process.exitCode = (await command(signal)) ? 0 : 1
 } catch (error) {
-  say(`failed: ${error instanceof Error ? error.message : String(error)}`)
+  const cause: unknown = signal.aborted ? signal.reason : error
+  say(`failed: ${cause instanceof Error ? cause.message : String(cause)}`)
   process.exitCode = 1
 }
