@@ -3,7 +3,7 @@ import { isMap, isScalar, LineCounter, parseAllDocuments, type Document as YamlD
 import { ManifestError } from './errors.ts'
 import { KIND_NAMES, readerOf } from './kinds.ts'
 import type { Document } from './resources.ts'
-import { Budget, Source } from './source.ts'
+import { Budget, Source, TOO_LARGE, resolveAliases } from './source.ts'
 
 /** Fifty times what Kubernetes takes for one object (etcd's 1.5 MiB). */
 const SIZE_LIMIT = 64 * 1024 * 1024
@@ -40,7 +40,7 @@ function* sourcesOf(text: string, file: string, budget: Budget): Generator<Sourc
   const lines = new LineCounter()
   const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, stringKeys: true })
   for (const document of parsed) {
-    const source = new Source(file, document, lines, budget)
+    const source = new Source({ file, document, aliases: resolveAliases(document), lines, budget })
     if (document.errors.length > 0) reportSyntax(source, document)
     else if (document.contents !== null && !isNullScalar(document.contents)) yield source
   }
@@ -61,6 +61,9 @@ function wholeFile(file: string, problem: string, cause?: unknown, allowed?: str
 }
 
 function readSource(source: Source, depth: number): readonly Document[] {
+  if (source.budget.exhausted) return []
+  // Items that are aliases of Lists multiply too.
+  if (source.budget.visit() === 'over') source.report('LIMIT', [], TOO_LARGE)
   const apiVersion = textAt(source, 'apiVersion')
   const kind = textAt(source, 'kind')
   if (apiVersion === undefined || kind === undefined) return []

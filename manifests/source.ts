@@ -1,5 +1,5 @@
 // One parsed document: where each of its values stands in the file, and a place to report faults to.
-import { isAlias, isMap, isScalar, isSeq, type Document as YamlDocument, type LineCounter, type Node } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, visit, type Alias, type Document as YamlDocument, type LineCounter, type Node } from 'yaml'
 import { ManifestError, type ManifestErrorCode, type Path } from './errors.ts'
 
 /** More would hide the first ones, and a hostile file could make millions. */
@@ -10,33 +10,65 @@ const VISIT_LIMIT = 2_000_000
 
 /** What one file may use up; documents of the file share it. */
 export class Budget {
-  visits = 0
+  #visits = 0
   readonly errors: ManifestError[] = []
 
+  /** Counts a value; `over` for the one that is too many. */
+  visit(): 'within' | 'over' {
+    return ++this.#visits > VISIT_LIMIT ? 'over' : 'within'
+  }
+
   get exhausted(): boolean {
-    return this.visits > VISIT_LIMIT || this.errors.length >= ERROR_LIMIT
+    return this.#visits > VISIT_LIMIT || this.errors.length >= ERROR_LIMIT
   }
 }
 
-export class Source {
+export const TOO_LARGE = 'the document is too large, or its aliases expand without end'
+
+/** What each alias stands for, found in one walk: `Alias.resolve` walks the document for every single one. */
+export function resolveAliases(document: YamlDocument.Parsed): ReadonlyMap<Alias, Node> {
+  const anchors = new Map<string, Node>()
+  const targets = new Map<Alias, Node>()
+  visit(document, {
+    Value: (_, node) => void (node.anchor && anchors.set(node.anchor, node)),
+    Alias: (_, alias) => {
+      const target = anchors.get(alias.source)
+      if (target !== undefined) targets.set(alias, target)
+    },
+  })
+  return targets
+}
+
+/** A parsed document of a file. */
+export interface Origin {
   readonly file: string
+  readonly document: YamlDocument.Parsed
+  readonly aliases: ReadonlyMap<Alias, Node>
+  readonly lines: LineCounter
   readonly budget: Budget
-  readonly #document: YamlDocument.Parsed
-  readonly #lines: LineCounter
+}
+
+export class Source {
+  readonly #origin: Origin
   readonly #root: Path
 
   /** `root` is the path of the resource inside its document: empty, or an item of a `List`. */
-  constructor(file: string, document: YamlDocument.Parsed, lines: LineCounter, budget: Budget, root: Path = []) {
-    this.file = file
-    this.budget = budget
-    this.#document = document
-    this.#lines = lines
+  constructor(origin: Origin, root: Path = []) {
+    this.#origin = origin
     this.#root = root
+  }
+
+  get file(): string {
+    return this.#origin.file
+  }
+
+  get budget(): Budget {
+    return this.#origin.budget
   }
 
   /** The same document, seen from one of its values. */
   below(path: Path): Source {
-    return new Source(this.file, this.#document, this.#lines, this.budget, [...this.#root, ...path])
+    return new Source(this.#origin, [...this.#root, ...path])
   }
 
   get node(): Node | null {
@@ -45,13 +77,13 @@ export class Source {
 
   /** What an alias stands for; any other node is itself. */
   resolve(node: unknown): Node | null {
-    if (isAlias(node)) return node.resolve(this.#document) ?? null
+    if (isAlias(node)) return this.#origin.aliases.get(node) ?? null
     return (node ?? null) as Node | null
   }
 
   /** The node at `path`; null where there is none. */
   nodeAt(path: Path): Node | null {
-    let node = this.resolve(this.#document.contents)
+    let node = this.resolve(this.#origin.document.contents)
     for (const step of [...this.#root, ...path]) node = this.#child(node, step)
     return node
   }
@@ -70,11 +102,11 @@ export class Source {
     const pair = isMap(holder) ? holder.items.find(({ key }) => isScalar(key) && key.value === step) : undefined
     const node = isScalar(pair?.key) ? pair.key : this.nodeAt(path)
     if (node?.range) return this.position(node.range[0])
-    return path.length === 0 ? this.position(this.#document.range[0]) : this.#place(parent)
+    return path.length === 0 ? this.position(this.#origin.document.range[0]) : this.#place(parent)
   }
 
   position(offset: number): { line: number; column: number } {
-    const { line, col } = this.#lines.linePos(offset)
+    const { line, col } = this.#origin.lines.linePos(offset)
     return { line, column: col }
   }
 
@@ -83,7 +115,7 @@ export class Source {
   }
 
   report(code: ManifestErrorCode, path: Path, problem: string, allowed?: string): void {
-    if (this.budget.exhausted) return
+    if (this.budget.errors.length >= ERROR_LIMIT) return
     const full = [...this.#root, ...path]
     const fault = { code, file: this.file, ...this.#place(path), path: full, problem }
     this.budget.errors.push(new ManifestError(allowed === undefined ? fault : { ...fault, allowed }))

@@ -3,7 +3,7 @@
 import { isMap, isScalar, isSeq, type Node, type YAMLMap } from 'yaml'
 import type { Path } from './errors.ts'
 import type { ObjectSchema, Schema, Value } from './schema.ts'
-import type { Source } from './source.ts'
+import { TOO_LARGE, type Source } from './source.ts'
 
 /** Deeper than any kind's schema; only a document that refers to itself gets there. */
 const DEPTH_LIMIT = 64
@@ -17,10 +17,7 @@ export function validate<const S extends Schema>(source: Source, schema: S): Val
 
 function visit(source: Source, node: Node | null, schema: Schema, path: Path): unknown {
   if (source.budget.exhausted) return undefined
-  source.budget.visits++
-  if (source.budget.exhausted || path.length > DEPTH_LIMIT) {
-    return source.report('LIMIT', path, 'the document is too large or its aliases expand without end')
-  }
+  if (source.budget.visit() === 'over' || path.length > DEPTH_LIMIT) return source.report('LIMIT', path, TOO_LARGE)
   switch (schema.type) {
     case 'object':
       return visitObject(source, node, schema, path)
