@@ -14,6 +14,8 @@ export interface Target {
   readonly port: number
   readonly protocol?: 'TCP' | 'UDP'
   readonly timeoutMs?: number
+  /** Padding wanted in an HTTP answer. */
+  readonly bytes?: number
 }
 
 export interface Reply {
@@ -21,16 +23,18 @@ export interface Reply {
   readonly ms: number
   readonly by?: string
   readonly seenAs?: string
+  /** Padding that came. */
+  readonly bytes?: number
   readonly error?: string
 }
 
-/** One long-lived connection to an echo port. */
+/** One long-lived connection. */
 export interface Stream extends Disposable {
   readonly state: 'connecting' | 'open' | 'closed'
-  /** Bytes that came back so far. */
-  readonly echoed: number
+  /** Bytes that came so far. */
+  readonly received: number
   readonly error: string | undefined
-  /** Resolves when a byte comes back that was not yet seen when this was called; false after the time-out. */
+  /** Whether a byte comes from now on, within the time-out. */
   alive(timeoutMs?: number): Promise<boolean>
 }
 
@@ -51,10 +55,10 @@ export class ClientProcess implements AsyncDisposable {
   request(target: Target): Promise<Reply> {
     const timeoutMs = target.timeoutMs ?? defaultTimeoutMs
     const kind = target.protocol === 'UDP' ? 'udp' : 'http'
+    const { address, port, bytes = 0 } = target
     return new Promise((resolve) => {
-      const id = this.#send({ kind, address: target.address, port: target.port, timeoutMs }, (event) => {
+      this.#send({ kind, address, port, timeoutMs, bytes }, ({ outcome = 'error', ms = 0, id, ...rest }) => {
         this.#listeners.delete(id)
-        const { outcome = 'error', ms = 0, id: _, ...rest } = event
         resolve({ ...rest, outcome, ms })
       })
     })
@@ -97,7 +101,7 @@ export class ClientProcess implements AsyncDisposable {
 
 class ClientStream implements Stream {
   state: Stream['state'] = 'connecting'
-  echoed = 0
+  received = 0
   error: string | undefined
   readonly #close: () => void
   readonly #waiting = new Set<() => void>()
@@ -110,8 +114,8 @@ class ClientStream implements Stream {
     if (event.error !== undefined) this.error = event.error
     if (event.stream === 'open') this.state = 'open'
     if (event.stream === 'closed') this.state = 'closed'
-    if (event.stream !== 'echo') return
-    this.echoed += event.bytes ?? 0
+    if (event.stream !== 'data') return
+    this.received += event.bytes ?? 0
     for (const wake of this.#waiting) wake()
   }
 

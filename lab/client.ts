@@ -16,6 +16,13 @@ const outcomes: Record<string, Outcome> = {
   EHOSTUNREACH: 'unreachable',
 }
 
+/** Of server.ts. */
+interface Answer {
+  readonly name: string
+  readonly client: string
+  readonly padding: string
+}
+
 const streams = new Map<number, () => void>()
 
 function print(event: ClientEvent): void {
@@ -27,15 +34,15 @@ function outcomeOf(error: Error): Outcome {
 }
 
 /** A new connection for each request, so that every one of them is a flow of its own. */
-function sendHttp({ id, address, port, timeoutMs }: ClientRequest): void {
+function sendHttp({ id, address, port, timeoutMs, bytes: wanted = 0 }: ClientRequest): void {
   const started = performance.now()
   const end = (result: Partial<ClientEvent> & { outcome: Outcome }) =>
     print({ id, ms: performance.now() - started, ...result })
   const signal = AbortSignal.timeout(timeoutMs)
-  const request = httpRequest({ host: address, port, agent: false, signal }, async (response) => {
+  const request = httpRequest({ host: address, port, path: `/${wanted}`, agent: false, signal }, async (response) => {
     try {
-      const body = JSON.parse(Buffer.concat(await response.toArray()).toString()) as { name: string; client: string }
-      end({ outcome: 'answered', by: body.name, seenAs: body.client })
+      const { name, client, padding } = JSON.parse(Buffer.concat(await response.toArray()).toString()) as Answer
+      end({ outcome: 'answered', by: name, seenAs: client, bytes: padding.length })
     } catch (error) {
       end({ outcome: outcomeOf(error as Error), error: String(error) })
     }
@@ -60,7 +67,7 @@ function sendUdp({ id, address, port, timeoutMs }: ClientRequest): void {
   socket.connect(port, address)
 }
 
-/** Holds one connection and sends a byte every `intervalMs`; prints an event for every byte that comes back. */
+/** Holds one connection and sends a byte every `intervalMs`; prints an event for all that comes. */
 function openStream({ id, address, port, timeoutMs, intervalMs = 50 }: ClientRequest): void {
   const socket = connect({ host: address, port, noDelay: true })
   let ticker: NodeJS.Timeout | undefined
@@ -68,9 +75,9 @@ function openStream({ id, address, port, timeoutMs, intervalMs = 50 }: ClientReq
   socket.on('connect', () => {
     clearTimeout(opening)
     print({ id, stream: 'open' })
-    ticker = setInterval(() => socket.write('.'), intervalMs)
+    if (intervalMs > 0) ticker = setInterval(() => socket.write('.'), intervalMs)
   })
-  socket.on('data', (bytes) => print({ id, stream: 'echo', bytes: bytes.length }))
+  socket.on('data', (bytes) => print({ id, stream: 'data', bytes: bytes.length }))
   socket.on('error', (error) => print({ id, outcome: outcomeOf(error), error: error.message }))
   socket.on('close', () => {
     clearTimeout(opening)

@@ -16,8 +16,8 @@ export interface LabContext {
   readonly signal: AbortSignal
 }
 
-/** Port of a server: HTTP, UDP answered with the name, or TCP echo. */
-export type ServerPort = `${'tcp' | 'udp' | 'echo'}:${number}`
+/** Port of a server: HTTP, UDP answered with the name, TCP that echoes, sends of itself, or only receives. */
+export type ServerPort = `${'tcp' | 'udp' | 'echo' | 'source' | 'sink'}:${number}`
 
 /** A network namespace with addresses: a host of the LAN, a node, or a workload. */
 export class Host implements AsyncDisposable {
@@ -81,7 +81,7 @@ export class Host implements AsyncDisposable {
     return this.#clientProcess().request(target)
   }
 
-  /** A connection to an echo port, over which a byte goes back and forth every `intervalMs` (50). */
+  /** A connection that sends a byte every `intervalMs` (50; 0: never) and counts the bytes that come. */
   stream(target: Target & { readonly intervalMs?: number }): Stream {
     return this.#clientProcess().stream(target)
   }

@@ -25,6 +25,7 @@ kernelTest('hosts of a LAN reach each other over both families, and a removed la
   const client = await lab.addHost('client', 100)
   await server.serve('tcp:80', 'udp:53', 'echo:7')
   for (const address of [server.addresses.ipv4, server.addresses.ipv6]) {
+    t.like(await client.request({ address, port: 80, bytes: 300_000 }), { outcome: 'answered', bytes: 300_000 })
     t.like(await client.request({ address, port: 80 }), { outcome: 'answered', by: 'server' })
     t.like(await client.request({ address, port: 53, protocol: 'UDP' }), { outcome: 'answered', by: 'server' })
     t.is((await client.request({ address, port: 81 })).outcome, 'refused')

@@ -8,8 +8,10 @@ export interface ClientRequest {
   readonly port: number
   /** Until the answer, for a stream until the connection stands. */
   readonly timeoutMs: number
-  /** Pause between the bytes of a stream. */
+  /** Pause between the bytes that a stream sends; 0: it sends none. */
   readonly intervalMs?: number
+  /** Padding that an HTTP answer is to have: large ones are sent in segments that only the link cuts (TSO, GRO). */
+  readonly bytes?: number
 }
 
 /** `timeout` is what a dropped packet looks like. */
@@ -25,6 +27,6 @@ export interface ClientEvent {
   /** The client's address as the server saw it. */
   readonly seenAs?: string
   readonly error?: string
-  readonly stream?: 'open' | 'echo' | 'closed'
+  readonly stream?: 'open' | 'data' | 'closed'
   readonly bytes?: number
 }

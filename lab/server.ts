@@ -1,10 +1,11 @@
-// A workload's server, one process for both families: server.ts NAME [tcp:PORT|udp:PORT|echo:PORT ...].
-// HTTP on tcp ports answers {"name", "client"} as JSON, udp ports answer every datagram with the name, echo ports give
-// back what a TCP connection sends. Prints `ready` when all ports are open.
+// A workload's server, one process for both families: server.ts NAME [KIND:PORT ...]. HTTP on `tcp` ports answers
+// {"name", "client", "padding"} as JSON, with as many bytes of padding as the path /N asks for; `udp` ports answer every datagram with the name. Of TCP connections, `echo` ports give back
+// what they get, `source` ports send a byte every 50 ms and `sink` ports print `received` for what they get.
+// Prints `ready` when all ports are open.
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
-import { createServer as createTcpServer } from 'node:net'
+import { createServer as createTcpServer, type Socket } from 'node:net'
 
 type Opener = (name: string, port: number) => Promise<unknown>
 
@@ -13,7 +14,9 @@ const openers: Record<string, Opener> = {
     const server = createHttpServer((request, response) => {
       response.setHeader('content-type', 'application/json')
       response.setHeader('connection', 'close')
-      response.end(JSON.stringify({ name, client: request.socket.remoteAddress?.replace(/^::ffff:/, '') }))
+      const client = request.socket.remoteAddress?.replace(/^::ffff:/, '')
+      const padding = 'x'.repeat(Number(request.url?.slice(1)))
+      response.end(JSON.stringify({ name, client, padding }))
     })
     await once(server.listen(port, '::'), 'listening')
   },
@@ -24,10 +27,20 @@ const openers: Record<string, Opener> = {
     socket.bind(port, '::')
     await once(socket, 'listening')
   },
-  async echo(_, port) {
-    const server = createTcpServer((socket) => socket.on('error', () => {}).pipe(socket))
-    await once(server.listen(port, '::'), 'listening')
-  },
+  echo: (_, port) => openTcp(port, (socket) => void socket.pipe(socket)),
+  source: (_, port) => openTcp(port, (socket) => {
+    const ticker = setInterval(() => socket.write('.'), 50)
+    socket.on('close', () => clearInterval(ticker))
+  }),
+  sink: (_, port) => openTcp(port, (socket) => void socket.on('data', () => console.log('received'))),
+}
+
+async function openTcp(port: number, handle: (socket: Socket) => void): Promise<void> {
+  const server = createTcpServer({ noDelay: true }, (socket) => {
+    socket.on('error', () => {}) // A reset is what revocation may look like; `close` follows.
+    handle(socket)
+  })
+  await once(server.listen(port, '::'), 'listening')
 }
 
 async function open(name: string, argument: string): Promise<void> {
