@@ -23,6 +23,10 @@ export function backendKey(backend: Backend, protocol: number): string {
   return `${backend.address} ${backend.port}/${protocolName(protocol)}`
 }
 
+export function frontendKey({ frontend: { address, port, protocol } }: BalancedFrontend): string {
+  return `${address} ${port}/${protocolName(protocol)}`
+}
+
 /** What the tables `services` and `backends` show. `report` is undefined while nothing is programmed. */
 export function serviceItem({ service, frontend, spec }: BalancedFrontend, shares: ServiceReport[number] | undefined, reason?: string): Service {
   const backends = frontend.backends.map((backend, index) => {

@@ -21,6 +21,10 @@ export interface DesiredSources {
 
 const HOST_BITS = 128
 
+/** What every address is that nothing more precise is known of. */
+export const IPV4_WORLD = ReservedIdentity.WORLD_IPV4
+export const IPV6_WORLD = ReservedIdentity.WORLD_IPV6
+
 /** Labels of the reserved identities, as selectors of entities ask for them. */
 export const RESERVED_LABELS: ReadonlyMap<number, readonly Label[]> = new Map([
   [ReservedIdentity.HOST, ['reserved:host=']],

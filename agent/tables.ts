@@ -2,7 +2,7 @@
 import { Identity as ReservedIdentity } from '../bpf/index.ts'
 import { type CompiledPolicy, formatPrefix, formatRule, familyOf } from '../manifests/index.ts'
 import type * as api from './api/types.ts'
-import { backendItems, serviceItem } from './balance.ts'
+import { backendItems, frontendKey, serviceItem } from './balance.ts'
 import type { Convergence, Desired } from './convergence.ts'
 import { endpointId, hostAddresses, identityOf, type Numbers, RESERVED_LABELS } from './desired.ts'
 import { type LocalEndpoint, nameOf } from './endpoints.ts'
@@ -51,12 +51,8 @@ export class Tables {
   #showServices({ desired, programmedServices, reconcilers }: Convergence): void {
     const frontends = desired?.frontends ?? []
     const reason = reconcilers.find(({ name }) => name === 'services')?.state.error?.message
-    this.services.replaceAll(
-      frontends.map((frontend) => {
-        const index = programmedServices?.frontends.indexOf(frontend) ?? -1
-        return serviceItem(frontend, programmedServices?.shares[index], reason)
-      }),
-    )
+    const shares = new Map(programmedServices?.frontends.map((each, index) => [frontendKey(each), programmedServices.shares[index]]))
+    this.services.replaceAll(frontends.map((each) => serviceItem(each, shares.get(frontendKey(each)), reason)))
     this.backends.replaceAll(backendItems(frontends))
   }
 }

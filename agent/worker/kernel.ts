@@ -8,6 +8,7 @@ import { BpfMap, BpfObject, makePinDirectory, type Program } from '../../loader/
 import type { MapItem } from '../api/types.ts'
 import { AgentError } from '../errors.ts'
 import { codeOf, messageOf } from '../log.ts'
+import { pinDirectories } from '../pins.ts'
 import { ConntrackCollector, type ConntrackReport } from '../reconcilers/conntrack.ts'
 import { type ApplyReport, PolicyMaps } from '../reconcilers/policy.ts'
 import type { EngineStatistics, VerdictQuery } from '../reconcilers/ports.ts'
@@ -88,10 +89,6 @@ export class KernelThread implements Kernel {
     if (this.#running === undefined) throw new AgentError('UNAVAILABLE', 'the datapath is not loaded yet')
     return this.#running
   }
-}
-
-export function pinDirectories(bpffs: string): { maps: string; links: string } {
-  return { maps: join(bpffs, 'maps'), links: join(bpffs, 'links') }
 }
 
 /** One object that is refused does not keep the others, nor an earlier agent's programs, from working. */

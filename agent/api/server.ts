@@ -1,0 +1,98 @@
+// The API's server on a unix socket. Only root and the group `sluice` reach it.
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { dirname } from 'node:path'
+import { AgentError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { readBody, sendAnswer, sendError } from './http.ts'
+import type { Route } from './routes.ts'
+
+const SOCKET_MODE = 0o660
+const GROUP = 'sluice'
+
+interface Match {
+  readonly route: Route
+  readonly parameters: Record<string, string>
+}
+
+export class ApiServer implements AsyncDisposable {
+  readonly #routes: readonly Route[]
+  readonly #log: Logger
+  readonly #server: Server
+  readonly #stop = new AbortController()
+
+  constructor(routes: readonly Route[], log: Logger) {
+    this.#routes = routes
+    this.#log = log
+    this.#server = createServer((request, response) => void this.#serve(request, response))
+  }
+
+  /** The state folder's lock is held by now, so a socket that is there was left by an agent that is gone. */
+  async listen(socket: string): Promise<void> {
+    mkdirSync(dirname(socket), { recursive: true, mode: 0o755 })
+    rmSync(socket, { force: true })
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (cause) => {
+        reject(new AgentError('UNAVAILABLE', `cannot listen on ${socket}`, { cause, hint: 'give another --socket' }))
+      })
+      this.#server.listen(socket, resolve)
+    })
+    chmodSync(socket, SOCKET_MODE)
+    const group = groupId(GROUP)
+    if (group !== undefined) chownSync(socket, 0, group)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    this.#server.closeAllConnections()
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()))
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const gone = new AbortController()
+    response.on('close', () => gone.abort())
+    const signal = AbortSignal.any([gone.signal, this.#stop.signal])
+    try {
+      const url = new URL(request.url ?? '/', 'http://sluice')
+      const { route, parameters } = this.#match(request.method ?? 'GET', url.pathname)
+      const answer = await route.handle({ query: url.searchParams, parameters, body: () => readBody(request), signal })
+      await sendAnswer(response, answer, signal)
+    } catch (error) {
+      if (signal.aborted) return
+      this.#log.debug('request failed', { method: request.method, url: request.url, error })
+      sendError(response, error)
+    }
+  }
+
+  #match(method: string, path: string): Match {
+    const matches = this.#routes.flatMap((route): Match[] => {
+      const parameters = matchPath(route.path, path)
+      return parameters === undefined ? [] : [{ route, parameters }]
+    })
+    const match = matches.find(({ route }) => route.method === method)
+    if (match !== undefined) return match
+    const allowed = matches.map(({ route }) => route.method).join(', ')
+    if (allowed !== '') throw new AgentError('BAD_REQUEST', `${method} ${path} is not allowed: ${allowed}`)
+    throw new AgentError('NOT_FOUND', `there is no ${path}; GET /v1/openapi.json lists what there is`)
+  }
+}
+
+/** `{name}` takes one segment. */
+function matchPath(template: string, path: string): Record<string, string> | undefined {
+  const wanted = template.split('/')
+  const given = path.split('/')
+  if (wanted.length !== given.length) return undefined
+  const parameters: Record<string, string> = {}
+  for (const [index, segment] of wanted.entries()) {
+    const value = given[index] ?? ''
+    if (segment.startsWith('{')) parameters[segment.slice(1, -1)] = decodeURIComponent(value)
+    else if (segment !== value) return undefined
+  }
+  return parameters
+}
+
+function groupId(name: string): number | undefined {
+  const line = readFileSync('/etc/group', 'utf8').split('\n').find((each) => each.startsWith(`${name}:`))
+  const id = Number(line?.split(':')[2])
+  return Number.isInteger(id) ? id : undefined
+}

@@ -1,0 +1,53 @@
+// `sluiced decap`: the backend's receiving program. One-shot: attached and pinned, it needs no agent to run.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { attachXdp, type BpfMap, BpfObject, ensurePinned, interfaceIndex, makePinDirectory } from '../loader/index.ts'
+import { addressBytes } from './address.ts'
+import { AgentError } from './errors.ts'
+import type { DecapOptions } from './options.ts'
+import { pinDirectories, removePinned } from './pins.ts'
+import { readAll } from './reconcilers/policy.ts'
+
+const OBJECT = join(import.meta.dirname, '../build/bpf/decap.bpf.o')
+const PROGRAM = 'decap'
+
+export interface DecapReport {
+  readonly interface: string
+  readonly vips: readonly string[]
+  readonly fallback: string | undefined
+}
+
+/** Attaches, or puts a new program and a new list of VIPs into what is attached. */
+export function attachDecap(options: DecapOptions): DecapReport {
+  const vips = options.vips.map(addressBytes)
+  const ifindex = interfaceIndex(options.interface)
+  const pins = pinDirectories(options.bpffs)
+  for (const directory of Object.values(pins)) makePinDirectory(directory)
+  using object = BpfObject.open(OBJECT, { pinDirectory: pins.maps }).load()
+  setVips(object.map('decap_vips'), vips)
+  const mode = options.xdpMode === 'generic' ? 'generic' : 'native'
+  const program = object.program(PROGRAM)
+  using link = ensurePinned(join(pins.links, `${PROGRAM}-${ifindex}`), program, ifindex, () => attachXdp(program, ifindex, { mode }))
+  if (options.xdpMode === 'native' && link.fallback !== undefined) {
+    removePinned(options.bpffs)
+    throw new AgentError('UNAVAILABLE', `${options.interface} cannot run XDP natively: ${link.fallback}`, { hint: 'use --xdp-mode auto' })
+  }
+  return { interface: options.interface, vips: options.vips, fallback: link.fallback }
+}
+
+export function detachDecap({ bpffs }: DecapOptions): boolean {
+  const existed = existsSync(bpffs)
+  removePinned(bpffs)
+  return existed
+}
+
+/** Additions first: a VIP that stays is never missing. */
+function setVips(map: BpfMap, vips: readonly Uint8Array[]): void {
+  const wanted = new Set(vips.map((vip) => Buffer.from(vip).toString('hex')))
+  for (const vip of vips) map.update(vip, new Uint8Array(map.valueSize))
+  const { count, keys } = readAll(map)
+  for (let index = 0; index < count; index++) {
+    const key = keys.subarray(index * map.keySize, (index + 1) * map.keySize)
+    if (!wanted.has(Buffer.from(key).toString('hex'))) map.delete(key)
+  }
+}

@@ -1,0 +1,89 @@
+// GET /v1/explain: the engine's verdict on one connection, in words.
+import type { SideVerdict, Verdict } from '../engine/types.ts'
+import { formatAddress, formatRule, parseAddress, PROTOCOLS } from '../manifests/index.ts'
+import type { Cluster, Workload } from '../manifests/index.ts'
+import { addressBytes } from './address.ts'
+import type { Address, ExplainedEnd, ExplainedSide, Explanation } from './api/types.ts'
+import type { AgentDirectory } from './directory.ts'
+import { nameOf } from './endpoints.ts'
+import { AgentError } from './errors.ts'
+import type { VerdictQuery } from './reconcilers/ports.ts'
+import type { Table } from './table.ts'
+import { IPV4_WORLD, IPV6_WORLD, RESERVED_LABELS } from './desired.ts'
+
+export interface ExplainSources {
+  readonly cluster: Cluster
+  readonly directory: AgentDirectory
+  readonly addresses: Table<Address>
+  readonly verdict: (query: VerdictQuery) => Promise<Verdict>
+}
+
+export async function explain(sources: ExplainSources, from: string, to: string, port: string): Promise<Explanation> {
+  const { number, protocol } = parsePort(port)
+  const [source, destination] = pickAddresses(candidates(sources.cluster, from), candidates(sources.cluster, to), from, to)
+  const verdict = await sources.verdict({ from: addressBytes(source), to: addressBytes(destination), protocol, port: number })
+  return {
+    from: endOf(sources, source),
+    to: endOf(sources, destination),
+    port,
+    verdict: verdict.decision,
+    ...(verdict.egress && { egress: sideOf(sources, verdict.egress, 'egress') }),
+    ...(verdict.ingress && { ingress: sideOf(sources, verdict.ingress, 'ingress') }),
+  }
+}
+
+/** "80/TCP", in any case. */
+function parsePort(text: string): { number: number; protocol: number } {
+  const match = /^(\d{1,5})\/([A-Za-z]+)$/.exec(text)
+  const number = Number(match?.[1])
+  const protocol = Object.entries(PROTOCOLS).find(([name]) => name.toUpperCase() === match?.[2]?.toUpperCase())?.[1]
+  if (match !== null && number <= 65_535 && protocol !== undefined) return { number, protocol }
+  throw new AgentError('BAD_REQUEST', `port "${text}" is not valid: e.g. 80/TCP, with one of ${Object.keys(PROTOCOLS).join(', ')}`)
+}
+
+function candidates({ workloads }: Cluster, text: string): readonly string[] {
+  const address = parseAddress(text)
+  if (address !== undefined) return [formatAddress(address)]
+  const workload = workloads.find((each: Workload) => nameOf(each) === text)
+  if (workload === undefined) throw new AgentError('NOT_FOUND', `"${text}" is no address and no workload (namespace/name)`)
+  return workload.addresses
+}
+
+/** Both ends in one family; IPv4 where both have both, as the addresses stand in the manifests. */
+function pickAddresses(from: readonly string[], to: readonly string[], fromText: string, toText: string): [string, string] {
+  for (const source of from) {
+    const destination = to.find((address) => address.includes(':') === source.includes(':'))
+    if (destination !== undefined) return [source, destination]
+  }
+  throw new AgentError('BAD_REQUEST', `${fromText} and ${toText} have no addresses of one family`)
+}
+
+function endOf({ directory, addresses }: ExplainSources, address: string): ExplainedEnd {
+  const isIpv6 = address.includes(':')
+  const known = addresses.get(`${address}/${isIpv6 ? 128 : 32}`)
+  const identity = known?.identity ?? (isIpv6 ? IPV6_WORLD : IPV4_WORLD)
+  const workload = directory.workload(address)
+  return {
+    address,
+    ...(workload !== undefined && { workload }),
+    identity,
+    labels: known?.labels ?? RESERVED_LABELS.get(identity) ?? [],
+  }
+}
+
+function sideOf({ directory }: ExplainSources, { decision, rule }: SideVerdict, direction: 'ingress' | 'egress'): ExplainedSide {
+  const reference = directory.rule(rule)
+  if (reference === undefined) {
+    return { verdict: decision, rule, reason: rule === 0 ? `no policy selects it for ${direction}` : `rule ${rule} is not known any more` }
+  }
+  const policy = formatRule(reference)
+  const { action, description } = reference
+  return {
+    verdict: decision,
+    rule,
+    policy,
+    action,
+    ...(description !== undefined && { description }),
+    reason: action === 'default-deny' ? `${policy}: no rule allows it` : `${policy} ${action === 'allow' ? 'allows' : 'denies'} it`,
+  }
+}

@@ -1,0 +1,31 @@
+// Where an agent pins what must outlive it, and how all of it is removed.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { listPins, removePins } from '../loader/index.ts'
+import { StateLock } from './lock.ts'
+import type { RunOptions } from './options.ts'
+
+export function pinDirectories(bpffs: string): { readonly maps: string; readonly links: string } {
+  return { maps: join(bpffs, 'maps'), links: join(bpffs, 'links') }
+}
+
+export interface CleanupReport {
+  readonly links: number
+  readonly maps: number
+}
+
+/** Links first: no program may run on maps that are half gone. Their pins hold them, so removing detaches. */
+export function removePinned(bpffs: string): CleanupReport {
+  const { maps, links } = pinDirectories(bpffs)
+  const report = { links: listPins(links).length, maps: listPins(maps).length }
+  removePins(links)
+  removePins(maps)
+  if (existsSync(bpffs) && listPins(bpffs).length === 0) removePins(bpffs)
+  return report
+}
+
+/** `sluiced cleanup`: refuses under a running agent. The state folder stays. */
+export function cleanup(options: RunOptions): CleanupReport {
+  using _lock = StateLock.acquire(options.stateDir)
+  return removePinned(options.bpffs)
+}

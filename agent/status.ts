@@ -1,0 +1,142 @@
+// One answer to "does it work, and if not, what is to be done": GET /v1/status.
+import { release } from 'node:os'
+import packageJson from '../package.json' with { type: 'json' }
+import type { Degradation, PartState, PartStatus, Status } from './api/types.ts'
+import type { Convergence } from './convergence.ts'
+import { nameOf } from './endpoints.ts'
+import type { RunOptions } from './options.ts'
+import type { ReconcilerState } from './reconcilers/reconciler.ts'
+import type { Tables } from './tables.ts'
+
+export interface StatusSources {
+  readonly options: RunOptions
+  readonly convergence: Convergence
+  readonly tables: Tables
+  readonly startedAt: Date
+  /** Faults outside of the reconcilers, e.g. of the event ring. */
+  readonly faults: ReadonlyMap<string, Degradation>
+  readonly conntrackEntries: () => number | undefined
+  readonly flows: () => number
+}
+
+interface Part {
+  readonly summary: string
+  readonly degraded: readonly Degradation[]
+  readonly starting?: boolean
+}
+
+export function buildStatus(sources: StatusSources): Status {
+  const parts = Object.entries(partsOf(sources))
+  const degraded = parts.flatMap(([, part]) => part.degraded)
+  const states = parts.map(([name, part]): [string, PartStatus] => [name, { state: stateOf(part), summary: part.summary }])
+  const { options } = sources
+  return {
+    ok: states.every(([, { state }]) => state === 'ok'),
+    pid: process.pid,
+    name: options.name,
+    version: packageJson.version,
+    kernel: release(),
+    startedAt: sources.startedAt.toISOString(),
+    degraded,
+    parts: Object.fromEntries(states),
+    options: {
+      stateDir: options.stateDir,
+      socket: options.socket,
+      bpffs: options.bpffs,
+      manifests: options.manifests,
+      ...(options.uplink !== undefined && { uplink: options.uplink }),
+      workloadRanges: options.workloadRanges,
+    },
+  }
+}
+
+function stateOf({ degraded, starting }: Part): PartState {
+  return degraded.length > 0 ? 'degraded' : starting === true ? 'starting' : 'ok'
+}
+
+function partsOf(sources: StatusSources): Record<string, Part> {
+  const { convergence, tables, faults } = sources
+  const reconciler = (name: string): Degradation[] =>
+    convergence.reconcilers.filter((each) => each.name === name).flatMap(({ state }) => failureOf(state))
+  const flowFault = faults.get('flows')
+  return {
+    sources: sourcesPart(sources, reconciler('sources')),
+    datapath: datapathPart(sources, reconciler('datapath')),
+    policy: {
+      summary: `${tables.policies.size} policies, ${tables.identities.size} identities, ${tables.addresses.size} addresses`,
+      degraded: reconciler('policy'),
+      starting: !convergence.enforced,
+    },
+    endpoints: endpointsPart(sources),
+    services: {
+      summary: `${tables.services.size} frontends, ${tables.backends.size} backends`,
+      degraded: reconciler('services'),
+      starting: convergence.programmedServices === undefined,
+    },
+    programs: programsPart(sources, reconciler('programs')),
+    conntrack: { summary: `${sources.conntrackEntries() ?? 0} entries`, degraded: [] },
+    flows: { summary: `${sources.flows()} flows kept`, degraded: flowFault === undefined ? [] : [flowFault] },
+  }
+}
+
+function sourcesPart({ options, convergence }: StatusSources, failures: Degradation[]): Part {
+  const folders = [...convergence.unreadableFolders].map(([folder, why]) => ({
+    what: `manifests of ${folder}`,
+    why,
+    hint: 'make the folder readable; until then what it held before stays enforced',
+  }))
+  const problems = convergence.desired?.resolution.problems ?? []
+  const files = problems.flatMap(({ name, details, lastGood }) =>
+    details.map(({ file, line, path, message }) => ({
+      what: `manifest ${name}`,
+      why: `${file}${line === undefined ? '' : `:${line}`}:${path === undefined ? '' : ` ${path}:`} ${message}`,
+      hint: lastGood ? 'correct the file; its last good version is enforced' : 'correct the file; nothing of it is enforced',
+    })),
+  )
+  return {
+    summary: `${options.manifests.length} folders, ${convergence.desired?.resolution.effective.size ?? 0} manifests in force`,
+    degraded: [...failures, ...folders, ...files],
+    starting: convergence.desired === undefined,
+  }
+}
+
+function datapathPart({ convergence }: StatusSources, failures: Degradation[]): Part {
+  const start = convergence.kernelStart
+  const refused = (start?.refused ?? []).map(({ object, message }) => ({
+    what: `programs of ${object}`,
+    why: message,
+    hint: 'programs of an earlier agent stay attached; see the log of this agent for the whole message',
+  }))
+  return {
+    summary: start === undefined ? 'not loaded' : `${start.maps.length} maps, ${start.takenOver} endpoints taken over`,
+    degraded: [...failures, ...refused],
+    starting: start === undefined,
+  }
+}
+
+function endpointsPart({ convergence, tables }: StatusSources): Part {
+  const degraded = (convergence.desired?.endpoints ?? [])
+    .filter(({ state }) => state !== 'ready')
+    .map(({ workload, state, reason }) => ({
+      what: `endpoint ${nameOf(workload)}`,
+      why: reason ?? state,
+      hint: state === 'waiting' ? 'it is taken up as soon as the interface exists' : 'it has no traffic until this is corrected',
+    }))
+  return { summary: `${tables.endpoints.size - degraded.length} of ${tables.endpoints.size} ready`, degraded }
+}
+
+function programsPart({ convergence, options }: StatusSources, failures: Degradation[]): Part {
+  const attached = convergence.programReport?.attached ?? []
+  const fallbacks = attached.flatMap(({ name, interface: device, fallback }) =>
+    fallback === undefined ? [] : [{ what: `program ${name} on ${device}`, why: fallback, hint: 'it works, but slower' }],
+  )
+  const missing = convergence.desired?.missingUplink === true
+    ? [{ what: `uplink ${options.uplink}`, why: 'the interface does not exist', hint: 'create it, or give another --uplink' }]
+    : []
+  return { summary: `${attached.length} attached`, degraded: [...failures, ...fallbacks, ...missing], starting: convergence.programReport === undefined }
+}
+
+function failureOf({ name, error }: ReconcilerState): Degradation[] {
+  if (error === undefined) return []
+  return [{ what: name, why: error.message, hint: error.hint ?? 'it is tried again by itself; what was enforced before stays enforced' }]
+}
