@@ -1,6 +1,6 @@
 // The agent's API over its unix socket: typed answers, and errors that say what to do.
 import { request } from 'node:http'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import type { ApiError, Listing } from '../agent/api/types.ts'
@@ -58,8 +58,8 @@ export class AgentClient {
     return this.#text({ method: 'GET', path })
   }
 
-  async put<T>(path: string, body: string): Promise<T> {
-    return this.#json<T>({ method: 'PUT', path, body })
+  async put<T>(path: string, body: string, query: Query = {}): Promise<T> {
+    return this.#json<T>({ method: 'PUT', path: withQuery(path, query), body })
   }
 
   async delete<T>(path: string): Promise<T> {
@@ -103,7 +103,7 @@ export class AgentClient {
 
   async #exchange({ method, path, body, signal }: Call): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-    const headers = body === undefined ? {} : { 'content-type': 'application/yaml', 'content-length': Buffer.byteLength(body) }
+    const headers = body === undefined ? {} : headersOf(body)
     const outgoing = request({ socketPath: this.socket, method, path, headers, ...(signal && { signal }) }, resolve)
     const timer = setTimeout(() => outgoing.destroy(new TimeoutError(this.#timeoutMs)), this.#timeoutMs)
     outgoing.on('error', reject)
@@ -147,6 +147,10 @@ function reasonOf(code: string | undefined, cause: unknown): string {
     default:
       return cause instanceof Error ? cause.message : String(cause)
   }
+}
+
+function headersOf(body: string): OutgoingHttpHeaders {
+  return { 'content-type': 'application/yaml', 'content-length': Buffer.byteLength(body) }
 }
 
 function withQuery(path: string, query: Query): string {

@@ -65,13 +65,14 @@ function walk(program: Command, words: readonly string[]): { command: Command; p
   let pending: Option | undefined
   for (const word of words) {
     if (pending !== undefined) pending = undefined
-    else if (word.startsWith('-')) pending = takesValue(optionsOf(command).find(({ long, short }) => word === long || word === short))
+    else if (word.startsWith('-')) pending = waitingForValue(command, word)
     else command = subcommands(command).find((candidate) => candidate.name() === word) ?? command
   }
   return { command, ...(pending && { pending }) }
 }
 
-function takesValue(option: Option | undefined): Option | undefined {
+function waitingForValue(command: Command, word: string): Option | undefined {
+  const option = optionsOf(command).find(({ long, short }) => word === long || word === short)
   return option?.required === true || option?.optional === true ? option : undefined
 }
 

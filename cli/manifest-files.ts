@@ -44,20 +44,33 @@ export class ManifestFiles {
     return this.#parts.map((part) => withNewline(part.text)).join('...\n')
   }
 
-  /** A mistake that the agent found in `body`, told by file and line: "web.yaml:12: spec.ingress: ...". */
-  describe({ line, path, message }: ApiErrorDetail): string {
+  /** What the agent calls the body in its messages. */
+  get name(): string {
+    return this.#parts.length === 1 ? (this.#parts[0]?.file ?? '') : `${this.#parts.length} files`
+  }
+
+  /** A mistake that the agent found, told by file and line: "web.yaml:12: spec.ingress: ...". */
+  describe({ file, line, path, message }: ApiErrorDetail): string {
     const place = path === undefined ? '' : `${path}: `
-    const part = line === undefined ? undefined : this.#parts.findLast(({ firstLine }) => firstLine <= line)
-    if (part === undefined || line === undefined) return `${place}${message}`
-    return `${part.file}:${line - part.firstLine + 1}: ${place}${message}`
+    return `${this.#locate(file, line)}: ${place}${message}`
+  }
+
+  /** A mistake may also be in a file of the agent's own, e.g. where both define the same name. */
+  #locate(file: string, line: number | undefined): string {
+    if (line === undefined) return file
+    const part = file === this.name ? this.#parts.findLast(({ firstLine }) => firstLine <= line) : undefined
+    return part === undefined ? `${file}:${line}` : `${part.file}:${line - part.firstLine + 1}`
   }
 
   /** Kind, namespace and name of every document. Throws CliError with every mistake, a line each. */
   references(): PolicyReference[] {
     const parsed = this.#parts.map((part) => parseDocuments(part.text, part.file))
     const mistakes = parsed.flatMap(({ errors }) => errors)
-    if (mistakes.length > 0) throw new CliError(`nothing was deleted:\n${mistakes.map(({ message }) => `  ${message}`).join('\n')}`)
-    return parsed.flatMap(({ documents }) => documents.map(({ resource: { kind, namespace, name } }) => ({ kind, namespace, name })))
+    if (mistakes.length > 0) {
+      throw new CliError(`nothing was deleted:\n${mistakes.map(({ message }) => `  ${message}`).join('\n')}`)
+    }
+    const resources = parsed.flatMap(({ documents }) => documents.map(({ resource }) => resource))
+    return resources.map(({ kind, namespace, name }) => ({ kind, namespace, name }))
   }
 }
 

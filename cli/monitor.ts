@@ -6,7 +6,7 @@ import { agentOf, examples } from './command.ts'
 import { CliError, EXIT } from './errors.ts'
 import { addFlowOptions, flowQuery } from './flow-options.ts'
 import type { FlowOptions } from './flow-options.ts'
-import { linesUntilInterrupted } from './follow.ts'
+import { follow } from './follow.ts'
 
 interface MonitorOptions extends FlowOptions {
   readonly output: 'table' | 'jsonl'
@@ -36,20 +36,21 @@ async function monitor(what: string, options: MonitorOptions, command: Command):
   const query = flowQuery(options)
   if (what === 'events') return monitorEvents(options, command)
   if (Object.values(query).some((value) => value !== undefined)) {
-    throw new CliError(`filters are for events: \`sluice monitor ${what}\` shows every change of that table`, { exitStatus: EXIT.usage })
+    const message = `filters are for events: \`sluice monitor ${what}\` shows every change of that table`
+    throw new CliError(message, { exitStatus: EXIT.usage })
   }
   return monitorTable(what, options, command)
 }
 
 async function monitorEvents(options: MonitorOptions, command: Command): Promise<void> {
   const query = { ...flowQuery(options), last: 0, follow: 1 }
-  for await (const line of linesUntilInterrupted(agentOf(command), '/v1/flows', query)) {
+  for await (const line of follow(agentOf(command), '/v1/flows', query)) {
     process.stdout.write(`${options.output === 'jsonl' ? line : formatEvent(JSON.parse(line) as Flow)}\n`)
   }
 }
 
 async function monitorTable(table: string, { output }: MonitorOptions, command: Command): Promise<void> {
-  for await (const line of linesUntilInterrupted(agentOf(command), `/v1/${table}`, { watch: 1 })) {
+  for await (const line of follow(agentOf(command), `/v1/${table}`, { watch: 1 })) {
     // Server-sent events: the type stands in the data too, and comments only keep the connection alive.
     if (!line.startsWith('data:')) continue
     const data = line.slice('data:'.length).trim()
@@ -59,12 +60,21 @@ async function monitorTable(table: string, { output }: MonitorOptions, command: 
 
 export function formatEvent(flow: Flow): string {
   const { source, destination, icmp } = flow
-  const numbers = `rule ${flow.rule}  ${flow.interface}  ${flow.length} B`
   const kind = icmp === undefined ? '' : ` type ${icmp.type} code ${icmp.code}`
-  return (
-    `${flow.time}  ${flow.verdict} ${flow.reason}  ${flow.direction}  ${flow.protocol}${kind}  ` +
-    `${source.address} ${source.port} #${source.identity} -> ${destination.address} ${destination.port} #${destination.identity}  ${numbers}`
-  )
+  return [
+    flow.time,
+    `${flow.verdict} ${flow.reason}`,
+    flow.direction,
+    `${flow.protocol}${kind}`,
+    `${numbersOf(source)} -> ${numbersOf(destination)}`,
+    `rule ${flow.rule}`,
+    flow.interface,
+    `${flow.length} B`,
+  ].join('  ')
+}
+
+function numbersOf({ address, port, identity }: Flow['source']): string {
+  return `${address} ${port} #${identity}`
 }
 
 function formatChange(event: TableEvent<unknown>): string {

@@ -12,6 +12,8 @@ import { runSluice, startSluice } from './testing/sluice.ts'
 /** Two flows, and no end until the client goes away. */
 const ENDLESS: Answer = (response) => void response.write(`${JSON.stringify(FLOW)}\n${JSON.stringify(PING)}\n`)
 
+const ENDED = /the agent at .* ended the stream: it stopped, or this reader was too slow/
+
 test('a flow on one line: names, ports, and the policy that decided', (t) => {
   t.regex(
     formatFlow(FLOW),
@@ -42,7 +44,7 @@ test('the agent is asked for exactly what the options say', async (t) => {
   await using agent = await startFakeAgent({ 'GET /v1/flows': jsonLines([]) })
   const options = '--last 5 --verdict dropped --from-label app=a --to-label k8s:app=b --port 80 --protocol tcp --follow'
   for (const args of [['observe'], ['observe', ...options.split(' ')], ['observe', '--follow']]) {
-    t.is((await runSluice(args, { socket: agent.socket })).status, 0)
+    t.regex((await runSluice(args, { socket: agent.socket })).stderr, args.includes('--follow') ? ENDED : /^$/)
   }
   t.deepEqual(
     agent.asked.map(({ query }) => query),
@@ -65,6 +67,13 @@ test('--follow prints at once, and ends quietly when interrupted', async (t) => 
   const [status] = child.exitCode === null ? await once(child, 'exit') : [child.exitCode]
   t.is(status, 0)
   t.deepEqual(lines, [JSON.stringify(FLOW), JSON.stringify(PING)])
+})
+
+test('a stream that the agent ends is told', async (t) => {
+  await using agent = await startFakeAgent({ 'GET /v1/flows': jsonLines([FLOW]) })
+  const { status, stdout, stderr } = await runSluice(['observe', '-f', '-o', 'jsonl'], { socket: agent.socket })
+  t.deepEqual({ status, stdout }, { status: 1, stdout: `${JSON.stringify(FLOW)}\n` })
+  t.regex(stderr, ENDED)
 })
 
 test('a reader that has seen enough is no error', async (t) => {

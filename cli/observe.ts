@@ -7,7 +7,7 @@ import { agentOf, examples } from './command.ts'
 import { CliError, EXIT } from './errors.ts'
 import { addFlowOptions, flowQuery, parseCount } from './flow-options.ts'
 import type { FlowOptions } from './flow-options.ts'
-import { linesUntilInterrupted } from './follow.ts'
+import { follow as followLines } from './follow.ts'
 import { print } from './output.ts'
 
 interface ObserveOptions extends FlowOptions {
@@ -22,7 +22,7 @@ export function register(program: Command): void {
   const command = program
     .command('observe')
     .description('flows: who talked to whom, what became of it, which rule decided')
-    .addOption(new Option('-o, --output <format>', 'how to print them').choices(['table', 'jsonl', 'json', 'yaml']).default('table'))
+    .addOption(outputOption())
     .option('--last <count>', `this many of the past, oldest first (default: ${DEFAULT_LAST}; with --follow: 0)`, parseCount)
     .option('-f, --follow', 'go on with new flows until interrupted')
   addFlowOptions(command)
@@ -40,8 +40,9 @@ export function register(program: Command): void {
 async function observe(options: ObserveOptions, command: Command): Promise<void> {
   const { follow, output, last = follow ? 0 : DEFAULT_LAST } = options
   if (follow && (output === 'json' || output === 'yaml')) throw endless(output)
-  const query = { ...flowQuery(options), last, follow: follow ? 1 : undefined }
-  const lines = linesUntilInterrupted(agentOf(command), '/v1/flows', query)
+  const agent = agentOf(command)
+  const query = { ...flowQuery(options), last }
+  const lines = follow ? followLines(agent, '/v1/flows', { ...query, follow: 1 }) : agent.lines('/v1/flows', query)
   if (output === 'jsonl') for await (const line of lines) process.stdout.write(`${line}\n`)
   else if (output === 'table') for await (const line of lines) process.stdout.write(`${formatFlow(JSON.parse(line) as Flow)}\n`)
   else print(await Array.fromAsync(lines, (line) => JSON.parse(line) as Flow), output, () => '')
@@ -49,6 +50,10 @@ async function observe(options: ObserveOptions, command: Command): Promise<void>
 
 function endless(output: string): CliError {
   return new CliError(`-o ${output} is one document and needs an end: use -o jsonl with --follow`, { exitStatus: EXIT.usage })
+}
+
+function outputOption(): Option {
+  return new Option('-o, --output <format>', 'how to print them').choices(['table', 'jsonl', 'json', 'yaml']).default('table')
 }
 
 const COLOUR = { forwarded: 'green', dropped: 'red', audited: 'yellow', revoked: 'magenta' } as const

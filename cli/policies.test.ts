@@ -44,8 +44,11 @@ test('one file goes to the agent as it stands', async (t) => {
   const json = await runSluice(['policy', 'apply', '-f', '-', '-o', 'json'], { socket: agent.socket, input: WEB })
   t.deepEqual(JSON.parse(json.stdout), APPLIED.applied)
   t.deepEqual(
-    agent.asked.map(({ body }) => body),
-    [WEB, WEB],
+    agent.asked.map(({ body, query }) => [body, query]),
+    [
+      [WEB, { file: join(files.path, 'web.yaml') }],
+      [WEB, { file: 'standard input' }],
+    ],
   )
 })
 
@@ -67,20 +70,29 @@ test('a folder goes in one body, whatever its files begin and end with', async (
 test('mistakes are told by the file and line that they are in', async (t) => {
   const kindLine = (body: string) => body.split('\n').findIndex((line) => line.includes('Clusterwide')) + 1
   await using agent = await startFakeAgent({
-    'PUT /v1/manifests': (response, { body }) => {
+    'PUT /v1/manifests': (response, { body, query: { file = '' } }) => {
       const details = [
-        { file: 'body', line: kindLine(body), path: 'spec', message: 'is missing' },
-        { file: 'body', line: 4, message: 'is too short' },
-        { file: 'body', message: 'is bad as a whole' },
+        { file, line: kindLine(body), path: 'spec', message: 'is missing' },
+        { file, line: 4, message: 'is too short' },
+        { file, message: 'is bad as a whole' },
+        { file: '/etc/sluice/web.yaml', line: 7, path: 'metadata.name', message: 'is taken' },
       ]
-      const error = { code: 'INVALID_MANIFEST', message: '3 mistakes', details }
+      const error = { code: 'INVALID_MANIFEST', message: '4 mistakes', details }
       response.writeHead(400).end(JSON.stringify({ error }))
     },
   })
   await using files = await folder({ 'a.yaml': WEB, 'b.yaml': CLUSTER })
   const { status, stdout, stderr } = await runSluice(['policy', 'apply', '-f', 'a.yaml', 'b.yaml'], { socket: agent.socket, cwd: files.path })
   t.deepEqual({ status, stdout }, { status: 1, stdout: '' })
-  t.is(stderr, 'sluice: nothing was applied: 3 mistakes\n  b.yaml:4: spec: is missing\n  a.yaml:4: is too short\n  is bad as a whole\n')
+  t.is(
+    stderr,
+    `sluice: nothing was applied: 4 mistakes
+  b.yaml:4: spec: is missing
+  a.yaml:4: is too short
+  2 files: is bad as a whole
+  /etc/sluice/web.yaml:7: metadata.name: is taken
+`,
+  )
 })
 
 test('a policy is deleted by name or by the file that applied it', async (t) => {

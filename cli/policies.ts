@@ -71,7 +71,8 @@ function registerDelete(policy: Command): void {
 
 async function apply({ filename, output }: FileOptions, command: Command): Promise<void> {
   const files = await ManifestFiles.read(filename)
-  const { applied } = await agentOf(command).put<ApplyResult>('/v1/manifests', files.body).catch((error: unknown) => {
+  const answer = agentOf(command).put<ApplyResult>('/v1/manifests', files.body, { file: files.name })
+  const { applied } = await answer.catch((error: unknown) => {
     throw describeRefusal(error, files)
   })
   const row = (document: ApplyResult['applied'][number]) => [document.action, nameOf(document)]
@@ -88,7 +89,8 @@ function describeRefusal(error: unknown, files: ManifestFiles): unknown {
 async function get(wanted: string | undefined, { output }: Options, command: Command): Promise<void> {
   const policies = await agentOf(command).list<PolicyItem>('/v1/policies')
   if (wanted === undefined) {
-    print(policies, output, () => formatTable(['KIND', 'NAMESPACE', 'NAME', 'RULES', 'SOURCE', 'STATE'], policies.map(policyRow)))
+    const header = ['KIND', 'NAMESPACE', 'NAME', 'RULES', 'SOURCE', 'STATE']
+    print(policies, output, () => formatTable(header, policies.map(policyRow)))
   } else {
     const policy = findPolicy(policies, wanted)
     print(policy, output, () => details(policy))
@@ -142,7 +144,8 @@ function findPolicy(policies: readonly PolicyItem[], wanted: string): PolicyItem
     throw new CliError(`no policy "${wanted}" is enforced here: \`sluice policy get\` lists those that are`)
   }
   if (others.length > 0) {
-    throw new CliError(`"${wanted}" names ${found.length} policies: say which\n${found.map((policy) => `  ${pathOf(policy)}`).join('\n')}`)
+    const choices = found.map((policy) => `  ${pathOf(policy)}`).join('\n')
+    throw new CliError(`"${wanted}" names ${found.length} policies: say which\n${choices}`)
   }
   return only
 }

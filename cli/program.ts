@@ -1,6 +1,7 @@
 // The tree of commands: every file registers its own. Nothing runs until somebody parses with it.
 import { Command, Option } from 'commander'
 import * as bpf from './bpf.ts'
+import { examples } from './command.ts'
 import * as completion from './completion.ts'
 import * as endpoint from './endpoint.ts'
 import * as identity from './identity.ts'
@@ -9,10 +10,9 @@ import * as monitor from './monitor.ts'
 import * as observe from './observe.ts'
 import * as policies from './policies.ts'
 import * as policy from './policy/index.ts'
-import { RUN_DIRECTORY } from './socket.ts'
 import * as service from './service.ts'
+import { RUN_DIRECTORY } from './socket.ts'
 import * as status from './status.ts'
-import { examples } from './command.ts'
 import * as version from './version.ts'
 
 const COMMANDS = [status, endpoint, identity, policies, policy, service, bpf, observe, monitor, metrics, version, completion]
@@ -31,7 +31,8 @@ export function buildProgram(): Command {
 }
 
 function socketOption(): Option {
-  return new Option('--socket <path>', `socket of the agent (default: the only ${RUN_DIRECTORY}/*/sluice.sock)`).env('SLUICE_SOCKET')
+  const description = `socket of the agent (default: the only ${RUN_DIRECTORY}/*/sluice.sock)`
+  return new Option('--socket <path>', description).env('SLUICE_SOCKET')
 }
 
 const ROOT_EXAMPLES = examples(
