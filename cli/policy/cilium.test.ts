@@ -1,0 +1,232 @@
+// What a CiliumNetworkPolicy means, construct by construct, after https://docs.cilium.io/en/stable/security/policy/.
+import test from 'ava'
+import { compile, parseDocuments } from '../../manifests/index.ts'
+import { parseEnd, parseProbe } from './inputs.ts'
+import { Simulation } from './simulation.ts'
+
+const WORLD = `
+{apiVersion: v1, kind: Namespace, metadata: {name: demo, labels: {team: a}}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: other, labels: {team: b}}}
+---
+apiVersion: sluice.io/v1
+kind: Workload
+metadata: {name: web, namespace: demo, labels: {app: web}}
+spec: {addresses: [10.0.0.1, "fd00::1"], ports: [{name: http, port: 80}, {name: dns, port: 53, protocol: UDP}]}
+---
+apiVersion: sluice.io/v1
+kind: Workload
+metadata: {name: client, namespace: demo, labels: {app: client}}
+spec: {addresses: [10.0.0.2, "fd00::2"]}
+---
+apiVersion: sluice.io/v1
+kind: Workload
+metadata: {name: client, namespace: other, labels: {app: client, io.example/role: admin}}
+spec: {addresses: [10.0.0.3], serviceAccount: robot}
+---
+`
+
+interface Case {
+  readonly title: string
+  /** Of a CiliumNetworkPolicy in namespace demo, unless `clusterwide`. */
+  readonly spec: string
+  readonly clusterwide?: true
+  /** "FROM TO PORT". */
+  readonly allowed?: readonly string[]
+  readonly denied?: readonly string[]
+}
+
+const WEB = 'endpointSelector: {matchLabels: {app: web}}'
+const OUT = '203.0.113.9'
+const OUT6 = '2001:db8::9'
+
+const CASES: readonly Case[] = [
+  {
+    title: 'an empty ingress rule turns default deny on and allows nobody',
+    spec: `${WEB}\ningress: [{}]`,
+    allowed: ['demo/web demo/client 80/TCP', 'demo/client other/client 80/TCP'],
+    denied: ['demo/client demo/web 80/TCP', `${OUT} demo/web 80/TCP`, 'demo/client demo/web 8/ICMP'],
+  },
+  {
+    title: 'an empty selector is every workload of the own namespace',
+    spec: `${WEB}\ningress: [{fromEndpoints: [{}]}]`,
+    allowed: ['demo/client demo/web 80/TCP', 'demo/client demo/web 8/ICMP'],
+    denied: ['other/client demo/web 80/TCP', `${OUT} demo/web 80/TCP`],
+  },
+  {
+    title: 'an empty list of endpoints is nobody',
+    spec: `${WEB}\ningress: [{fromEndpoints: []}]`,
+    denied: ['demo/client demo/web 80/TCP', 'other/client demo/web 80/TCP'],
+  },
+  {
+    title: 'ports without peers are open to all',
+    spec: `${WEB}\ningress: [{toPorts: [{ports: [{port: "80", protocol: TCP}]}]}]`,
+    allowed: ['demo/client demo/web 80/TCP', 'other/client demo/web 80/TCP', `${OUT} demo/web 80/TCP`, `${OUT6} demo/web 80/TCP`],
+    denied: ['demo/client demo/web 80/UDP', 'demo/client demo/web 81/TCP'],
+  },
+  {
+    title: 'a namespace that is named takes the place of the own one',
+    spec: `${WEB}\ningress: [{fromEndpoints: [{matchLabels: {"k8s:io.kubernetes.pod.namespace": other, app: client}}]}]`,
+    allowed: ['other/client demo/web 80/TCP'],
+    denied: ['demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'so do labels of the namespace, and a key without source matches any source',
+    spec: `${WEB}\ningress: [{fromEndpoints: [{matchLabels: {io.cilium.k8s.namespace.labels.team: b}}]}]`,
+    allowed: ['other/client demo/web 80/TCP'],
+    denied: ['demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'any: and k8s: match labels of Kubernetes, container: does not',
+    spec: `${WEB}\ningress: [{fromEndpoints: [{matchLabels: {"any:app": client}, matchExpressions: [{key: "k8s:app", operator: Exists}, {key: "container:app", operator: DoesNotExist}]}]}]`,
+    allowed: ['demo/client demo/web 80/TCP'],
+    denied: ['other/client demo/web 80/TCP'],
+  },
+  {
+    title: 'service accounts are labels',
+    spec: `${WEB}\ningress: [{fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.serviceaccount: robot, io.kubernetes.pod.namespace: other}}]}]`,
+    allowed: ['other/client demo/web 80/TCP'],
+    denied: ['demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'entity world is what is no workload',
+    spec: `${WEB}\ningress: [{fromEntities: [world]}]`,
+    allowed: [`${OUT} demo/web 80/TCP`, `${OUT6} demo/web 80/TCP`],
+    denied: ['demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'entity world-ipv4 is one family of it',
+    spec: `${WEB}\ningress: [{fromEntities: [world-ipv4]}]`,
+    allowed: [`${OUT} demo/web 80/TCP`],
+    denied: [`${OUT6} demo/web 80/TCP`, 'demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'entity cluster is every workload and not the world',
+    spec: `${WEB}\ningress: [{fromEntities: [cluster]}]`,
+    allowed: ['demo/client demo/web 80/TCP', 'other/client demo/web 80/TCP'],
+    denied: [`${OUT} demo/web 80/TCP`],
+  },
+  {
+    title: 'entity all is everybody',
+    spec: `${WEB}\ningress: [{fromEntities: [all]}]`,
+    allowed: ['demo/client demo/web 80/TCP', 'other/client demo/web 80/TCP', `${OUT} demo/web 80/TCP`],
+  },
+  {
+    title: 'entity none is nobody',
+    spec: `${WEB}\ningress: [{fromEntities: [none]}]`,
+    denied: ['demo/client demo/web 80/TCP', `${OUT} demo/web 80/TCP`],
+  },
+  {
+    title: 'CIDR rules match addresses outside, never workloads',
+    spec: `${WEB}\ningress: [{fromCIDR: [0.0.0.0/0]}]`,
+    allowed: [`${OUT} demo/web 80/TCP`],
+    denied: ['demo/client demo/web 80/TCP', `${OUT6} demo/web 80/TCP`],
+  },
+  {
+    title: 'a single address is a CIDR too',
+    spec: `${WEB}\negress: [{toCIDR: [${OUT}]}]`,
+    allowed: [`demo/web ${OUT} 80/TCP`],
+    denied: ['demo/web 203.0.113.8 80/TCP', 'demo/web 203.0.113.10 80/TCP'],
+  },
+  {
+    title: 'CIDR sets have exceptions',
+    spec: `${WEB}\negress: [{toCIDRSet: [{cidr: 203.0.113.0/24, except: [203.0.113.8/31]}, {cidr: "2001:db8::/32"}]}]`,
+    allowed: ['demo/web 203.0.113.7 80/TCP', 'demo/web 203.0.113.10 80/TCP', `demo/web ${OUT6} 80/TCP`],
+    denied: ['demo/web 203.0.113.8 80/TCP', `demo/web ${OUT} 80/TCP`, 'demo/web 203.0.114.0 80/TCP'],
+  },
+  {
+    title: 'ANY is TCP, UDP and SCTP; ranges include both ends',
+    spec: `${WEB}\ningress: [{toPorts: [{ports: [{port: "80", endPort: 82}]}]}]`,
+    allowed: ['demo/client demo/web 80/TCP', 'demo/client demo/web 82/UDP', 'demo/client demo/web 81/SCTP'],
+    denied: ['demo/client demo/web 79/TCP', 'demo/client demo/web 83/TCP', 'demo/client demo/web 8/ICMP'],
+  },
+  {
+    title: 'port 0 is every port of the protocol',
+    spec: `${WEB}\ningress: [{toPorts: [{ports: [{port: "0", protocol: UDP}]}]}]`,
+    allowed: ['demo/client demo/web 1/UDP', 'demo/client demo/web 65535/UDP'],
+    denied: ['demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'named ports are the destination\'s, of the protocol asked for',
+    spec: `${WEB}\ningress: [{toPorts: [{ports: [{port: HTTP, protocol: TCP}, {port: dns}]}]}]`,
+    allowed: ['demo/client demo/web 80/TCP', 'demo/client demo/web 53/UDP'],
+    denied: ['demo/client demo/web 53/TCP', 'demo/client demo/web 80/UDP', 'demo/client demo/web 81/TCP'],
+  },
+  {
+    title: 'ICMP types by name and number, IPv4 unless IPv6 is said',
+    spec: `${WEB}\ningress: [{icmps: [{fields: [{type: EchoRequest}, {family: IPv6, type: 128}]}]}]`,
+    allowed: ['demo/client demo/web 8/ICMP', 'fd00::2 fd00::1 128/ICMPv6'],
+    denied: ['demo/client demo/web 0/ICMP', 'fd00::2 fd00::1 129/ICMPv6', 'demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'deny wins over allow',
+    spec: `${WEB}\ningress: [{fromEntities: [all]}]\ningressDeny: [{fromEndpoints: [{matchLabels: {app: client}}], toPorts: [{ports: [{port: "80", protocol: TCP}]}]}]`,
+    allowed: ['demo/client demo/web 81/TCP', 'other/client demo/web 80/TCP', `${OUT} demo/web 80/TCP`],
+    denied: ['demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'without default deny the rules only add',
+    spec: `${WEB}\nenableDefaultDeny: {ingress: false}\ningressDeny: [{fromEndpoints: [{matchLabels: {app: client}}]}]`,
+    allowed: ['other/client demo/web 80/TCP', `${OUT} demo/web 80/TCP`],
+    denied: ['demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'egress rules leave ingress alone',
+    spec: 'endpointSelector: {matchLabels: {app: client}}\negress: [{toEndpoints: [{matchLabels: {app: web}}], toPorts: [{ports: [{port: "80"}]}]}]',
+    allowed: ['demo/client demo/web 80/TCP', 'demo/web demo/client 80/TCP', 'other/client demo/web 81/TCP'],
+    denied: ['demo/client demo/web 81/TCP', `demo/client ${OUT} 80/TCP`, 'demo/client other/client 80/TCP'],
+  },
+  {
+    title: 'an empty endpointSelector selects the own namespace only',
+    spec: 'endpointSelector: {}\ningress: [{}]',
+    allowed: ['demo/client other/client 80/TCP', `${OUT} other/client 80/TCP`],
+    denied: ['other/client demo/client 80/TCP', 'demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'clusterwide: subjects in every namespace, an empty peer selector is every workload',
+    clusterwide: true,
+    spec: 'endpointSelector: {matchLabels: {app: client}}\ningress: [{fromEndpoints: [{}]}]',
+    allowed: ['demo/web demo/client 80/TCP', 'demo/web other/client 80/TCP', `${OUT} demo/web 80/TCP`],
+    denied: [`${OUT} demo/client 80/TCP`, `${OUT} other/client 80/TCP`],
+  },
+  {
+    title: 'audit lets pass what it would deny',
+    spec: `${WEB}\naudit: true\ningress: [{}]`,
+    allowed: ['demo/client demo/web 80/TCP'],
+  },
+]
+
+async function simulate({ spec, clusterwide }: Case): Promise<Simulation> {
+  const kind = clusterwide ? 'CiliumClusterwideNetworkPolicy' : 'CiliumNetworkPolicy'
+  const namespace = clusterwide ? '' : ', namespace: demo'
+  const body = spec.split('\n').map((line) => `  ${line}`).join('\n')
+  const policy = `apiVersion: cilium.io/v2\nkind: ${kind}\nmetadata: {name: p${namespace}}\nspec:\n${body}\n`
+  const { documents, errors } = parseDocuments(WORLD + policy, 'case.yaml')
+  if (errors[0]) throw errors[0]
+  return Simulation.of(compile(documents))
+}
+
+function decide(simulation: Simulation, connection: string): string {
+  const [from = '', to = '', port = ''] = connection.split(' ')
+  const { cluster } = simulation
+  return simulation.decide(parseEnd(cluster, from), parseEnd(cluster, to), parseProbe(port)).decision
+}
+
+for (const example of CASES) {
+  test(example.title, async (t) => {
+    const simulation = await simulate(example)
+    const verdicts = (connections: readonly string[] = []) =>
+      connections.map((connection) => `${connection}: ${decide(simulation, connection) === 'denied' ? 'denied' : 'allowed'}`)
+    t.deepEqual(verdicts(example.allowed), (example.allowed ?? []).map((connection) => `${connection}: allowed`))
+    t.deepEqual(verdicts(example.denied), (example.denied ?? []).map((connection) => `${connection}: denied`))
+  })
+}
+
+test('the rule that decided has its name', async (t) => {
+  const simulation = await simulate({ title: '', spec: `${WEB}\ningress: [{fromEntities: [world]}]\ningressDeny: [{fromEndpoints: [{matchLabels: {app: client}}]}]` })
+  const { cluster } = simulation
+  const ingress = (from: string) => simulation.decide(parseEnd(cluster, from), parseEnd(cluster, 'demo/web'), parseProbe('80/TCP')).ingress
+  t.like(ingress(OUT), { decision: 'allowed', reference: { action: 'allow', index: 0 } })
+  t.like(ingress('demo/client'), { decision: 'denied', reference: { action: 'deny', index: 0 } })
+  t.like(ingress('other/client'), { decision: 'denied', reference: { action: 'default-deny', direction: 'ingress' } })
+})

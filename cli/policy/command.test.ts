@@ -1,0 +1,113 @@
+// The commands as a person or a script runs them.
+import test, { type ExecutionContext } from 'ava'
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { parse } from 'yaml'
+
+const SLUICE = join(import.meta.dirname, '../../sluice')
+
+const PODS = `apiVersion: v1
+kind: Pod
+metadata: {name: a, namespace: x, labels: {app: a}}
+status: {podIPs: [{ip: 192.168.0.1}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: b, namespace: y, labels: {app: b}}
+status: {podIPs: [{ip: 192.168.0.2}]}
+`
+const POLICY = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: only-81, namespace: y}
+spec:
+  podSelector: {}
+  ingress: [{ports: [{port: 81, protocol: UDP}]}]
+`
+
+interface Run {
+  readonly status: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+async function sluice(...args: string[]): Promise<Run> {
+  try {
+    return { status: 0, ...(await promisify(execFile)(SLUICE, args)) }
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
+    return { status: code, stdout, stderr }
+  }
+}
+
+async function folder(t: ExecutionContext, files: Record<string, string>): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'sluice-test-'))
+  t.teardown(() => rm(path, { recursive: true }))
+  for (const [name, text] of Object.entries(files)) await writeFile(join(path, name), text)
+  return path
+}
+
+const MATRIX = {
+  '80/TCP': { 'x/a': { 'x/a': 'allowed', 'y/b': 'denied' }, 'y/b': { 'x/a': 'allowed', 'y/b': 'allowed' } },
+  '81/udp': { 'x/a': { 'x/a': 'allowed', 'y/b': 'allowed' }, 'y/b': { 'x/a': 'allowed', 'y/b': 'allowed' } },
+}
+
+test('matrix prints the ports asked for, as written, and nothing else', async (t) => {
+  const path = await folder(t, { 'pods.yaml': PODS, 'policy.yml': POLICY, 'notes.txt': 'not: [a manifest' })
+  const result = await sluice('policy', 'matrix', '-f', path, '--port', '80/TCP', '--port', '81/udp', '-o', 'json')
+  t.like(result, { status: 0, stderr: '' })
+  t.deepEqual(JSON.parse(result.stdout), MATRIX)
+})
+
+test('matrix takes several files and ports after one option, and prints YAML and tables', async (t) => {
+  const path = await folder(t, { 'pods.yaml': PODS, 'policy.yml': POLICY })
+  const files = ['-f', join(path, 'pods.yaml'), join(path, 'policy.yml'), '--port', '80/TCP', '81/udp']
+  t.deepEqual(parse((await sluice('policy', 'matrix', ...files, '-o', 'yaml')).stdout), MATRIX)
+  t.regex((await sluice('policy', 'matrix', ...files)).stdout, /x\/a +yes +-\n/)
+})
+
+test('verdict names the rule of each side', async (t) => {
+  const path = await folder(t, { 'pods.yaml': PODS, 'policy.yml': POLICY })
+  const verdict = async (to: string, port: string): Promise<unknown> => {
+    const { stdout } = await sluice('policy', 'verdict', '-f', path, '--from', 'x/a', '--to', to, '--port', port, '-o', 'json')
+    return JSON.parse(stdout)
+  }
+  t.like(await verdict('y/b', '80/TCP'), { verdict: 'denied', egress: { verdict: 'allowed', rule: 0 }, ingress: { verdict: 'denied', policy: 'NetworkPolicy y/only-81 ingress (default deny)' } })
+  t.like(await verdict('192.168.0.2', '81/UDP'), { verdict: 'allowed', ingress: { verdict: 'allowed', policy: 'NetworkPolicy y/only-81 ingress[0]' } })
+  t.like(await verdict('198.51.100.1', '80/TCP'), { verdict: 'allowed', ingress: { verdict: 'allowed', rule: 0 } })
+})
+
+test('explain shows the rules that were looked at', async (t) => {
+  const path = await folder(t, { 'pods.yaml': PODS, 'policy.yml': POLICY })
+  const { stdout } = await sluice('policy', 'explain', '-f', path, '--from', 'x/a', '--to', 'y/b', '--port', '80/TCP')
+  t.regex(stdout, /80\/TCP: denied/)
+  t.regex(stdout, /NetworkPolicy y\/only-81 ingress\[0\] +allow +yes +no\n/)
+})
+
+test('a fault goes to standard error, with status 1 and nothing on standard output', async (t) => {
+  const path = await folder(t, { 'pods.yaml': PODS, 'bad.yaml': POLICY.replace('podSelector', 'podSelektor') })
+  const result = await sluice('policy', 'matrix', '-f', path, '--port', '80/TCP', '-o', 'json')
+  t.like(result, { status: 1, stdout: '' })
+  t.regex(result.stderr, /bad\.yaml:5:3: spec\.podSelektor: unknown field; allowed: podSelector, /)
+})
+
+for (const [title, args, says] of [
+  ['a file that is not there', ['-f', '/nowhere.yaml', '--port', '80/TCP'], /nowhere\.yaml.*cannot be read/],
+  ['a port that is none', ['-f', '/dev/null', '--port', '80/HTTP'], /80\/HTTP.*TCP, UDP or SCTP/],
+  ['port 0', ['-f', '/dev/null', '--port', '0/TCP'], /1 to 65535/],
+] as const) {
+  test(`${title} is an error`, async (t) => {
+    const result = await sluice('policy', 'matrix', ...args)
+    t.like(result, { status: 1, stdout: '' })
+    t.regex(result.stderr, says)
+  })
+}
+
+test('a workload that nobody knows is an error with those that are known', async (t) => {
+  const path = await folder(t, { 'pods.yaml': PODS })
+  const result = await sluice('policy', 'verdict', '-f', path, '--from', 'x/c', '--to', 'y/b', '--port', '80/TCP')
+  t.like(result, { status: 1, stdout: '' })
+  t.regex(result.stderr, /'x\/c'.*x\/a, y\/b/)
+})

@@ -1,0 +1,114 @@
+import test from 'ava'
+import { compile, parseDocuments, type Cluster } from './index.ts'
+
+function cluster(...texts: string[]): Cluster {
+  const files = texts.map((text, index) => parseDocuments(text, `${index}.yaml`))
+  const error = files.flatMap(({ errors }) => errors)[0]
+  if (error) throw error
+  return compile(files.flatMap(({ documents }) => documents))
+}
+
+const workload = (name: string, addresses: string, more = '') =>
+  `apiVersion: sluice.io/v1\nkind: Workload\nmetadata: {name: ${name}, namespace: demo, labels: {app: ${name.split('-')[0]}}}\nspec: {addresses: [${addresses}]${more}}\n---\n`
+
+test('labels of a workload: its own, its namespace and the namespace\'s labels, its service account', (t) => {
+  const { workloads } = cluster(
+    'apiVersion: v1\nkind: Namespace\nmetadata: {name: demo, labels: {team: a, kubernetes.io/metadata.name: forged}}\n',
+    workload('web', '10.0.0.1, "FD00::0:1"', ', serviceAccount: robot'),
+  )
+  t.deepEqual(workloads[0]?.labels, [
+    'k8s:app=web',
+    'k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=demo',
+    'k8s:io.cilium.k8s.namespace.labels.team=a',
+    'k8s:io.cilium.k8s.policy.serviceaccount=robot',
+    'k8s:io.kubernetes.pod.namespace=demo',
+  ])
+  t.deepEqual(workloads[0]?.addresses, ['10.0.0.1', 'fd00::1'])
+})
+
+test('pods on the host network and pods that have ended are no workloads', (t) => {
+  const pod = (name: string, rest: string) => `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}}\n${rest}\n---\n`
+  const { workloads } = cluster(
+    pod('host', 'spec: {hostNetwork: true}\nstatus: {podIPs: [{ip: 10.0.0.1}]}') +
+      pod('ended', 'status: {phase: Succeeded, podIPs: [{ip: 10.0.0.1}]}') +
+      pod('runs', 'status: {phase: Running, podIP: 10.0.0.1}'),
+  )
+  t.deepEqual(workloads.map(({ namespace, name, addresses }) => [namespace, name, addresses]), [['default', 'runs', ['10.0.0.1']]])
+})
+
+test('backends of a Service: selected workloads of its namespace, by family, named ports each their own', (t) => {
+  const { services } = cluster(
+    workload('web-1', '10.0.0.1', ', ports: [{name: http, port: 8080}]'),
+    workload('web-2', '10.0.0.2, "fd00::2"', ', ports: [{name: http, port: 8081}]'),
+    workload('web-3', '10.0.0.3'),
+    workload('other', '10.0.0.4', ', ports: [{name: http, port: 80}]'),
+    'apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: demo}\nspec: {selector: {app: web}, clusterIPs: [10.96.0.1, "fd96::1"], ports: [{port: 80, targetPort: http}]}\n',
+  )
+  t.deepEqual(services[0]?.frontends, [
+    {
+      address: '10.96.0.1',
+      protocol: 6,
+      port: 80,
+      backends: [
+        { name: 'demo/web-1', address: '10.0.0.1', port: 8080, weight: 1 },
+        { name: 'demo/web-2', address: '10.0.0.2', port: 8081, weight: 1 },
+      ],
+    },
+    { address: 'fd96::1', protocol: 6, port: 80, backends: [{ name: 'demo/web-2', address: 'fd00::2', port: 8081, weight: 1 }] },
+  ])
+  t.like(services[0], { kind: 'Service', forwarding: 'nat', tableSize: 509 })
+})
+
+test('a LoadBalancer: a frontend for each address and port, weights kept', (t) => {
+  const { loadBalancers } = cluster(
+    'apiVersion: sluice.io/v1\nkind: LoadBalancer\nmetadata: {name: shop, namespace: demo}\nspec:\n  addresses: [10.77.9.1, "fd77:9::1"]\n  tableSize: 65537\n  ports: [{port: 80}]\n  backends: [{addresses: [10.77.0.21, "fd77::21"], weight: 2, name: b1}, {addresses: [10.77.0.22]}]\n',
+  )
+  t.like(loadBalancers[0], { forwarding: 'ipip', algorithm: 'maglev', tableSize: 65_537 })
+  t.deepEqual(loadBalancers[0]?.frontends.map(({ address, backends }) => [address, backends.map(({ name, weight }) => [name, weight])]), [
+    ['10.77.9.1', [['b1', 2], ['10.77.0.22', 1]]],
+    ['fd77:9::1', [['b1', 2]]],
+  ])
+})
+
+const service = (name: string, address: string, port = 80) =>
+  `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}}\nspec: {clusterIP: ${address}, ports: [{port: ${port}}]}\n`
+
+const CONFLICTS = [
+  { title: 'the same name twice', texts: [workload('web', '10.0.0.1'), workload('web', '10.0.0.2')], says: '0.yaml:1' },
+  { title: 'a Pod and a Workload of one name', texts: [workload('web', '10.0.0.1'), 'apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: demo}\n'], says: 'Workload/demo/web' },
+  { title: 'one address twice', texts: [workload('web', '10.0.0.1'), workload('db', '10.0.0.2, 10.0.0.1')], says: '10.0.0.1 is that of Workload demo/web' },
+  { title: 'overlapping VIPs', texts: [service('a', '10.96.0.1'), service('b', '10.96.0.1')], says: '10.96.0.1 80/TCP is taken by Service default/a' },
+  { title: "a VIP that is a workload's address", texts: [workload('web', '10.0.0.1'), service('a', '10.0.0.1')], says: 'Workload demo/web' },
+]
+
+for (const { title, texts, says } of CONFLICTS) {
+  test(`${title} is a conflict, and the first document holds`, (t) => {
+    const result = cluster(...texts)
+    const [error, ...others] = result.errors
+    t.like(error, { code: 'CONFLICT', file: '1.yaml', line: 1 })
+    t.true(error?.message.includes(says), error?.message)
+    t.deepEqual(others, [])
+    t.deepEqual([...result.workloads, ...result.services].map(({ location }) => location.file), ['0.yaml'])
+  })
+}
+
+test('one VIP may serve several ports of several services', (t) => {
+  t.deepEqual(cluster(service('a', '10.96.0.1', 80), service('b', '10.96.0.1', 81)).errors, [])
+})
+
+test('rules are numbered by their text, and numbers lead back to it', (t) => {
+  const { policies } = cluster(
+    'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: web, namespace: demo}\nspecs:\n- endpointSelector: {}\n  description: why\n  ingress: [{fromEntities: [all]}]\n  egressDeny: [{toEntities: [world]}]\n',
+  )
+  const policy = policies.get('CiliumNetworkPolicy/demo/web')
+  const [only] = policy?.policies ?? []
+  const texts = [...(policy?.rules ?? [])].map(([number, { spec, direction, action, description }]) => [number, spec, direction, action, description])
+  t.deepEqual(texts.sort(), [
+    [1, 0, 'ingress', 'default-deny', 'why'],
+    [2, 0, 'egress', 'default-deny', 'why'],
+    [3, 0, 'ingress', 'allow', 'why'],
+    [4, 0, 'egress', 'deny', 'why'],
+  ])
+  t.deepEqual(only?.isolates, { ingress: 1, egress: 2 })
+  t.deepEqual(only?.rules.map(({ number, direction, action }) => [number, direction, action]), [[3, 'ingress', 'allow'], [4, 'egress', 'deny']])
+})
