@@ -22,7 +22,8 @@ _sluice() {
   candidates=("\${(@f)$(sluice complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
   if [[ -n "\${candidates[1]}" ]]; then compadd -a candidates; else _files; fi
 }
-compdef _sluice sluice`,
+# Loaded from fpath, this file is the function itself when it is first called.
+if [[ "\${funcstack[1]}" == _sluice ]]; then _sluice "$@"; else compdef _sluice sluice; fi`,
   fish: `complete -c sluice -e
 complete -c sluice -f -a '(sluice complete -- (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)'
 complete -c sluice -s f -l filename -rF`,
