@@ -77,6 +77,7 @@ const CONFLICTS = [
   { title: 'the same name twice', texts: [workload('web', '10.0.0.1'), workload('web', '10.0.0.2')], says: '0.yaml:1' },
   { title: 'a Pod and a Workload of one name', texts: [workload('web', '10.0.0.1'), 'apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: demo}\n'], says: 'Workload/demo/web' },
   { title: 'one address twice', texts: [workload('web', '10.0.0.1'), workload('db', '10.0.0.2, 10.0.0.1')], says: '10.0.0.1 is that of Workload demo/web' },
+  { title: 'one interface twice', texts: [workload('web', '10.0.0.1', ', interface: eth1'), workload('db', '10.0.0.2', ', interface: eth1')], says: 'interface eth1 is that of Workload demo/web' },
   { title: 'overlapping VIPs', texts: [service('a', '10.96.0.1'), service('b', '10.96.0.1')], says: '10.96.0.1 80/TCP is taken by Service default/a' },
   { title: "a VIP that is a workload's address", texts: [workload('web', '10.0.0.1'), service('a', '10.0.0.1')], says: 'Workload demo/web' },
 ]

@@ -69,24 +69,26 @@ function compileWorkloads(documents: readonly Document[], errors: ManifestError[
   const namespaces = new Map<string, Labels>(ofKind(documents, 'Namespace').map(({ resource }) => [resource.name, resource.labels]))
   const owners = new Map<string, Document>()
   return ofKind(documents, 'Pod', 'Workload')
-    .filter((document) => claimAddresses(document, owners, errors))
+    .filter((document) => claim(document, owners, errors))
     .map(({ resource, location }): Workload => {
       const { serviceAccount: _, ...rest } = resource
       return { ...rest, labels: identityLabels(resource, namespaces.get(resource.namespace) ?? {}), location }
     })
 }
 
-function claimAddresses(document: DocumentOf<WorkloadResource['kind']>, owners: Map<string, Document>, errors: ManifestError[]): boolean {
-  const { addresses } = document.resource
-  const taken = addresses.find((address) => owners.has(address))
-  const owner = taken === undefined ? undefined : owners.get(taken)
-  if (owner !== undefined) {
-    const { kind, namespace, name } = owner.resource
-    errors.push(conflict(document, `address ${taken} is that of ${kind} ${namespace}/${name} in ${place(owner)}`, 'an address of its own'))
-    return false
+/** An address, or an interface of the node, belongs to one workload. */
+function claim(document: DocumentOf<WorkloadResource['kind']>, owners: Map<string, Document>, errors: ManifestError[]): boolean {
+  const { addresses, interface: device } = document.resource
+  const claims = [...addresses.map((address) => `address ${address}`), ...(device === undefined ? [] : [`interface ${device}`])]
+  const taken = claims.find((key) => owners.has(key)) ?? ''
+  const owner = owners.get(taken)
+  if (owner === undefined) {
+    for (const key of claims) owners.set(key, document)
+    return true
   }
-  for (const address of addresses) owners.set(address, document)
-  return true
+  const { kind, namespace, name } = owner.resource
+  errors.push(conflict(document, `${taken} is that of ${kind} ${namespace}/${name} in ${place(owner)}`, 'one that no other workload has'))
+  return false
 }
 
 /** A service whose frontend is another's, or a workload's address, is left out whole. */

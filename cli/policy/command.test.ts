@@ -111,3 +111,11 @@ test('a workload that nobody knows is an error with those that are known', async
   t.like(result, { status: 1, stdout: '' })
   t.regex(result.stderr, /'x\/c'.*x\/a, y\/b/)
 })
+
+test("a Service's address is no end: its backends are", async (t) => {
+  const service = 'apiVersion: v1\nkind: Service\nmetadata: {name: b, namespace: y}\nspec: {selector: {app: b}, clusterIP: 10.96.0.1, ports: [{port: 80, targetPort: 8080}]}\n'
+  const path = await folder(t, { 'pods.yaml': PODS, 'service.yaml': service })
+  const result = await sluice('policy', 'verdict', '-f', path, '--from', 'x/a', '--to', '10.96.0.1', '--port', '80/TCP')
+  t.like(result, { status: 1, stdout: '' })
+  t.regex(result.stderr, /Service y\/b.*y\/b with its port 8080/)
+})

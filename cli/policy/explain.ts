@@ -4,7 +4,7 @@ import type { ExplainedEnd, ExplainedSide, Explanation } from '../../agent/api/t
 import type { Direction } from '../../engine/types.ts'
 import { agentOf, examples } from '../command.ts'
 import { formatTable, outputOption, print } from '../output.ts'
-import { fileOption, nameOf, parseEnd, parseProbe, readCluster, type End, type Probe } from './inputs.ts'
+import { fileOption, nameOf, parseEnd, parseProbe, readCluster, refuseVip, type End, type Probe } from './inputs.ts'
 import { Simulation, type Side } from './simulation.ts'
 import { trace, type Facts, type TracedRule } from './trace.ts'
 import { sideOf, type ConnectionOptions } from './verdict.ts'
@@ -54,6 +54,7 @@ async function run(options: Options, command: Command): Promise<void> {
 async function explain(filename: readonly string[], from: string, to: string, probe: Probe): Promise<TracedExplanation> {
   const cluster = await readCluster(filename)
   const [source, destination] = [parseEnd(cluster, from), parseEnd(cluster, to)]
+  refuseVip(cluster, destination, probe)
   const simulation = await Simulation.of(cluster)
   const outcome = simulation.decide(source, destination, probe)
   const ends = { from: simulation.facts(source, outcome.from), to: simulation.facts(destination, outcome.to) }

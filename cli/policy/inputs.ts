@@ -2,7 +2,7 @@
 import { Option } from 'commander'
 import { compile, parseAddress, formatAddress, PROTOCOLS, type Cluster, type ManifestError, type ProtocolName } from '../../manifests/index.ts'
 import { loadFiles } from '../../manifests/load.ts'
-import type { Workload } from '../../manifests/index.ts'
+import type { Frontend, Workload } from '../../manifests/index.ts'
 import { CliError } from '../errors.ts'
 
 export function fileOption(): Option {
@@ -63,6 +63,18 @@ export function parseEnd(cluster: Cluster, text: string): End {
     `'${text}' is neither an address nor the namespace/name of a Pod or Workload in the manifests; there ` +
       (known.length === 0 ? 'is none' : `are ${shown}${known.length > 10 ? `, and ${known.length - 10} more` : ''}`),
   )
+}
+
+/** Policy sees a connection to a Service after its translation: asking about the VIP itself would answer wrongly. */
+export function refuseVip({ services }: Cluster, { address }: End, { text, protocol, port }: Probe): void {
+  const ofFrontend = (frontend: Frontend): boolean =>
+    frontend.address === address && frontend.protocol === protocol && frontend.port === port
+  for (const { namespace, name, frontends } of services) {
+    const frontend = frontends.find(ofFrontend)
+    if (frontend === undefined) continue
+    const backends = frontend.backends.map((backend) => `${backend.name} with its port ${backend.port}`).join(', ') || 'it has none'
+    throw new CliError(`${address} ${text} is Service ${namespace}/${name}, and policies see its backends; ask about one of them: ${backends}`)
+  }
 }
 
 export function nameOf({ namespace, name }: Workload): string {

@@ -4,7 +4,7 @@ import type { ExplainedSide } from '../../agent/api/types.ts'
 import { formatRule } from '../../manifests/index.ts'
 import { examples } from '../command.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
-import { fileOption, parseEnd, parseProbe, readCluster } from './inputs.ts'
+import { fileOption, parseEnd, parseProbe, readCluster, refuseVip } from './inputs.ts'
 import { Simulation, type Outcome, type Side } from './simulation.ts'
 
 export interface ConnectionOptions {
@@ -50,6 +50,7 @@ async function decide({ filename, from, to, port }: ConnectionOptions): Promise<
   const probe = parseProbe(port)
   const cluster = await readCluster(filename)
   const ends = [parseEnd(cluster, from), parseEnd(cluster, to)] as const
+  refuseVip(cluster, ends[1], probe)
   return (await Simulation.of(cluster)).decide(...ends, probe)
 }
 
