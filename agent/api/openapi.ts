@@ -7,17 +7,21 @@ import { schemasOf } from './schemas.ts'
 type JsonObject = Record<string, unknown>
 
 const TYPES = new URL('./types.ts', import.meta.url)
-const FLOW_TYPES = new URL('../../observe/flow.ts', import.meta.url)
+/** The two that types.ts takes over from observe/. */
+const FLOW_TYPES = { file: new URL('../../observe/flow.ts', import.meta.url), names: ['Flow', 'FlowEnd'] }
 
 export function openApiDocument(routes: readonly Route[]): JsonObject {
-  const sources = [TYPES, FLOW_TYPES].map((file) => readFileSync(file, 'utf8'))
+  const schemas = {
+    ...schemasOf(readFileSync(TYPES, 'utf8')),
+    ...schemasOf(readFileSync(FLOW_TYPES.file, 'utf8'), FLOW_TYPES.names),
+  }
   const paths: Record<string, JsonObject> = {}
   for (const route of routes) paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operation(route) }
   return {
     openapi: '3.1.0',
     info: { title: 'Sluice agent', version: packageJson.version, description: 'REST over the unix socket of one node.' },
     paths,
-    components: { schemas: schemasOf(sources.join('\n')) },
+    components: { schemas },
   }
 }
 

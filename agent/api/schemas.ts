@@ -7,12 +7,14 @@ const INTERFACE = /export interface (\w+) \{\n([\s\S]*?)\n\}/g
 const ALIAS = /export type (\w+) = ([^\n]+)/g
 const CONSTANT = /export const (\w+) = \[([^\]]*)\] as const/g
 
-/** By name. Generic interfaces and unions of objects are left to the routes that use them. */
-export function schemasOf(source: string): Record<string, Schema> {
+/** By name; only the interfaces of `wanted` where it is given. Unions of objects are left to the routes that use them. */
+export function schemasOf(source: string, wanted?: readonly string[]): Record<string, Schema> {
   const code = source.replace(/\/\*\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '')
   const constants = new Map([...code.matchAll(CONSTANT)].map(([, name = '', list = '']) => [name, list.split(',').map((each) => each.trim()).filter(Boolean)]))
   const schemas: Record<string, Schema> = {}
-  for (const [, name = '', body = ''] of code.matchAll(INTERFACE)) schemas[name] = objectSchema(body, constants)
+  for (const [, name = '', body = ''] of code.matchAll(INTERFACE)) {
+    if (wanted?.includes(name) ?? true) schemas[name] = objectSchema(body, constants)
+  }
   for (const [, name = '', type = ''] of code.matchAll(ALIAS)) if (isUnionOfStrings(type)) schemas[name] = typeSchema(type, constants)
   for (const [name, list] of constants) schemas[aliasOf(name, code)] = { enum: list.map(unquote) }
   return schemas

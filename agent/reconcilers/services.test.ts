@@ -1,6 +1,6 @@
 import test from 'ava'
 import { backendRecord, frontendKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
-import { MemoryMap } from './memory-map.ts'
+import { MemoryMap } from '../testing/memory-map.ts'
 import { type BackendSpec, type FrontendSpec, type MaglevPort, ServiceMaps } from './services.ts'
 
 /** Round robin in the order of hashes: which table it is does not matter here, that it arrives does. */

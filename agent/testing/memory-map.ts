@@ -1,5 +1,5 @@
 // A map in memory with the behaviour of the kernel's, for tests without a kernel.
-import type { MapBatch, MapPort } from './ports.ts'
+import type { MapBatch, MapPort } from '../reconcilers/ports.ts'
 
 export class MemoryMap implements MapPort {
   readonly name: string

@@ -1,0 +1,100 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { DatabaseSync } from 'node:sqlite'
+import test, { type ExecutionContext } from 'ava'
+import { StateLock } from './lock.ts'
+import { Store } from './store.ts'
+
+function stateDir(t: ExecutionContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-state-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  return folder
+}
+
+test('a number is the same for ever, also after a restart', (t) => {
+  const folder = stateDir(t)
+  const first = Store.open(folder)
+  const numbers = ['a', 'b', 'a'].map((key) => first.number('identity', key))
+  t.deepEqual(numbers, [256, 257, 256])
+  first[Symbol.dispose]()
+  using second = Store.open(folder)
+  t.is(second.number('identity', 'b'), 257)
+  t.is(second.number('identity', 'c'), 258)
+})
+
+test('a freed number rests until all others were given', (t) => {
+  using store = Store.open(stateDir(t))
+  const last = 65_535
+  store.transaction(() => {
+    for (let index = 1; index <= last; index++) store.number('backend', `backend ${index}`)
+  })
+  t.throws(() => store.number('backend', 'one more'), { code: 'CAPACITY' })
+  store.releaseNumber('backend', 'backend 7')
+  store.releaseNumber('backend', 'backend 5')
+  t.is(store.number('backend', 'x'), 5)
+  t.is(store.number('backend', 'y'), 7)
+})
+
+test('a number that was just freed is not the next one', (t) => {
+  using store = Store.open(stateDir(t))
+  store.number('backend', 'a')
+  store.releaseNumber('backend', 'a')
+  t.is(store.number('backend', 'b'), 2)
+})
+
+test('a transaction that fails leaves nothing behind, also not in memory', (t) => {
+  using store = Store.open(stateDir(t))
+  t.throws(() =>
+    store.transaction(() => {
+      store.number('rule', 'lost')
+      throw new Error('no')
+    }),
+  )
+  t.is(store.number('rule', 'kept'), 1)
+  t.deepEqual([...store.numbersOf('rule')], [['kept', 1]])
+})
+
+test('texts survive', (t) => {
+  const folder = stateDir(t)
+  const manifest = { kind: 'NetworkPolicy', namespace: 'demo', name: 'web', text: '{}' }
+  {
+    using store = Store.open(folder)
+    store.replaceApplied([manifest])
+    store.replaceLastGood(new Map([['a.yaml', 'a'], ['b.yaml', 'b']]))
+    store.replaceLastGood(new Map([['b.yaml', 'changed']]))
+  }
+  using store = Store.open(folder)
+  t.deepEqual(store.appliedManifests(), [manifest])
+  t.deepEqual([...store.lastGood()], [['b.yaml', 'changed']])
+})
+
+test('a store of a later version is refused, not touched', (t) => {
+  const folder = stateDir(t)
+  const database = new DatabaseSync(join(folder, 'state.db'))
+  database.exec('PRAGMA user_version = 99')
+  database.close()
+  t.throws(() => Store.open(folder), { code: 'STORE', message: /version 99/ })
+})
+
+test('a damaged store is an error that says what to do', (t) => {
+  const folder = stateDir(t)
+  const database = new DatabaseSync(join(folder, 'state.db'))
+  database.exec('PRAGMA user_version = 1') // says it is ours, but has no tables
+  database.close()
+  t.throws(() => Store.open(folder), { code: 'STORE' })
+})
+
+test('a second agent on the same state folder is told which process has it', async (t) => {
+  const folder = stateDir(t)
+  const holder = fork(new URL('./testing/hold-lock.ts', import.meta.url).pathname, [folder])
+  t.teardown(() => holder.kill('SIGKILL'))
+  await once(holder, 'message')
+  t.throws(() => StateLock.acquire(folder), { code: 'LOCKED', message: new RegExp(`process ${holder.pid}\\b`) })
+  holder.kill('SIGKILL')
+  await once(holder, 'exit')
+  using lock = StateLock.acquire(folder)
+  t.truthy(lock, 'the kernel dropped the lock of the killed process')
+})
