@@ -107,9 +107,11 @@ int nothing_tc(struct __sk_buff *skb)
 SEC("xdp")
 int wrap_xdp(struct xdp_md *context)
 {
-	int length = context->data_end - context->data;
+	long length = (void *)(long)context->data_end - (void *)(long)context->data;
 
-	if (bpf_xdp_adjust_head(context, length - (int)packet_words * 8))
+	/* Else clang subtracts the low halves only, which the verifier forbids for pointers. */
+	asm volatile("" : "+r"(length));
+	if (bpf_xdp_adjust_head(context, (int)(length - packet_words * 8)))
 		return -1;
 	if (build_packet((void *)(long)context->data, (void *)(long)context->data_end))
 		return -1;

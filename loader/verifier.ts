@@ -6,7 +6,8 @@ export class VerifierError extends LoaderError {
   readonly program: string
   /** The verifier's complaint, and the source line where it has one. */
   readonly summary: string
-  readonly log: string
+  /** Not enumerable: whoever prints the error wants no thousand lines. */
+  declare readonly log: string
 
   constructor(program: string, path: string, log: string, errno: number) {
     const summary = summarize(log)
@@ -14,7 +15,7 @@ export class VerifierError extends LoaderError {
     this.name = 'VerifierError'
     this.program = program
     this.summary = summary
-    this.log = log
+    Object.defineProperty(this, 'log', { value: log })
   }
 }
 

@@ -64,6 +64,8 @@ function linkCommands(): string[] {
     ...pairs,
     `address add ${ipv4}/24 dev uplink`,
     `address add ${ipv6}/64 dev uplink nodad`,
+    'neighbour add 192.0.2.2 lladdr 02:00:00:00:03:01 nud permanent dev uplink',
+    'neighbour add 2001:db8::2 lladdr 02:00:00:00:03:01 nud permanent dev uplink',
     'route add default via 192.0.2.2 dev uplink',
     'route add ::/0 via 2001:db8::2 dev uplink'
   ]
