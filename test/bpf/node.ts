@@ -1,0 +1,177 @@
+// A node for packet tables: a network namespace with the interfaces of the small world, and the programs loaded in it.
+
+import { execFileSync } from 'node:child_process'
+
+import { enumName, eventRecord, Reason } from '../../bpf/index.ts'
+import type { EventRecord } from '../../bpf/index.ts'
+import { BpfObject, inNetworkNamespace, interfaceIndex, RingReader } from '../../loader/index.ts'
+import type { BpfMap, ConstantValue, Program } from '../../loader/index.ts'
+import { key32, setAddresses, setEndpoint } from './world.ts'
+import type { Local } from './world.ts'
+
+export type TcHook = 'from_endpoint' | 'to_endpoint' | 'from_world' | 'to_world'
+export type XdpHook = 'xdp_lb' | 'decap'
+export type Hook = TcHook | XdpHook
+export type Port = Local | 'uplink'
+export type Verdict = 'pass' | 'drop' | 'redirect' | 'transmit'
+
+export interface Seen {
+  readonly verdict: Verdict
+  readonly data: Uint8Array
+  readonly mark: number
+  /** Events that the packet caused, in order. */
+  readonly events: readonly EventRecord[]
+  /** Of the drop, in words. */
+  readonly reason?: string
+}
+
+const INTERFACES: Readonly<Record<Port, string>> = { a: 'ep-a', b: 'ep-b', uplink: 'up0' }
+const TC_VERDICTS: Readonly<Record<number, Verdict>> = { 0: 'pass', 2: 'drop', 7: 'redirect' }
+const XDP_VERDICTS: Readonly<Record<number, Verdict>> = { 1: 'drop', 2: 'pass', 3: 'transmit', 4: 'redirect' }
+
+/** Offsets in struct __sk_buff (linux/bpf.h), and its size. */
+const SKB = { mark: 8, ifindex: 40, size: 192 } as const
+
+/** Small maps: a table's packets are few, and a node is made for each test file. */
+const MAP_SIZES: Readonly<Record<string, number>> = {
+  conntrack4: 4096,
+  conntrack6: 4096,
+  policy_rows: 262_144,
+  slots: 4096,
+  backends: 256,
+  next_hops: 256,
+  events: 1 << 20,
+}
+
+/** The gateway answers nobody; its MAC address is fixed. */
+export const GATEWAY = { ipv4: '10.9.0.1', ipv6: 'fd09::1', mac: '02:09:00:00:00:01' } as const
+export const UPLINK = { ipv4: '10.9.0.2', ipv6: 'fd09::2', mac: '02:09:00:00:00:02' } as const
+
+const OBJECT_OF: Readonly<Record<Hook, string>> = {
+  from_endpoint: 'tc_endpoint',
+  to_endpoint: 'tc_endpoint',
+  from_world: 'tc_host',
+  to_world: 'tc_host',
+  xdp_lb: 'xdp_lb',
+  decap: 'decap',
+}
+
+export interface NodeOptions {
+  readonly hooks: readonly Hook[]
+  readonly constants?: Readonly<Record<string, ConstantValue>>
+}
+
+export class TestNode implements Disposable {
+  readonly #stack = new DisposableStack()
+  readonly #namespace: string
+  readonly #programs = new Map<Hook, Program>()
+  readonly #maps = new Map<string, BpfMap>()
+  readonly #ring: RingReader | undefined
+  readonly ifindexes: Readonly<Record<Port, number>>
+
+  constructor({ hooks, constants = {} }: NodeOptions) {
+    const name = `sl-bpf-${process.pid}`
+    this.#namespace = `/run/netns/${name}`
+    execFileSync('ip', ['netns', 'add', name])
+    this.#stack.defer(() => execFileSync('ip', ['netns', 'delete', name]))
+    try {
+      execFileSync('ip', ['-n', name, '-batch', '-'], { input: setupCommands() })
+      execFileSync('nsenter', [`--net=${this.#namespace}`, 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1'])
+      this.ifindexes = inNetworkNamespace(this.#namespace, () => ({ a: interfaceIndex('ep-a'), b: interfaceIndex('ep-b'), uplink: interfaceIndex('up0') }))
+      for (const hook of hooks) this.#load(hook, constants)
+      const events = this.#maps.get('events')
+      this.#ring = events === undefined ? undefined : this.#stack.use(new RingReader(events))
+    } catch (error) {
+      this.#stack.dispose()
+      throw error
+    }
+  }
+
+  #load(hook: Hook, constants: Readonly<Record<string, ConstantValue>>): void {
+    if (this.#programs.has(hook)) return
+    const path = `build/bpf/${OBJECT_OF[hook]}.bpf.o`
+    using spec = BpfObject.open(path)
+    const has = (name: string): boolean => spec.mapSpecs.some((map) => map.name === name)
+    const maps = Object.fromEntries([...this.#maps].filter(([name]) => has(name)))
+    const mapSizes = Object.fromEntries(Object.entries(MAP_SIZES).filter(([name]) => has(name) && !(name in maps)))
+    const known = new Set(spec.constants.map(({ name }) => name))
+    const object = BpfObject.open(path, { maps, mapSizes, constants: Object.fromEntries(Object.entries(constants).filter(([name]) => known.has(name))) })
+    this.#stack.use(object.load())
+    for (const program of object.programs) this.#programs.set(program.name as Hook, program)
+    for (const map of object.maps) if (!map.name.startsWith('.') && !this.#maps.has(map.name)) this.#maps.set(map.name, map)
+  }
+
+  readonly map = (name: string): BpfMap => {
+    const map = this.#maps.get(name)
+    if (map === undefined) throw new Error(`no loaded object has a map ${name}`)
+    return map
+  }
+
+  /** The world of world.ts, with empty policy and no flows. */
+  reset(): void {
+    for (const name of ['addresses', 'prefixes', 'endpoints', 'policy', 'conntrack4', 'conntrack6', 'fragments', 'frontends']) this.#clear(name)
+    for (let i = 0; i < 16; i++) this.map('class_generations').update(key32(i), key32(0))
+    setAddresses(this.map, this.ifindexes)
+    for (const name of ['a', 'b'] as const) setEndpoint(this.map, name, this.ifindexes[name])
+    this.#drain()
+  }
+
+  #clear(name: string): void {
+    const map = this.#maps.get(name)
+    if (map === undefined) return
+    const batches = [...map.entries()].map(({ keys, count }) => ({ keys: keys.slice(), count }))
+    for (const { keys, count } of batches) map.deleteBatch(keys, count)
+  }
+
+  #drain(): EventRecord[] {
+    const events: EventRecord[] = []
+    this.#ring?.read((bytes, offset) => events.push(eventRecord.decode(bytes, offset)))
+    return events
+  }
+
+  /** Gives the packet to the program as if it had come in, or was to go out, at the port. */
+  send(hook: Hook, port: Port, data: Uint8Array, mark = 0): Seen {
+    const program = this.#programs.get(hook)
+    if (program === undefined) throw new Error(`program ${hook} is not loaded`)
+    const xdp = OBJECT_OF[hook] === hook
+    const context = xdp ? undefined : this.#skb(this.ifindexes[port], mark)
+    const input = context === undefined ? { data } : { data, context }
+    const output = inNetworkNamespace(this.#namespace, () => program.testRun(input))
+    const verdict = (xdp ? XDP_VERDICTS : TC_VERDICTS)[output.result]
+    if (verdict === undefined) throw new Error(`program ${hook} returned ${output.result}`)
+    const events = this.#drain()
+    const last = events.findLast(({ reason }) => reason !== Reason.FORWARDED)
+    const reason = last === undefined ? {} : { reason: enumName(Reason, last.reason) }
+    return { verdict, data: output.data, mark: xdp ? 0 : new DataView(output.context.buffer).getUint32(SKB.mark, true), events, ...reason }
+  }
+
+  #skb(ifindex: number, mark: number): Uint8Array {
+    const context = new Uint8Array(SKB.size)
+    const view = new DataView(context.buffer)
+    view.setUint32(SKB.ifindex, ifindex, true)
+    view.setUint32(SKB.mark, mark, true)
+    return context
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose()
+  }
+}
+
+function setupCommands(): string {
+  const pair = (name: string): string[] => [`link add ${name} type veth peer name ${name}-far`, `link set ${name} up`, `link set ${name}-far up`]
+  return [
+    'link set lo up',
+    ...Object.values(INTERFACES).flatMap(pair),
+    `link set up0 address ${UPLINK.mac}`,
+    `address add ${UPLINK.ipv4}/24 dev up0`,
+    `address add ${UPLINK.ipv6}/64 dev up0 nodad`,
+    `neighbour add ${GATEWAY.ipv4} lladdr ${GATEWAY.mac} dev up0 nud permanent`,
+    `neighbour add ${GATEWAY.ipv6} lladdr ${GATEWAY.mac} dev up0 nud permanent`,
+    `route add default via ${GATEWAY.ipv4} dev up0`,
+    `route add ::/0 via ${GATEWAY.ipv6} dev up0`,
+    'route add unreachable 198.51.100.0/24',
+    'route add unreachable 2001:db8:dead::/48',
+    '',
+  ].join('\n')
+}
