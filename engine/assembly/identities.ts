@@ -1,0 +1,153 @@
+// Identities: a number, the atoms of its labels, and the set of selectors that it matches.
+
+import { column, get, poke, set, Subject } from './memory'
+import { bucketCount, give, pool, push, take, used, vector, words } from './pools'
+import { internLabel, releaseAtom } from './labels'
+import { intern, references, release, sequenceLength, sequenceWord, Tag } from './sequences'
+import { sort } from './sort'
+import { nextText, textLength } from './input'
+
+const MAX_LABELS: u32 = 4096
+const NO_NUMBER: u32 = 0xffffffff // of a free record; identity numbers have 24 bits
+
+let identities: usize = 0
+let buckets: usize = 0
+let bucketMask: u32 = 0
+let nexts: usize = 0
+let numbers: usize = 0
+let declared: usize = 0 // 1: the host set it; 0: only an entry or endpoint speaks of it, it has no labels
+let users: usize = 0 // entries and endpoints of this identity
+let dirtyFlags: usize = 0
+let scratch: usize = 0
+
+export let identityAtoms: usize = 0 // a SET of atoms
+export let identitySelectors: usize = 0 // a SET of selectors
+export let identityEntries: usize = 0 // first address-table entry
+export let identityEndpoints: usize = 0 // first endpoint
+export let dirtyIdentities: usize = 0
+
+export function initializeIdentities(capacity: u32): void {
+  identities = pool(capacity, Subject.IDENTITIES)
+  bucketMask = bucketCount(capacity) - 1
+  buckets = column(bucketMask + 1)
+  nexts = column(capacity)
+  numbers = column(capacity)
+  declared = column(capacity)
+  users = column(capacity)
+  dirtyFlags = column(capacity)
+  identityAtoms = column(capacity)
+  identitySelectors = column(capacity)
+  identityEntries = column(capacity)
+  identityEndpoints = column(capacity)
+  dirtyIdentities = vector(capacity + 1)
+  scratch = vector(MAX_LABELS * 4)
+}
+
+@inline export function identityNumber(identity: u32): u32 { return get(numbers, identity) }
+@inline export function identitiesUsed(): u32 { return used(identities) }
+
+function bucketOf(number: u32): u32 { return (number * 0x9e3779b1) >>> 7 & bucketMask }
+
+/** The identity of a number, made without labels where it is not known yet. */
+export function identityOf(number: u32): u32 {
+  let identity = get(buckets, bucketOf(number))
+  while (identity != 0 && get(numbers, identity) != number) identity = get(nexts, identity)
+  if (identity != 0) return identity
+  identity = take(identities)
+  set(numbers, identity, number)
+  set(nexts, identity, get(buckets, bucketOf(number)))
+  set(buckets, bucketOf(number), identity)
+  markIdentity(identity)
+  return identity
+}
+
+export function markIdentity(identity: u32): void {
+  if (get(dirtyFlags, identity) != 0) return
+  set(dirtyFlags, identity, 1)
+  push(dirtyIdentities, identity)
+}
+
+export function unmarkIdentity(identity: u32): void { set(dirtyFlags, identity, 0) }
+
+export function useIdentity(identity: u32): void { set(users, identity, get(users, identity) + 1) }
+export function leaveIdentity(identity: u32): void {
+  set(users, identity, get(users, identity) - 1)
+  markIdentity(identity)
+}
+
+/** The labels of an identity, from the input: `count` strings `source:key=value`. */
+export function setIdentity(number: u32, count: u32): void {
+  const identity = identityOf(number)
+  set(declared, identity, 1)
+  replaceAtoms(identity, readLabels(count))
+}
+
+export function removeIdentity(number: u32): void {
+  const identity = identityOf(number)
+  set(declared, identity, 0)
+  replaceAtoms(identity, 0)
+  markIdentity(identity)
+}
+
+function readLabels(count: u32): u32 {
+  const atoms = words(scratch)
+  for (let i: u32 = 0; i < min(count, MAX_LABELS); i++) {
+    const at = nextText()
+    if (!internLabel(at, textLength, atoms + (<usize>i << 4))) return 0
+  }
+  return internSet(atoms, min(count, MAX_LABELS) * 4)
+}
+
+/** A SET of these atoms, each of which comes with a reference; the set itself holds one for each member. */
+function internSet(atoms: usize, count: u32): u32 {
+  const members = releaseDuplicates(atoms, count)
+  const found = intern(Tag.SET, atoms, members)
+  if (references(found) > 1) for (let i: u32 = 0; i < members; i++) releaseAtom(get(atoms, i))
+  return found
+}
+
+/** Sorts; of equal atoms the first stays, the others' references go. The number of members. */
+function releaseDuplicates(atoms: usize, count: u32): u32 {
+  sort(atoms, count)
+  let members: u32 = 0
+  for (let i: u32 = 0; i < count; i++) {
+    const atom = get(atoms, i)
+    if (members > 0 && atom == get(atoms, members - 1)) releaseAtom(atom)
+    else poke(atoms, members++, atom)
+  }
+  return members
+}
+
+function replaceAtoms(identity: u32, atoms: u32): void {
+  const old = get(identityAtoms, identity)
+  set(identityAtoms, identity, atoms)
+  if (old != atoms) markIdentity(identity)
+  if (old == 0) return
+  if (references(old) == 1) for (let i: u32 = 0; i < sequenceLength(old); i++) releaseAtom(sequenceWord(old, i))
+  release(old)
+}
+
+/** A record that nobody needs any more goes; the caller has cleared its selectors. */
+export function collectIdentity(identity: u32): void {
+  if (get(declared, identity) != 0 || get(users, identity) != 0 || get(numbers, identity) == NO_NUMBER) return
+  unlink(identity)
+  release(get(identitySelectors, identity))
+  set(identitySelectors, identity, 0)
+  set(numbers, identity, NO_NUMBER)
+  give(identities, identity)
+}
+
+function unlink(identity: u32): void {
+  const bucket = bucketOf(get(numbers, identity))
+  let previous: u32 = 0
+  let current = get(buckets, bucket)
+  while (current != identity && current != 0) {
+    previous = current
+    current = get(nexts, current)
+  }
+  if (previous == 0) set(buckets, bucket, get(nexts, identity))
+  else set(nexts, previous, get(nexts, identity))
+}
+
+/** Whether a record number stands for an identity now. */
+@inline export function identityLives(identity: u32): bool { return get(numbers, identity) != NO_NUMBER }

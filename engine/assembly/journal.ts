@@ -1,0 +1,98 @@
+// The journal: runs of changes of one map each, in the order in which they must be applied, as packed keys and
+// values in the map's own layout. The host takes all of it; the next transaction then starts it afresh.
+
+import { fail, Failure, reserve, Subject } from './memory'
+
+export namespace BpfMap {
+  export const ADDRESSES: u32 = 0
+  export const PREFIXES: u32 = 1
+  export const CLASS_GENERATIONS: u32 = 2
+  export const ENDPOINTS: u32 = 3
+  export const POLICY: u32 = 4
+  export const POLICY_ROWS: u32 = 5
+}
+export namespace Operation {
+  export const UPDATE: u32 = 0
+  export const DELETE: u32 = 1
+}
+
+const MAX_RUNS: u32 = 65536
+const RUN_BYTES: usize = 20 // map, operation, count, address of keys, address of values
+
+let runs: usize = 0
+let runCount: u32 = 0
+let runCountBefore: u32 = 0
+let base: usize = 0
+let top: usize = 0
+let topBefore: usize = 0
+let end: usize = 0
+let taken: bool = false
+
+/** Keys and values of the run last opened, to be filled by whoever opened it. */
+export let runKeys: usize = 0
+export let runValues: usize = 0
+
+export function initializeJournal(bytes: usize): void {
+  runs = reserve(<usize>MAX_RUNS * RUN_BYTES)
+  base = reserve(bytes)
+  top = base
+  end = base + bytes
+}
+
+function keyBytes(map: u32): u32 {
+  if (map == BpfMap.ADDRESSES) return 16
+  if (map == BpfMap.PREFIXES) return 20
+  return map == BpfMap.POLICY ? 8 : 4
+}
+
+function valueBytes(map: u32): u32 {
+  if (map == BpfMap.ENDPOINTS) return 64
+  if (map == BpfMap.POLICY_ROWS) return 24
+  if (map == BpfMap.POLICY) return 8
+  return map == BpfMap.CLASS_GENERATIONS ? 4 : 16
+}
+
+export function beginJournal(): void {
+  if (taken) {
+    runCount = 0
+    top = base
+    taken = false
+  }
+  runCountBefore = runCount
+  topBefore = top
+}
+
+export function rollbackJournal(): void {
+  runCount = runCountBefore
+  top = topBefore
+}
+
+/** Opens a run of `count` changes; false, and nothing to fill, for an empty run or when there is no room. */
+export function openRun(map: u32, operation: u32, count: u32): bool {
+  if (count == 0) return false
+  const keys = top
+  const values = (keys + <usize>count * keyBytes(map) + 7) & ~7
+  const after = (values + (operation == Operation.DELETE ? 0 : <usize>count * valueBytes(map)) + 7) & ~7
+  if (after > end || runCount == MAX_RUNS) {
+    fail(Failure.CAPACITY, Subject.JOURNAL)
+    return false
+  }
+  const run = runs + <usize>(runCount++) * RUN_BYTES
+  store<u32>(run, map)
+  store<u32>(run + 4, operation)
+  store<u32>(run + 8, count)
+  store<u32>(run + 12, <u32>keys)
+  store<u32>(run + 16, <u32>values)
+  runKeys = keys
+  runValues = values
+  top = after
+  return true
+}
+
+/** The address of the run records and their number; what they point to holds until the next transaction. */
+export function takeJournal(): u32 {
+  const count = taken ? 0 : runCount
+  taken = true
+  return count
+}
+export function journalRuns(): usize { return runs }

@@ -1,0 +1,86 @@
+// What the datapath would decide, from the engine's own mirror of its maps: the two addresses' entries, then for each
+// end that is a local endpoint the rows of (subject, other end's class) and of (subject, every peer), the higher
+// precedence deciding.
+
+import { get, reserve } from './memory'
+import { entryClass, entryIfindex, entryMap, EntryMap } from './addresses'
+import { spanOf } from './entries'
+import { endpointAudits, endpointPublished, endpointSubject, findEndpoint } from './endpoints'
+import { EGRESS, INGRESS } from './policies'
+import { coveringNode, findNode, nodeEntry, nodeParent } from './prefixes'
+import { rowAt, spanFirst, spanRows } from './rows'
+import { subjectNumber } from './subjects'
+
+export namespace Decision {
+  export const DENIED: u32 = 0
+  export const ALLOWED: u32 = 1
+  export const AUDITED: u32 = 2
+  /** That end is no local endpoint. */
+  export const ABSENT: u32 = 3
+}
+const SIDE_WORDS: usize = 4 // decision, rule, subject, class
+
+let sides: usize = 0 // egress, then ingress
+let addresses: usize = 0 // of the host: source, destination
+
+export function initializeVerdict(): void {
+  sides = reserve(SIDE_WORDS * 2 * 4)
+  addresses = reserve(32)
+}
+
+export function verdictInput(): usize { return addresses }
+export function verdictOutput(): usize { return sides }
+
+/** Fills the sides for the two addresses at `verdictInput`. */
+export function decide(protocol: u32, port: u32): void {
+  const source = lookUp(addresses)
+  const destination = lookUp(addresses + 16)
+  const key = protocol << 16 | port
+  decideSide(sides, source, destination, EGRESS, key)
+  decideSide(sides + (SIDE_WORDS << 2), destination, source, INGRESS, key)
+}
+
+/** The entry that the datapath finds for an address: exact first, then the longest prefix. */
+function lookUp(address: usize): u32 {
+  const exact = findNode(address, 128)
+  if (exact != 0 && get(entryMap, get(nodeEntry, exact)) == EntryMap.ADDRESSES) return get(nodeEntry, exact)
+  for (let node = coveringNode(address); node != 0; node = nodeParent(node)) {
+    const entry = get(nodeEntry, node)
+    if (entry != 0 && get(entryMap, entry) == EntryMap.PREFIXES) return entry
+  }
+  return 0
+}
+
+function decideSide(out: usize, own: u32, peer: u32, direction: u32, key: u32): void {
+  const endpoint = get(entryIfindex, own) == 0 ? 0 : findEndpoint(get(entryIfindex, own))
+  const known = endpoint != 0 && get(endpointPublished, endpoint) != 0
+  const subject = known ? get(endpointSubject, endpoint) : 0
+  const peerClass = get(entryClass, peer)
+  const row = decidingRow(spanOf(subject, peerClass, direction), spanOf(subject, 0, direction), key)
+  let decision: u32 = row == 0 ? Decision.DENIED : <u32>load<u8>(row + 18)
+  if (decision == Decision.DENIED && row != 0 && endpointAudits(endpoint)) decision = Decision.AUDITED
+  store<u32>(out, known ? decision : Decision.ABSENT)
+  store<u32>(out + 4, row == 0 ? 0 : load<u32>(row + 12))
+  store<u32>(out + 8, get(subjectNumber, subject))
+  store<u32>(out + 12, peerClass)
+}
+
+/** Of the class's row and the one for every peer the higher precedence; at a tie the class's. */
+function decidingRow(classSpan: u32, everySpan: u32, key: u32): usize {
+  const own = rowOf(classSpan, key)
+  const every = rowOf(everySpan, key)
+  if (own == 0 || every == 0) return own == 0 ? every : own
+  return load<u32>(own + 8) >= load<u32>(every + 8) ? own : every
+}
+
+function rowOf(span: u32, key: u32): usize {
+  let low = get(spanFirst, span)
+  let high = low + get(spanRows, span)
+  const end = high
+  while (low < high) {
+    const middle = (low + high) / 2
+    if (load<u32>(rowAt(middle) + 4) < key) low = middle + 1
+    else high = middle
+  }
+  return low < end && load<u32>(rowAt(low)) <= key ? rowAt(low) : 0
+}

@@ -1,0 +1,131 @@
+// Inputs as the words and strings that engine/assembly/input.ts reads.
+
+import { parsePrefix, type Prefix } from './address.ts'
+import { EngineError } from './errors.ts'
+import type { NamedPorts, Peer, Policy, PortMatch, Rule, Selector } from './types.ts'
+
+const EVERYTHING = 0xffffffff
+const ANY_PROTOCOL = 256
+const PEER_SELECTOR = 1
+const PEER_CIDR = 2
+const MAX_PRIORITY = 0x3fff
+const MAX_RULES = 0xffff
+const TIERS = { baseline: 1, normal: 2, admin: 3 } as const
+const ACTIONS = { deny: 0, allow: 1, pass: 2 } as const
+const DIRECTIONS = { ingress: 0, egress: 1 } as const
+
+function invalid(message: string): never {
+  throw new EngineError('INVALID', message)
+}
+
+function integer(value: number, least: number, most: number, what: string): number {
+  if (!Number.isInteger(value) || value < least || value > most) invalid(`${what} is ${value}; allowed are ${least} to ${most}`)
+  return value
+}
+
+/** Collects the words and strings of one input. */
+export class InputWriter {
+  readonly words: number[] = []
+  readonly texts: string[] = []
+
+  word(value: number): this {
+    this.words.push(value)
+    return this
+  }
+
+  text(value: string): this {
+    if (value.includes('\0')) invalid(`"${value}" holds a NUL character, which no label, name or key may`)
+    this.texts.push(value)
+    return this
+  }
+
+  /** Bytes, a multiple of four, as words in memory order. */
+  bytes(value: Uint8Array): this {
+    const view = new DataView(value.buffer, value.byteOffset, value.byteLength)
+    for (let at = 0; at < value.byteLength; at += 4) this.words.push(view.getUint32(at, true))
+    return this
+  }
+}
+
+function encodeSelector(out: InputWriter, selector: Selector): void {
+  out.word(selector.requirements.length)
+  for (const { key, operator, values } of selector.requirements) {
+    if (!/^[^:]+:/.test(key)) invalid(`the key "${key}" of a selector has no source; wanted is "source:key", such as k8s:app or any:app`)
+    const negated = operator === 'NotIn' || operator === 'DoesNotExist'
+    const texts = operator === 'In' || operator === 'NotIn' ? values.map((value) => `${key}=${value}`) : [key]
+    out.word(((negated ? 0x80000000 : 0) | texts.length) >>> 0)
+    for (const text of texts) out.text(text)
+  }
+}
+
+function encodePrefix(out: InputWriter, prefix: Prefix): void {
+  out.word(prefix.length).bytes(prefix.address)
+}
+
+function encodeCidr(out: InputWriter, cidr: NonNullable<Peer['cidr']>): void {
+  out.word(cidr.workloads ? 1 : 0).word(cidr.except.length)
+  encodePrefix(out, parsePrefix(cidr.prefix))
+  for (const except of [...cidr.except].sort()) encodePrefix(out, parsePrefix(except))
+}
+
+function encodePeers(out: InputWriter, rule: Rule): void {
+  if (rule.peers === 'any') {
+    out.word(EVERYTHING)
+    return
+  }
+  out.word(rule.peers.length)
+  for (const { selector, cidr } of rule.peers) {
+    if (!selector && !cidr) invalid(`rule ${rule.number} has a peer with neither selector nor cidr; use peers: 'any' for every peer`)
+    out.word((selector ? PEER_SELECTOR : 0) | (cidr ? PEER_CIDR : 0))
+    if (selector) encodeSelector(out, selector)
+    if (cidr) encodeCidr(out, cidr)
+  }
+}
+
+function encodePort(out: InputWriter, port: PortMatch, rule: number): void {
+  if ('name' in port) {
+    const protocol = port.protocol === 'any' ? ANY_PROTOCOL : integer(port.protocol, 0, 255, `a protocol of rule ${rule}`)
+    out.word(1).text(port.name).word(protocol)
+    return
+  }
+  const protocol = integer(port.protocol, 0, 255, `a protocol of rule ${rule}`)
+  const first = integer(port.first, 0, 65535, `the first port of a range of rule ${rule}`)
+  const last = integer(port.last, first, 65535, `the last port of a range of rule ${rule}`)
+  out.word(0).word(protocol << 16 | first).word(protocol << 16 | last)
+}
+
+function encodeRule(out: InputWriter, rule: Rule, tier: Policy['tier']): void {
+  if (rule.action === 'pass' && tier === 'normal') invalid(`rule ${rule.number} passes in tier normal; pass is allowed in admin and baseline`)
+  out.word(integer(rule.number, 1, 0xfffffffe, 'a rule number'))
+  out.word(DIRECTIONS[rule.direction]).word(ACTIONS[rule.action])
+  encodePeers(out, rule)
+  if (rule.ports === 'all') {
+    out.word(EVERYTHING)
+    return
+  }
+  out.word(rule.ports.length)
+  for (const port of rule.ports) encodePort(out, port, rule.number)
+}
+
+function encodePolicy(out: InputWriter, policy: Policy): void {
+  encodeSelector(out, policy.subject)
+  out.word(TIERS[policy.tier])
+  out.word(policy.tier === 'normal' ? 0 : integer(policy.priority, 0, MAX_PRIORITY, 'a priority'))
+  out.word(policy.isolates.ingress ?? 0).word(policy.isolates.egress ?? 0)
+  out.word(policy.audit ? 1 : 0)
+  out.word(integer(policy.rules.length, 0, MAX_RULES, 'the number of rules of one policy'))
+  for (const rule of policy.rules) encodeRule(out, rule, policy.tier)
+}
+
+export function encodeDocument(key: string, policies: readonly Policy[]): InputWriter {
+  const out = new InputWriter().text(key).word(policies.length)
+  for (const policy of policies) encodePolicy(out, policy)
+  return out
+}
+
+export function encodeNamedPorts(out: InputWriter, ports: NamedPorts): void {
+  out.word(ports.length)
+  for (const { name, protocol, port } of ports) {
+    out.text(name).word(integer(protocol, 0, 255, `the protocol of named port ${name}`) << 16 | integer(port, 0, 65535, `named port ${name}`))
+  }
+}

@@ -1,0 +1,16 @@
+export type EngineErrorCode = 'CAPACITY' | 'INVALID' | 'STATE'
+
+/**
+ * `CAPACITY`: something does not fit the capacities that the engine was made with; `INVALID`: an argument means
+ * nothing; `STATE`: the call does not belong here (inputs before `restore`, a transaction inside another). In each
+ * case the engine and its journal are as they were before the call, or before the transaction around it.
+ */
+export class EngineError extends Error {
+  override readonly name = 'EngineError'
+  readonly code: EngineErrorCode
+
+  constructor(code: EngineErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}

@@ -1,0 +1,474 @@
+// The engine's public surface: one class over engine.wasm, the vocabulary, and helpers for addresses.
+
+import { readFile } from 'node:fs/promises'
+import { maskAddress } from './address.ts'
+import { encodeDocument, encodeNamedPorts, InputWriter } from './encode.ts'
+import { EngineError } from './errors.ts'
+import type {
+  AddressEntry, Capacities, Change, Decision, EndpointEntry, EngineMap, Label, Policy, SideVerdict, Verdict,
+} from './types.ts'
+import { errorOf, type EngineExports } from './wasm.ts'
+
+export * from './types.ts'
+export { EngineError, type EngineErrorCode } from './errors.ts'
+export {
+  formatAddress, formatPrefix, isIpv4, maskAddress, parseAddress, parsePrefix, prefixCovers, tryParseAddress, type Prefix,
+} from './address.ts'
+
+export const DEFAULT_CAPACITIES: Capacities = {
+  identities: 131_072,
+  labels: 262_144,
+  selectors: 32_768,
+  rules: 65_536,
+  addresses: 131_072,
+  endpoints: 4096,
+  classes: 65_535,
+  policyEntries: 262_144,
+  policyRows: 1_048_576,
+}
+
+/** Labels that the engine knows of by itself; `setIdentity` replaces them. */
+export const RESERVED_IDENTITIES: ReadonlyMap<number, readonly Label[]> = new Map([
+  [1, ['reserved:host=']],
+  [2, ['reserved:world=']],
+  [9, ['reserved:world=', 'reserved:world-ipv4=']],
+  [10, ['reserved:world=', 'reserved:world-ipv6=']],
+])
+
+/** Packed keys and values of a pinned map, as a batched lookup gives them. */
+export interface PackedEntries {
+  readonly keys: Uint8Array
+  readonly values: Uint8Array
+}
+
+/** The pinned maps of a running datapath. `classGenerations` is the whole array, by class number. */
+export interface PinnedMaps {
+  readonly endpoints: PackedEntries
+  readonly addresses: PackedEntries
+  readonly prefixes: PackedEntries
+  readonly policy: PackedEntries
+  readonly classGenerations: Uint32Array
+}
+
+export interface EngineStats {
+  readonly classes: number
+  readonly subjects: number
+  /** Rows of `policy_rows` in use, entries of `policy`. */
+  readonly rows: number
+  readonly entries: number
+  /** Linear memory. */
+  readonly bytes: number
+}
+
+/** From or to absent: somewhere in the world, by the other end's family. `port` of ICMP: `type << 8 | code`. */
+export interface VerdictQuery {
+  readonly from?: Uint8Array
+  readonly to?: Uint8Array
+  readonly protocol: number
+  readonly port: number
+}
+
+export interface MaglevBackend {
+  /** What the backend is known by: its place in the table follows from this alone. */
+  readonly hash: bigint | string
+  readonly weight: number
+}
+
+const INPUT_BYTES = 8 << 20
+const MAPS: readonly EngineMap[] = ['addresses', 'prefixes', 'class_generations', 'endpoints', 'policy', 'policy_rows']
+const KEY_BYTES: Readonly<Record<EngineMap, number>> = {
+  addresses: 16, prefixes: 20, class_generations: 4, endpoints: 4, policy: 8, policy_rows: 4,
+}
+const VALUE_BYTES: Readonly<Record<EngineMap, number>> = {
+  addresses: 16, prefixes: 16, class_generations: 4, endpoints: 64, policy: 8, policy_rows: 24,
+}
+const ENTRY_MAP_ADDRESSES = 1
+const ENTRY_MAP_PREFIXES = 2
+const RESTORE_BATCH = 65_536
+const DECISIONS: readonly (Decision | undefined)[] = ['denied', 'allowed', 'audited', undefined]
+const WASM_PATH = new URL('../build/engine.wasm', import.meta.url)
+
+/**
+ * Policy and load balancing as pure computation: inputs change tables, `takeChanges` gives what the BPF maps need
+ * for it. Not thread-safe; calls are synchronous. Every input is a transaction of its own unless `transaction` is
+ * around it. An EngineError from any call means that nothing has changed.
+ */
+export class Engine {
+  readonly #wasm: EngineExports
+  readonly #encoder = new TextEncoder()
+  #bytes: Uint8Array
+  #words: Uint32Array
+  #state: 'new' | 'restoring' | 'running' | 'transaction' = 'new'
+
+  private constructor(wasm: EngineExports) {
+    this.#wasm = wasm
+    this.#bytes = new Uint8Array(wasm.memory.buffer)
+    this.#words = new Uint32Array(wasm.memory.buffer)
+  }
+
+  /** Reads build/engine.wasm. Capacities that are not given are DEFAULT_CAPACITIES. */
+  static async load(options: { capacities?: Partial<Capacities> } = {}): Promise<Engine> {
+    return Engine.instantiate(await readFile(WASM_PATH), options)
+  }
+
+  static async instantiate(wasm: BufferSource, options: { capacities?: Partial<Capacities> } = {}): Promise<Engine> {
+    const { instance } = await WebAssembly.instantiate(wasm, {
+      env: { abort: (_message: number, _file: number, line: number) => { throw new EngineError('STATE', `engine.wasm aborted at line ${line}`) } },
+    })
+    const exports = instance.exports as unknown as EngineExports
+    const c = { ...DEFAULT_CAPACITIES, ...options.capacities }
+    if (c.classes > 65_535) throw new EngineError('INVALID', `capacities.classes is ${c.classes}; at most 65535 fit class_generations`)
+    exports.start()
+    exports.configure(
+      c.identities, c.labels, c.selectors, c.rules, c.addresses, c.endpoints, c.classes, c.policyEntries, c.policyRows, INPUT_BYTES,
+    )
+    return new Engine(exports)
+  }
+
+  // ---- inputs -------------------------------------------------------------------------------------------------
+
+  /** Gives a number these labels; those it had before are gone (relabel). */
+  setIdentity(number: number, labels: readonly Label[]): void {
+    if (!Number.isInteger(number) || number < 0 || number >= 1 << 24) throw new EngineError('INVALID', `identity ${number} does not fit 24 bits`)
+    this.#change(`identity ${number}`, () => this.#applySetIdentity(number, labels))
+  }
+
+  removeIdentity(number: number): void {
+    this.#change(`identity ${number}`, () => this.#wasm.applyRemoveIdentity(number))
+  }
+
+  setAddress(entry: AddressEntry): void {
+    const out = new InputWriter().word(this.#prefixLength(entry.prefixLength)).bytes(maskAddress(this.#address(entry.address), entry.prefixLength))
+    out.word(entry.identity).word(entry.flags).word(entry.ifindex)
+    encodeNamedPorts(out, entry.namedPorts)
+    this.#change('an address', () => this.#wasm.applySetAddress(this.#write(out)))
+  }
+
+  removeAddress(address: Uint8Array, prefixLength: number): void {
+    const out = new InputWriter().word(this.#prefixLength(prefixLength)).bytes(maskAddress(this.#address(address), prefixLength))
+    this.#change('an address', () => this.#wasm.applyRemoveAddress(this.#write(out)))
+  }
+
+  setEndpoint(entry: EndpointEntry): void {
+    const out = new InputWriter().word(entry.ifindex).bytes(endpointRecord(entry))
+    encodeNamedPorts(out, entry.namedPorts)
+    this.#change(`endpoint ${entry.ifindex}`, () => this.#wasm.applySetEndpoint(this.#write(out)))
+  }
+
+  removeEndpoint(ifindex: number): void {
+    this.#change(`endpoint ${ifindex}`, () => this.#wasm.applyRemoveEndpoint(ifindex))
+  }
+
+  /** Replaces all parts of one document at once. */
+  setPolicy(key: string, policies: readonly Policy[]): void {
+    const out = encodeDocument(key, policies)
+    this.#change(`policy ${key}`, () => this.#wasm.applySetPolicy(this.#write(out)))
+  }
+
+  removePolicy(key: string): void {
+    const out = new InputWriter().text(key)
+    this.#change(`policy ${key}`, () => {
+      this.#write(out)
+      return this.#wasm.applyRemovePolicy()
+    })
+  }
+
+  /** Several inputs become one atomic change; an exception in `body` undoes all of them and is thrown on. */
+  transaction(body: () => void): void {
+    if (this.#state === 'restoring') {
+      body()
+      return
+    }
+    this.#start()
+    if (this.#state === 'transaction') throw new EngineError('STATE', 'a transaction inside a transaction')
+    this.#wasm.begin()
+    this.#state = 'transaction'
+    try {
+      body()
+    } catch (error) {
+      this.#wasm.rollback()
+      throw error
+    } finally {
+      this.#state = 'running'
+    }
+    this.#check(this.#wasm.commit(), 'a transaction')
+  }
+
+  /** Drains the journal, in the order to apply. Keys and values hold until the engine is called again. */
+  takeChanges(): readonly Change[] {
+    if (this.#state === 'transaction' || this.#state === 'restoring') return []
+    this.#start()
+    const count = this.#wasm.takeJournal()
+    this.#refresh()
+    const at = this.#wasm.journalRuns() / 4
+    return Array.from({ length: count }, (_, index) => this.#readRun(at + index * 5))
+  }
+
+  // ---- takeover -----------------------------------------------------------------------------------------------
+
+  /** Takes over the maps of a running datapath, before any other input; inputs then wait for `finishRestore`. */
+  restore(pinned: PinnedMaps): void {
+    if (this.#state !== 'new') throw new EngineError('STATE', 'restore comes before any other input')
+    this.#check(this.#setReserved(), 'restore')
+    this.#restoreRecords(generationRecords(pinned.classGenerations), 2, (words) => this.#wasm.applyRestoreGenerations(words))
+    this.#restoreRecords(join(pinned.policy, 8, 8), 4, (words) => this.#wasm.applyRestorePolicy(words))
+    this.#restoreRecords(joinAddresses(pinned.addresses), 9, (words) => this.#wasm.applyRestoreAddresses(words, ENTRY_MAP_ADDRESSES))
+    this.#restoreRecords(join(pinned.prefixes, 20, 16), 9, (words) => this.#wasm.applyRestoreAddresses(words, ENTRY_MAP_PREFIXES))
+    this.#restoreRecords(join(pinned.endpoints, 4, 64), 17, (words) => this.#wasm.applyRestoreEndpoints(words))
+    this.#state = 'restoring'
+  }
+
+  /** Every source has listed: one atomic change leads from the old world to the new one and prunes what nobody wants. */
+  finishRestore(): void {
+    if (this.#state !== 'restoring') throw new EngineError('STATE', 'finishRestore without restore')
+    this.#wasm.finishRestore()
+    this.#check(this.#wasm.commit(), 'finishRestore')
+    this.#state = 'running'
+  }
+
+  // ---- questions ----------------------------------------------------------------------------------------------
+
+  /** What the datapath decides for a new flow. Each end that is a local endpoint decides for its own direction. */
+  verdict(query: VerdictQuery): Verdict {
+    this.#start()
+    const input = this.#wasm.verdictInput()
+    this.#bytes.set(query.from ?? worldOf(query.to), input)
+    this.#bytes.set(query.to ?? worldOf(query.from), input + 16)
+    this.#wasm.decide(query.protocol, query.port)
+    const at = this.#wasm.verdictOutput() / 4
+    const egress = query.from && this.#readSide(at)
+    const ingress = query.to && this.#readSide(at + 4)
+    return { decision: combine(egress, ingress), ...(egress && { egress }), ...(ingress && { ingress }) }
+  }
+
+  stats(): EngineStats {
+    const wasm = this.#wasm
+    return {
+      classes: wasm.countClasses(), subjects: wasm.countSubjects(), rows: wasm.rowsUsed(), entries: wasm.countEntries(),
+      bytes: wasm.memory.buffer.byteLength,
+    }
+  }
+
+  // ---- load balancing -----------------------------------------------------------------------------------------
+
+  /**
+   * A Maglev table: the index of the backend of each slot. `slots` is a prime up to 131,071. The table follows from
+   * hashes and weights alone, not from the order of the backends; weight 0 gets no slot.
+   */
+  maglev(backends: readonly MaglevBackend[], slots: number): Uint32Array {
+    if (!isPrime(slots) || slots > 131_071) throw new EngineError('INVALID', `${slots} slots; allowed are primes up to 131071`)
+    if (backends.length > 65_536) throw new EngineError('INVALID', `${backends.length} backends; at most 65536`)
+    this.#refresh()
+    const keys = new BigUint64Array(this.#wasm.memory.buffer, this.#wasm.maglevKeys(), backends.length)
+    const weights = this.#wasm.maglevWeights() / 4
+    for (const [index, { hash, weight }] of backends.entries()) {
+      keys[index] = typeof hash === 'bigint' ? BigInt.asUintN(64, hash) : hashText(hash)
+      this.#words[weights + index] = checkedWeight(weight)
+    }
+    if (!this.#wasm.maglev(backends.length, slots)) throw new EngineError('INVALID', 'no backend has a weight above 0')
+    const table = this.#wasm.maglevTable() / 4
+    return this.#words.slice(table, table + slots)
+  }
+
+  /** The first `picks` picks of smooth weighted round robin, as indexes of weights. */
+  weightedRoundRobin(weights: readonly number[], picks: number): Uint32Array {
+    if (weights.length > 65_536 || picks > 262_144) throw new EngineError('INVALID', 'at most 65536 weights and 262144 picks')
+    this.#refresh()
+    this.#words.set(weights.map(checkedWeight), this.#wasm.wrrWeights() / 4)
+    if (!this.#wasm.weightedRoundRobin(weights.length, picks)) throw new EngineError('INVALID', 'no weight is above 0')
+    const at = this.#wasm.wrrPicks() / 4
+    return this.#words.slice(at, at + picks)
+  }
+
+  // ---- the wasm side ------------------------------------------------------------------------------------------
+
+  #change(what: string, apply: () => number): void {
+    this.#start()
+    if (this.#state === 'transaction') {
+      this.#checkOpen(apply(), what)
+      return
+    }
+    this.#wasm.begin()
+    const failure = this.#attempt(apply)
+    this.#check(this.#state === 'restoring' ? failure : this.#wasm.commit(), what)
+  }
+
+  /** A failed input of a transaction throws; `transaction` then rolls back. */
+  #checkOpen(failure: number, what: string): void {
+    if (failure !== 0) throw errorOf(failure, what)
+  }
+
+  /** Runs an input; an exception or failure undoes it. */
+  #attempt(apply: () => number): number {
+    try {
+      const failure = apply()
+      if (failure !== 0) this.#wasm.rollback()
+      return failure
+    } catch (error) {
+      this.#wasm.rollback()
+      throw error
+    }
+  }
+
+  #check(failure: number, what: string): void {
+    if (failure !== 0) throw errorOf(failure, what)
+  }
+
+  /** The first call commits the reserved identities and the two prefixes that always exist. */
+  #start(): void {
+    if (this.#state !== 'new') return
+    this.#check(this.#setReserved(), 'start')
+    this.#check(this.#wasm.commit(), 'start')
+    this.#state = 'running'
+  }
+
+  #setReserved(): number {
+    for (const [number, labels] of RESERVED_IDENTITIES) {
+      const failure = this.#applySetIdentity(number, labels)
+      if (failure !== 0) return failure
+    }
+    return 0
+  }
+
+  #applySetIdentity(number: number, labels: readonly Label[]): number {
+    const out = new InputWriter().word(number).word(labels.length)
+    for (const label of labels) out.text(label)
+    return this.#wasm.applySetIdentity(this.#write(out))
+  }
+
+  #refresh(): void {
+    if (this.#bytes.buffer === this.#wasm.memory.buffer) return
+    this.#bytes = new Uint8Array(this.#wasm.memory.buffer)
+    this.#words = new Uint32Array(this.#wasm.memory.buffer)
+  }
+
+  /** Copies an input into the engine's memory; the number of its words. */
+  #write(input: InputWriter): number {
+    this.#refresh()
+    const at = this.#wasm.inputAddress()
+    const textAt = at + input.words.length * 4
+    const text = input.texts.length === 0 ? '' : `${input.texts.join('\0')}\0`
+    if (textAt + text.length * 3 - at > this.#wasm.inputCapacity()) throw new EngineError('CAPACITY', `one input is larger than ${INPUT_BYTES} bytes; split the policy document`)
+    this.#words.set(input.words, at / 4)
+    this.#encoder.encodeInto(text, this.#bytes.subarray(textAt))
+    return input.words.length
+  }
+
+  #restoreRecords(records: Uint32Array, recordWords: number, apply: (words: number) => number): void {
+    for (let first = 0; first < records.length; first += RESTORE_BATCH * recordWords) {
+      this.#refresh()
+      const batch = records.subarray(first, first + RESTORE_BATCH * recordWords)
+      const at = this.#wasm.inputAddress() / 4
+      this.#words[at] = batch.length / recordWords
+      this.#words.set(batch, at + 1)
+      this.#check(apply(batch.length + 1), 'restore')
+    }
+  }
+
+  #readRun(at: number): Change {
+    const [map, operation, count, keys, values] = this.#words.subarray(at, at + 5) as unknown as [number, number, number, number, number]
+    const name = MAPS[map] as EngineMap
+    const isDelete = operation === 1
+    return {
+      map: name,
+      operation: isDelete ? 'delete' : 'update',
+      count,
+      keys: this.#bytes.subarray(keys, keys + count * KEY_BYTES[name]),
+      values: this.#bytes.subarray(values, values + (isDelete ? 0 : count * VALUE_BYTES[name])),
+    }
+  }
+
+  #readSide(at: number): SideVerdict | undefined {
+    const [decision, rule, subject, peerClass] = this.#words.subarray(at, at + 4) as unknown as [number, number, number, number]
+    const name = DECISIONS[decision]
+    return name && { decision: name, rule, subject, peerClass }
+  }
+
+  #prefixLength(length: number): number {
+    if (!Number.isInteger(length) || length < 0 || length > 128) throw new EngineError('INVALID', `prefix length ${length}; allowed are 0 to 128 (IPv4: 96 + n)`)
+    return length
+  }
+
+  #address(address: Uint8Array): Uint8Array {
+    if (address.length !== 16) throw new EngineError('INVALID', `an address of ${address.length} bytes; wanted are 16 (IPv4 mapped)`)
+    return address
+  }
+}
+
+// ---- records --------------------------------------------------------------------------------------------------
+
+/** struct endpoint of bpf/types.h, its subject left to the engine. */
+function endpointRecord(entry: EndpointEntry): Uint8Array {
+  const record = new Uint8Array(64)
+  const view = new DataView(record.buffer)
+  view.setUint32(0, entry.id, true)
+  view.setUint32(4, entry.identity, true)
+  view.setUint32(12, entry.flags, true)
+  if (entry.ipv4) record.set(entry.ipv4, 16)
+  if (entry.ipv6) record.set(entry.ipv6, 32)
+  record.set(entry.mac.subarray(0, 6), 48)
+  record.set(entry.nodeMac.subarray(0, 6), 54)
+  return record
+}
+
+/** Keys and values of each record beside one another. */
+function join({ keys, values }: PackedEntries, keyBytes: number, valueBytes: number): Uint32Array {
+  const count = keys.length / keyBytes
+  const records = new Uint8Array(count * (keyBytes + valueBytes))
+  for (let i = 0; i < count; i++) {
+    records.set(keys.subarray(i * keyBytes, (i + 1) * keyBytes), i * (keyBytes + valueBytes))
+    records.set(values.subarray(i * valueBytes, (i + 1) * valueBytes), i * (keyBytes + valueBytes) + keyBytes)
+  }
+  return new Uint32Array(records.buffer)
+}
+
+/** As the prefix table's records: with a length in front, here always 128. */
+function joinAddresses(entries: PackedEntries): Uint32Array {
+  const records = join(entries, 16, 16)
+  const count = records.length / 8
+  const out = new Uint32Array(count * 9)
+  for (let i = 0; i < count; i++) {
+    out[i * 9] = 128
+    out.set(records.subarray(i * 8, i * 8 + 8), i * 9 + 1)
+  }
+  return out
+}
+
+function generationRecords(generations: Uint32Array): Uint32Array {
+  const pairs: number[] = []
+  for (const [peerClass, generation] of generations.entries()) if (generation !== 0) pairs.push(peerClass, generation)
+  return Uint32Array.from(pairs)
+}
+
+// ---- small things -----------------------------------------------------------------------------------------------
+
+const WORLD_IPV4 = Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0])
+
+/** The unspecified address of the other end's family, which no workload has. */
+function worldOf(other: Uint8Array | undefined): Uint8Array {
+  if (!other) throw new EngineError('INVALID', 'a verdict needs from or to')
+  return WORLD_IPV4.subarray(0, 12).every((byte, index) => byte === other[index]) ? WORLD_IPV4 : new Uint8Array(16)
+}
+
+function combine(egress: SideVerdict | undefined, ingress: SideVerdict | undefined): Decision {
+  const decisions = [egress?.decision, ingress?.decision]
+  return decisions.includes('denied') ? 'denied' : decisions.includes('audited') ? 'audited' : 'allowed'
+}
+
+function checkedWeight(weight: number): number {
+  if (!Number.isInteger(weight) || weight < 0 || weight > 65_535) throw new EngineError('INVALID', `weight ${weight}; allowed are 0 to 65535`)
+  return weight
+}
+
+/** 64-bit FNV-1a (RFC draft-eastlake-fnv). */
+function hashText(text: string): bigint {
+  let hash = 0xcbf29ce484222325n
+  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n)
+  return hash
+}
+
+function isPrime(value: number): boolean {
+  if (!Number.isInteger(value) || value < 3) return false
+  for (let divisor = 2; divisor * divisor <= value; divisor++) if (value % divisor === 0) return false
+  return true
+}

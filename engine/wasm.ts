@@ -1,0 +1,66 @@
+// The exports of build/engine.wasm, as engine/assembly/index.ts declares them, and their results' numbers.
+
+import { EngineError } from './errors.ts'
+
+export interface EngineExports {
+  readonly memory: WebAssembly.Memory
+  start(): void
+  configure(
+    identities: number, labels: number, selectors: number, rules: number, addresses: number, endpoints: number,
+    classes: number, policyEntries: number, policyRows: number, inputBytes: number,
+  ): void
+  begin(): void
+  commit(): number
+  rollback(): void
+  failure(): number
+  inputAddress(): number
+  inputCapacity(): number
+  takeJournal(): number
+  journalRuns(): number
+  verdictInput(): number
+  verdictOutput(): number
+  decide(protocol: number, port: number): void
+  applySetIdentity(words: number): number
+  applyRemoveIdentity(identity: number): number
+  applySetAddress(words: number): number
+  applyRemoveAddress(words: number): number
+  applySetEndpoint(words: number): number
+  applyRemoveEndpoint(ifindex: number): number
+  applySetPolicy(words: number): number
+  applyRemovePolicy(): number
+  applyRestoreGenerations(words: number): number
+  applyRestorePolicy(words: number): number
+  applyRestoreAddresses(words: number, map: number): number
+  applyRestoreEndpoints(words: number): number
+  finishRestore(): void
+  maglev(backends: number, slots: number): boolean
+  maglevKeys(): number
+  maglevWeights(): number
+  maglevTable(): number
+  weightedRoundRobin(backends: number, picks: number): boolean
+  wrrWeights(): number
+  wrrPicks(): number
+  countClasses(): number
+  countSubjects(): number
+  countEntries(): number
+  rowsUsed(): number
+}
+
+// In the order of `Subject` in engine/assembly/memory.ts.
+const SUBJECTS = [
+  'scratch', 'identities', 'labels', 'selectors', 'rules', 'addresses', 'endpoints', 'classes', 'policyEntries', 'policyRows',
+  'journal', 'text',
+] as const
+
+const HINTS: Readonly<Record<string, string>> = {
+  journal: 'take the changes more often, or split the transaction',
+  scratch: 'split the policy: one subject has too many ranges or matches too many rules',
+  text: 'raise capacities.labels',
+}
+
+/** The error of a failure number: subject << 8 | code. */
+export function errorOf(failure: number, doing: string): EngineError {
+  const subject = SUBJECTS[failure >>> 8] ?? 'unknown'
+  if ((failure & 0xff) === 1) return new EngineError('INVALID', `${doing}: invalid ${subject}`)
+  return new EngineError('CAPACITY', `${doing}: no room for more ${subject}; ${HINTS[subject] ?? `raise capacities.${subject}`}`)
+}
