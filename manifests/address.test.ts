@@ -4,11 +4,11 @@ import { covers, familyOf, formatAddress, formatPrefix, parseAddress, parsePrefi
 
 const groups = fc.array(fc.oneof(fc.constant(0), fc.nat(0xffff)), { minLength: 8, maxLength: 8 })
 const long = groups.map((list) => list.map((group) => group.toString(16).padStart(4, '0')).join(':'))
-const isMapped = (text: string) => /^(0000:){5}ffff:/.test(text)
+const ipv6 = long.filter((text) => !/^(0000:){5}ffff:/.test(text))
 
 test('IPv6 text is canonical as WHATWG URL hosts are', (t) => {
   fc.assert(
-    fc.property(long.filter((text) => !isMapped(text)), (text) => {
+    fc.property(ipv6, (text) => {
       const address = parseAddress(text)
       t.is(address && `[${formatAddress(address)}]`, new URL(`http://[${text}]/`).hostname)
     }),
@@ -17,7 +17,7 @@ test('IPv6 text is canonical as WHATWG URL hosts are', (t) => {
 
 test('formatted addresses parse to the same bytes', (t) => {
   fc.assert(
-    fc.property(fc.oneof(long.filter((text) => !isMapped(text)), fc.ipV4(), fc.ipV6().filter((text) => parseAddress(text) !== undefined)), (text) => {
+    fc.property(fc.oneof(ipv6, fc.ipV4()), (text) => {
       const address = parseAddress(text)
       t.truthy(address)
       if (address) t.deepEqual(parseAddress(formatAddress(address)), address)
@@ -25,7 +25,13 @@ test('formatted addresses parse to the same bytes', (t) => {
   )
 })
 
-for (const text of ['', '1.2.3', '1.2.3.4.5', '01.2.3.4', '256.1.1.1', ':', ':::', '1:2', '1::2::3', '1:2:3:4:5:6:7:8:9', '12345::', 'g::', '::1%eth0', '::ffff:1.2.3.4', '::ffff:102:304', '1.2.3.4::', '1:2:3:4:5:6:7::8', ' ::1', '::1 ', '1.2.3.4\n']) {
+const NO_ADDRESSES = [
+  ...['', '1.2.3', '1.2.3.4.5', '01.2.3.4', '256.1.1.1', '1.2.3.4\n'],
+  ...[':', ':::', '1:2', '1::2::3', '1:2:3:4:5:6:7:8:9', '1:2:3:4:5:6:7::8', '12345::', 'g::', '::1%eth0', ' ::1', '::1 '],
+  ...['::ffff:1.2.3.4', '::ffff:102:304', '1.2.3.4::'],
+]
+
+for (const text of NO_ADDRESSES) {
   test(`${JSON.stringify(text)} is no address`, (t) => {
     t.is(parseAddress(text), undefined)
   })
@@ -40,7 +46,7 @@ test('families and forms', (t) => {
 
 const prefixText = fc.oneof(
   fc.tuple(fc.ipV4(), fc.nat(32)).map(([address, length]) => `${address}/${length}`),
-  fc.tuple(long.filter((text) => !isMapped(text)), fc.nat(128)).map(([address, length]) => `${address}/${length}`),
+  fc.tuple(ipv6, fc.nat(128)).map(([address, length]) => `${address}/${length}`),
 )
 
 /** The bits of a prefix as a string: the slow and obvious way. */

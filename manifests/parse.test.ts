@@ -20,52 +20,327 @@ interface Fault {
   readonly allowed?: string
 }
 
+/** A first ingress rule: it stands on line 6. */
+const policyRule = (rule: string): string => `${HEAD.policy}spec:\n  ingress:\n  - ${rule}\n`
+
+/** A first ingress rule: it stands on line 7. */
+const ciliumRule = (rule: string): string => `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress:\n  - ${rule}\n`
+
 const FAULTS: readonly Fault[] = [
   { title: 'no YAML', text: 'a: [1', code: 'SYNTAX', line: 1, path: '' },
   { title: 'a duplicate key', text: `${HEAD.policy}spec:\n  ingress: []\n  ingress: []\n`, code: 'SYNTAX', line: 6, path: '' },
   { title: 'a list', text: '- 1\n', code: 'MISSING_FIELD', line: 1, path: 'apiVersion', allowed: 'NetworkPolicy' },
   { title: 'no kind', text: 'apiVersion: v1\n', code: 'MISSING_FIELD', line: 1, path: 'kind', allowed: 'v1 Pod' },
-  { title: 'an unknown kind', text: 'apiVersion: v1\nkind: Gadget\n', code: 'UNKNOWN_KIND', line: 2, path: 'kind', allowed: 'v1 Namespace' },
+  {
+    title: 'an unknown kind',
+    text: 'apiVersion: v1\nkind: Gadget\n',
+    code: 'UNKNOWN_KIND',
+    line: 2,
+    path: 'kind',
+    allowed: 'v1 Namespace',
+  },
   { title: 'a kind named like a method', text: 'apiVersion: v1\nkind: toString\n', code: 'UNKNOWN_KIND', line: 2, path: 'kind' },
-  { title: 'no name', text: `${HEAD.workload}metadata: {}\nspec: {addresses: [10.0.0.1]}\n`, code: 'MISSING_FIELD', line: 3, path: 'metadata.name', allowed: 'DNS name' },
-  { title: 'a namespace on a clusterwide kind', text: `${HEAD.clusterwide}metadata: {name: p, namespace: demo}\nspec: {endpointSelector: {}, ingress: [{}]}\n`, code: 'INVALID', line: 3, path: 'metadata.namespace', allowed: 'no namespace' },
-  { title: 'an unknown field', text: `${HEAD.policy}spec:\n  ingress:\n  - form: []\n`, code: 'UNKNOWN_FIELD', line: 6, path: 'spec.ingress[0].form', allowed: 'from, ports' },
-  { title: 'a field named like a method', text: `${HEAD.policy}spec:\n  constructor: 1\n`, code: 'UNKNOWN_FIELD', line: 5, path: 'spec.constructor', allowed: 'podSelector' },
-  { title: 'the field __proto__', text: `${HEAD.policy}spec:\n  __proto__: {}\n`, code: 'UNKNOWN_FIELD', line: 5, path: 'spec.__proto__', allowed: 'podSelector' },
-  { title: 'a wrong type', text: `${HEAD.policy}spec:\n  ingress: all\n`, code: 'INVALID', line: 5, path: 'spec.ingress', allowed: 'a list' },
-  { title: 'a null item', text: `${HEAD.policy}spec:\n  ingress:\n  -\n`, code: 'INVALID', line: 6, path: 'spec.ingress[0]', allowed: 'from, ports' },
-  { title: 'an unquoted number as label', text: `${HEAD.policy}spec:\n  podSelector:\n    matchLabels: {version: 2}\n`, code: 'INVALID', line: 6, path: 'spec.podSelector.matchLabels.version', allowed: 'in quotes' },
-  { title: 'a lower-case protocol', text: `${HEAD.policy}spec:\n  ingress:\n  - ports: [{protocol: tcp}]\n`, code: 'INVALID', line: 6, path: 'spec.ingress[0].ports[0].protocol', allowed: 'TCP, UDP, SCTP' },
-  { title: 'port 0', text: `${HEAD.policy}spec:\n  ingress:\n  - ports: [{port: 0}]\n`, code: 'INVALID', line: 6, path: 'spec.ingress[0].ports[0].port', allowed: '1 to 65535' },
-  { title: 'endPort below port', text: `${HEAD.policy}spec:\n  ingress:\n  - ports: [{port: 80, endPort: 79}]\n`, code: 'INVALID', line: 6, path: 'spec.ingress[0].ports[0].endPort', allowed: 'from port on' },
-  { title: 'endPort beside a name', text: `${HEAD.policy}spec:\n  ingress:\n  - ports: [{port: http, endPort: 90}]\n`, code: 'INVALID', line: 6, path: 'spec.ingress[0].ports[0].endPort' },
-  { title: 'an empty peer', text: `${HEAD.policy}spec:\n  ingress:\n  - from: [{}]\n`, code: 'INVALID', line: 6, path: 'spec.ingress[0].from[0]', allowed: 'ipBlock' },
-  { title: 'ipBlock beside a selector', text: `${HEAD.policy}spec:\n  ingress:\n  - from: [{podSelector: {}, ipBlock: {cidr: 10.0.0.0/8}}]\n`, code: 'INVALID', line: 6, path: 'spec.ingress[0].from[0]', allowed: 'ipBlock alone' },
-  { title: 'an exception outside', text: `${HEAD.policy}spec:\n  ingress:\n  - from: [{ipBlock: {cidr: 10.0.0.0/8, except: [11.0.0.0/16]}}]\n`, code: 'INVALID', line: 6, path: 'spec.ingress[0].from[0].ipBlock.except[0]', allowed: 'inside 10.0.0.0/8' },
-  { title: 'an exception of the other family', text: `${HEAD.policy}spec:\n  ingress:\n  - from: [{ipBlock: {cidr: "::/0", except: [11.0.0.0/16]}}]\n`, code: 'INVALID', line: 6, path: 'spec.ingress[0].from[0].ipBlock.except[0]' },
-  { title: 'an octal address', text: `${HEAD.policy}spec:\n  ingress:\n  - from: [{ipBlock: {cidr: 010.0.0.0/8}}]\n`, code: 'INVALID', line: 6, path: 'spec.ingress[0].from[0].ipBlock.cidr', allowed: 'prefix' },
-  { title: 'In without values', text: `${HEAD.policy}spec:\n  podSelector:\n    matchExpressions: [{key: a, operator: In}]\n`, code: 'INVALID', line: 6, path: 'spec.podSelector.matchExpressions[0].values', allowed: 'at least one' },
-  { title: 'Exists with values', text: `${HEAD.policy}spec:\n  podSelector:\n    matchExpressions: [{key: a, operator: Exists, values: [b]}]\n`, code: 'INVALID', line: 6, path: 'spec.podSelector.matchExpressions[0].values', allowed: 'no values' },
-  { title: 'a sourced key in a NetworkPolicy', text: `${HEAD.policy}spec:\n  podSelector:\n    matchLabels: {"k8s:app": web}\n`, code: 'INVALID', line: 6, path: 'spec.podSelector.matchLabels["k8s:app"]', allowed: 'label key' },
-  { title: 'an unknown source', text: `${HEAD.cilium}spec:\n  endpointSelector:\n    matchLabels: {"azure:app": web}\n  ingress: [{}]\n`, code: 'INVALID', line: 6, path: 'spec.endpointSelector.matchLabels["azure:app"]', allowed: 'k8s:' },
-  { title: 'no endpointSelector', text: `${HEAD.cilium}spec:\n  ingress: [{}]\n`, code: 'MISSING_FIELD', line: 4, path: 'spec.endpointSelector', allowed: '{} selects every workload' },
-  { title: 'another namespace as subject', text: `${HEAD.cilium}spec:\n  endpointSelector: {matchLabels: {"k8s:io.kubernetes.pod.namespace": other}}\n  ingress: [{}]\n`, code: 'INVALID', line: 5, path: 'spec.endpointSelector', allowed: 'namespace demo' },
-  { title: 'no rule at all', text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress: []\n`, code: 'INVALID', line: 4, path: 'spec', allowed: 'ingress: [{}]' },
+  {
+    title: 'no name',
+    text: `${HEAD.workload}metadata: {}\nspec: {addresses: [10.0.0.1]}\n`,
+    code: 'MISSING_FIELD',
+    line: 3,
+    path: 'metadata.name',
+    allowed: 'DNS name',
+  },
+  {
+    title: 'a namespace on a clusterwide kind',
+    text: `${HEAD.clusterwide}metadata: {name: p, namespace: demo}\nspec: {endpointSelector: {}, ingress: [{}]}\n`,
+    code: 'INVALID',
+    line: 3,
+    path: 'metadata.namespace',
+    allowed: 'no namespace',
+  },
+  {
+    title: 'an unknown field',
+    text: policyRule('form: []'),
+    code: 'UNKNOWN_FIELD',
+    line: 6,
+    path: 'spec.ingress[0].form',
+    allowed: 'from, ports',
+  },
+  {
+    title: 'a field named like a method',
+    text: `${HEAD.policy}spec:\n  constructor: 1\n`,
+    code: 'UNKNOWN_FIELD',
+    line: 5,
+    path: 'spec.constructor',
+    allowed: 'podSelector',
+  },
+  {
+    title: 'the field __proto__',
+    text: `${HEAD.policy}spec:\n  __proto__: {}\n`,
+    code: 'UNKNOWN_FIELD',
+    line: 5,
+    path: 'spec.__proto__',
+    allowed: 'podSelector',
+  },
+  {
+    title: 'a wrong type',
+    text: `${HEAD.policy}spec:\n  ingress: all\n`,
+    code: 'INVALID',
+    line: 5,
+    path: 'spec.ingress',
+    allowed: 'a list',
+  },
+  {
+    title: 'a null item',
+    text: `${HEAD.policy}spec:\n  ingress:\n  -\n`,
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.ingress[0]',
+    allowed: 'from, ports',
+  },
+  {
+    title: 'an unquoted number as label',
+    text: `${HEAD.policy}spec:\n  podSelector:\n    matchLabels: {version: 2}\n`,
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.podSelector.matchLabels.version',
+    allowed: 'in quotes',
+  },
+  {
+    title: 'a lower-case protocol',
+    text: policyRule('ports: [{protocol: tcp}]'),
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.ingress[0].ports[0].protocol',
+    allowed: 'TCP, UDP, SCTP',
+  },
+  {
+    title: 'port 0',
+    text: policyRule('ports: [{port: 0}]'),
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.ingress[0].ports[0].port',
+    allowed: '1 to 65535',
+  },
+  {
+    title: 'endPort below port',
+    text: policyRule('ports: [{port: 80, endPort: 79}]'),
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.ingress[0].ports[0].endPort',
+    allowed: 'from port on',
+  },
+  {
+    title: 'endPort beside a name',
+    text: policyRule('ports: [{port: http, endPort: 90}]'),
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.ingress[0].ports[0].endPort',
+  },
+  {
+    title: 'an empty peer',
+    text: policyRule('from: [{}]'),
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.ingress[0].from[0]',
+    allowed: 'ipBlock',
+  },
+  {
+    title: 'ipBlock beside a selector',
+    text: policyRule('from: [{podSelector: {}, ipBlock: {cidr: 10.0.0.0/8}}]'),
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.ingress[0].from[0]',
+    allowed: 'ipBlock alone',
+  },
+  {
+    title: 'an exception outside',
+    text: policyRule('from: [{ipBlock: {cidr: 10.0.0.0/8, except: [11.0.0.0/16]}}]'),
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.ingress[0].from[0].ipBlock.except[0]',
+    allowed: 'inside 10.0.0.0/8',
+  },
+  {
+    title: 'an exception of the other family',
+    text: policyRule('from: [{ipBlock: {cidr: "::/0", except: [11.0.0.0/16]}}]'),
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.ingress[0].from[0].ipBlock.except[0]',
+  },
+  {
+    title: 'an octal address',
+    text: policyRule('from: [{ipBlock: {cidr: 010.0.0.0/8}}]'),
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.ingress[0].from[0].ipBlock.cidr',
+    allowed: 'prefix',
+  },
+  {
+    title: 'In without values',
+    text: `${HEAD.policy}spec:\n  podSelector:\n    matchExpressions: [{key: a, operator: In}]\n`,
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.podSelector.matchExpressions[0].values',
+    allowed: 'at least one',
+  },
+  {
+    title: 'Exists with values',
+    text: `${HEAD.policy}spec:\n  podSelector:\n    matchExpressions: [{key: a, operator: Exists, values: [b]}]\n`,
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.podSelector.matchExpressions[0].values',
+    allowed: 'no values',
+  },
+  {
+    title: 'a sourced key in a NetworkPolicy',
+    text: `${HEAD.policy}spec:\n  podSelector:\n    matchLabels: {"k8s:app": web}\n`,
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.podSelector.matchLabels["k8s:app"]',
+    allowed: 'label key',
+  },
+  {
+    title: 'an unknown source',
+    text: `${HEAD.cilium}spec:\n  endpointSelector:\n    matchLabels: {"azure:app": web}\n  ingress: [{}]\n`,
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.endpointSelector.matchLabels["azure:app"]',
+    allowed: 'k8s:',
+  },
+  {
+    title: 'no endpointSelector',
+    text: `${HEAD.cilium}spec:\n  ingress: [{}]\n`,
+    code: 'MISSING_FIELD',
+    line: 4,
+    path: 'spec.endpointSelector',
+    allowed: '{} selects every workload',
+  },
+  {
+    title: 'another namespace as subject',
+    text: `${HEAD.cilium}spec:\n  endpointSelector: {matchLabels: {"k8s:io.kubernetes.pod.namespace": other}}\n  ingress: [{}]\n`,
+    code: 'INVALID',
+    line: 5,
+    path: 'spec.endpointSelector',
+    allowed: 'namespace demo',
+  },
+  {
+    title: 'no rule at all',
+    text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress: []\n`,
+    code: 'INVALID',
+    line: 4,
+    path: 'spec',
+    allowed: 'ingress: [{}]',
+  },
   { title: 'neither spec nor specs', text: HEAD.cilium, code: 'MISSING_FIELD', line: 1, path: '', allowed: 'spec, specs' },
-  { title: 'default deny without rules', text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress: [{}]\n  enableDefaultDeny: {egress: true}\n`, code: 'INVALID', line: 7, path: 'spec.enableDefaultDeny.egress', allowed: 'egress: [{}]' },
-  { title: 'a number as Cilium port', text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress:\n  - toPorts: [{ports: [{port: 80}]}]\n`, code: 'INVALID', line: 7, path: 'spec.ingress[0].toPorts[0].ports[0].port', allowed: 'in quotes' },
-  { title: 'rules of layer 7', text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress:\n  - toPorts: [{ports: [{port: "80"}], rules: {http: [{}]}}]\n`, code: 'UNSUPPORTED', line: 7, path: 'spec.ingress[0].toPorts[0].rules', allowed: 'ports alone' },
-  { title: 'toFQDNs', text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  egress:\n  - toFQDNs: [{matchName: a.example}]\n`, code: 'UNSUPPORTED', line: 7, path: 'spec.egress[0].toFQDNs', allowed: 'toCIDR' },
-  { title: 'nodeSelector', text: `${HEAD.cilium}spec:\n  nodeSelector: {}\n  ingress: [{}]\n`, code: 'UNSUPPORTED', line: 5, path: 'spec.nodeSelector', allowed: 'endpointSelector' },
-  { title: 'two kinds of peers', text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress:\n  - fromEntities: [world]\n    fromEndpoints: [{}]\n`, code: 'INVALID', line: 7, path: 'spec.ingress[0]', allowed: 'one of fromEndpoints' },
-  { title: 'an unknown entity', text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress:\n  - fromEntities: [internet]\n`, code: 'INVALID', line: 7, path: 'spec.ingress[0].fromEntities[0]', allowed: 'world' },
-  { title: 'ports beside ICMP', text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress:\n  - toPorts: [{ports: [{port: "80"}]}]\n    icmps: [{fields: [{type: 8}]}]\n`, code: 'INVALID', line: 7, path: 'spec.ingress[0]', allowed: 'one of the two' },
-  { title: 'an ICMP type of the other family', text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress:\n  - icmps: [{fields: [{type: PacketTooBig}]}]\n`, code: 'INVALID', line: 7, path: 'spec.ingress[0].icmps[0].fields[0].type', allowed: 'EchoRequest' },
-  { title: 'a forged namespace', text: `${HEAD.workload}metadata:\n  name: w\n  labels: {io.kubernetes.pod.namespace: other}\nspec: {addresses: [10.0.0.1]}\n`, code: 'INVALID', line: 5, path: 'metadata.labels["io.kubernetes.pod.namespace"]' },
-  { title: 'a mapped address', text: `${HEAD.workload}metadata: {name: w}\nspec: {addresses: ["::ffff:10.0.0.1"]}\n`, code: 'INVALID', line: 4, path: 'spec.addresses[0]', allowed: 'not IPv4-mapped' },
-  { title: 'a table that is no prime', text: `${HEAD.balancer}spec: {addresses: [10.0.0.1], ports: [{port: 80}], backends: [], tableSize: 1000}\n`, code: 'INVALID', line: 4, path: 'spec.tableSize', allowed: '65537' },
-  { title: 'a backend of no family of its VIP', text: `${HEAD.balancer}spec:\n  addresses: [10.0.0.1]\n  ports: [{port: 80}]\n  backends: [{addresses: ["fd00::1"]}]\n`, code: 'INVALID', line: 7, path: 'spec.backends[0].addresses', allowed: 'an IPv4 address' },
-  { title: 'a port twice', text: `${HEAD.balancer}spec:\n  addresses: [10.0.0.1]\n  ports: [{port: 80}, {port: 80, protocol: TCP}]\n  backends: []\n`, code: 'INVALID', line: 6, path: 'spec.ports[1]' },
+  {
+    title: 'default deny without rules',
+    text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress: [{}]\n  enableDefaultDeny: {egress: true}\n`,
+    code: 'INVALID',
+    line: 7,
+    path: 'spec.enableDefaultDeny.egress',
+    allowed: 'egress: [{}]',
+  },
+  {
+    title: 'a number as Cilium port',
+    text: ciliumRule('toPorts: [{ports: [{port: 80}]}]'),
+    code: 'INVALID',
+    line: 7,
+    path: 'spec.ingress[0].toPorts[0].ports[0].port',
+    allowed: 'in quotes',
+  },
+  {
+    title: 'rules of layer 7',
+    text: ciliumRule('toPorts: [{ports: [{port: "80"}], rules: {http: [{}]}}]'),
+    code: 'UNSUPPORTED',
+    line: 7,
+    path: 'spec.ingress[0].toPorts[0].rules',
+    allowed: 'ports alone',
+  },
+  {
+    title: 'toFQDNs',
+    text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  egress:\n  - toFQDNs: [{matchName: a.example}]\n`,
+    code: 'UNSUPPORTED',
+    line: 7,
+    path: 'spec.egress[0].toFQDNs',
+    allowed: 'toCIDR',
+  },
+  {
+    title: 'nodeSelector',
+    text: `${HEAD.cilium}spec:\n  nodeSelector: {}\n  ingress: [{}]\n`,
+    code: 'UNSUPPORTED',
+    line: 5,
+    path: 'spec.nodeSelector',
+    allowed: 'endpointSelector',
+  },
+  {
+    title: 'two kinds of peers',
+    text: ciliumRule('fromEntities: [world]\n    fromEndpoints: [{}]'),
+    code: 'INVALID',
+    line: 7,
+    path: 'spec.ingress[0]',
+    allowed: 'one of fromEndpoints',
+  },
+  {
+    title: 'an unknown entity',
+    text: ciliumRule('fromEntities: [internet]'),
+    code: 'INVALID',
+    line: 7,
+    path: 'spec.ingress[0].fromEntities[0]',
+    allowed: 'world',
+  },
+  {
+    title: 'ports beside ICMP',
+    text: ciliumRule('toPorts: [{ports: [{port: "80"}]}]\n    icmps: [{fields: [{type: 8}]}]'),
+    code: 'INVALID',
+    line: 7,
+    path: 'spec.ingress[0]',
+    allowed: 'one of the two',
+  },
+  {
+    title: 'an ICMP type of the other family',
+    text: ciliumRule('icmps: [{fields: [{type: PacketTooBig}]}]'),
+    code: 'INVALID',
+    line: 7,
+    path: 'spec.ingress[0].icmps[0].fields[0].type',
+    allowed: 'EchoRequest',
+  },
+  {
+    title: 'a forged namespace',
+    text: `${HEAD.workload}metadata:\n  name: w\n  labels: {io.kubernetes.pod.namespace: other}\nspec: {addresses: [10.0.0.1]}\n`,
+    code: 'INVALID',
+    line: 5,
+    path: 'metadata.labels["io.kubernetes.pod.namespace"]',
+  },
+  {
+    title: 'a mapped address',
+    text: `${HEAD.workload}metadata: {name: w}\nspec: {addresses: ["::ffff:10.0.0.1"]}\n`,
+    code: 'INVALID',
+    line: 4,
+    path: 'spec.addresses[0]',
+    allowed: 'not IPv4-mapped',
+  },
+  {
+    title: 'a table that is no prime',
+    text: `${HEAD.balancer}spec: {addresses: [10.0.0.1], ports: [{port: 80}], backends: [], tableSize: 1000}\n`,
+    code: 'INVALID',
+    line: 4,
+    path: 'spec.tableSize',
+    allowed: '65537',
+  },
+  {
+    title: 'a backend of no family of its VIP',
+    text: `${HEAD.balancer}spec:\n  addresses: [10.0.0.1]\n  ports: [{port: 80}]\n  backends: [{addresses: ["fd00::1"]}]\n`,
+    code: 'INVALID',
+    line: 7,
+    path: 'spec.backends[0].addresses',
+    allowed: 'an IPv4 address',
+  },
+  {
+    title: 'a port twice',
+    text: `${HEAD.balancer}spec:\n  addresses: [10.0.0.1]\n  ports: [{port: 80}, {port: 80, protocol: TCP}]\n  backends: []\n`,
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.ports[1]',
+  },
 ]
 
 for (const { title, text, code, line, path, allowed = '' } of FAULTS) {
@@ -101,10 +376,29 @@ test('anchors and aliases are values like any other', (t) => {
 })
 
 test('aliases that multiply end in an error, soon', (t) => {
-  const times = (alias: string): string => `[${Array(1000).fill(`*${alias}`).join(', ')}]`
+  const aliases = (alias: string): string => `[${Array(1000).fill(`*${alias}`).join(', ')}]`
+  const podList = (items: string): string => `{apiVersion: v1, kind: List, items: ${items}}`
   const bombs = {
-    rules: `${HEAD.cilium}specs:\n- &s\n  endpointSelector: {}\n  ingress:\n  - &r\n    fromEndpoints:\n    - &e {}\n    - *e\n`.replace('    - *e\n', Array(1000).fill('    - *e\n').join('')) + Array(1000).fill('  - *r\n').join('') + Array(1000).fill('- *s\n').join(''),
-    lists: `apiVersion: v1\nkind: List\nmetadata: {a: &a {apiVersion: v1, kind: Pod, metadata: {name: a}}, b: &b {apiVersion: v1, kind: List, items: ${times('a')}}, c: &c {apiVersion: v1, kind: List, items: ${times('b')}}}\nitems: ${times('c')}\n`,
+    rules: `${HEAD.cilium}specs:
+- endpointSelector: {}
+  ingress:
+  - fromEndpoints: &e
+    - &s {}
+    ${Array(1000).fill('- *s').join('\n    ')}
+  - &r {fromEndpoints: *e}
+  ${Array(1000).fill('- *r').join('\n  ')}
+  - fromEndpoints: *e
+- &spec {endpointSelector: {}, ingress: ${aliases('r')}}
+${Array(1000).fill('- *spec').join('\n')}
+`,
+    lists: `apiVersion: v1
+kind: List
+metadata:
+- &a {apiVersion: v1, kind: Pod, metadata: {name: a}}
+- &b ${podList(aliases('a'))}
+- &c ${podList(aliases('b'))}
+items: ${aliases('c')}
+`,
   }
   for (const [name, text] of Object.entries(bombs)) {
     const started = performance.now()

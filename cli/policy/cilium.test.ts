@@ -78,7 +78,11 @@ const CASES: readonly Case[] = [
   },
   {
     title: 'any: and k8s: match labels of Kubernetes, container: does not',
-    spec: `${WEB}\ningress: [{fromEndpoints: [{matchLabels: {"any:app": client}, matchExpressions: [{key: "k8s:app", operator: Exists}, {key: "container:app", operator: DoesNotExist}]}]}]`,
+    spec: `${WEB}
+ingress:
+- fromEndpoints:
+  - matchLabels: {"any:app": client}
+    matchExpressions: [{key: "k8s:app", operator: Exists}, {key: "container:app", operator: DoesNotExist}]`,
     allowed: ['demo/client demo/web 80/TCP'],
     denied: ['other/client demo/web 80/TCP'],
   },
@@ -160,7 +164,11 @@ const CASES: readonly Case[] = [
   },
   {
     title: 'deny wins over allow',
-    spec: `${WEB}\ningress: [{fromEntities: [all]}]\ningressDeny: [{fromEndpoints: [{matchLabels: {app: client}}], toPorts: [{ports: [{port: "80", protocol: TCP}]}]}]`,
+    spec: `${WEB}
+ingress: [{fromEntities: [all]}]
+ingressDeny:
+- fromEndpoints: [{matchLabels: {app: client}}]
+  toPorts: [{ports: [{port: "80", protocol: TCP}]}]`,
     allowed: ['demo/client demo/web 81/TCP', 'other/client demo/web 80/TCP', `${OUT} demo/web 80/TCP`],
     denied: ['demo/client demo/web 80/TCP'],
   },
@@ -172,7 +180,11 @@ const CASES: readonly Case[] = [
   },
   {
     title: 'egress rules leave ingress alone',
-    spec: 'endpointSelector: {matchLabels: {app: client}}\negress: [{toEndpoints: [{matchLabels: {app: web}}], toPorts: [{ports: [{port: "80"}]}]}]',
+    spec: `
+endpointSelector: {matchLabels: {app: client}}
+egress:
+- toEndpoints: [{matchLabels: {app: web}}]
+  toPorts: [{ports: [{port: "80"}]}]`,
     allowed: ['demo/client demo/web 80/TCP', 'demo/web demo/client 80/TCP', 'other/client demo/web 81/TCP'],
     denied: ['demo/client demo/web 81/TCP', `demo/client ${OUT} 80/TCP`, 'demo/client other/client 80/TCP'],
   },
@@ -223,7 +235,8 @@ for (const example of CASES) {
 }
 
 test('the rule that decided has its name', async (t) => {
-  const simulation = await simulate({ title: '', spec: `${WEB}\ningress: [{fromEntities: [world]}]\ningressDeny: [{fromEndpoints: [{matchLabels: {app: client}}]}]` })
+  const rules = 'ingress: [{fromEntities: [world]}]\ningressDeny: [{fromEndpoints: [{matchLabels: {app: client}}]}]'
+  const simulation = await simulate({ title: 'rules', spec: `${WEB}\n${rules}` })
   const { cluster } = simulation
   const ingress = (from: string) => simulation.decide(parseEnd(cluster, from), parseEnd(cluster, 'demo/web'), parseProbe('80/TCP')).ingress
   t.like(ingress(OUT), { decision: 'allowed', reference: { action: 'allow', index: 0 } })

@@ -74,8 +74,15 @@ test('verdict names the rule of each side', async (t) => {
     const { stdout } = await sluice('policy', 'verdict', '-f', path, '--from', 'x/a', '--to', to, '--port', port, '-o', 'json')
     return JSON.parse(stdout)
   }
-  t.like(await verdict('y/b', '80/TCP'), { verdict: 'denied', egress: { verdict: 'allowed', rule: 0 }, ingress: { verdict: 'denied', policy: 'NetworkPolicy y/only-81 ingress (default deny)' } })
-  t.like(await verdict('192.168.0.2', '81/UDP'), { verdict: 'allowed', ingress: { verdict: 'allowed', policy: 'NetworkPolicy y/only-81 ingress[0]' } })
+  t.like(await verdict('y/b', '80/TCP'), {
+    verdict: 'denied',
+    egress: { verdict: 'allowed', rule: 0 },
+    ingress: { verdict: 'denied', policy: 'NetworkPolicy y/only-81 ingress (default deny)' },
+  })
+  t.like(await verdict('192.168.0.2', '81/UDP'), {
+    verdict: 'allowed',
+    ingress: { verdict: 'allowed', policy: 'NetworkPolicy y/only-81 ingress[0]' },
+  })
   t.like(await verdict('198.51.100.1', '80/TCP'), { verdict: 'allowed', ingress: { verdict: 'allowed', rule: 0 } })
 })
 
@@ -113,7 +120,11 @@ test('a workload that nobody knows is an error with those that are known', async
 })
 
 test("a Service's address is no end: its backends are", async (t) => {
-  const service = 'apiVersion: v1\nkind: Service\nmetadata: {name: b, namespace: y}\nspec: {selector: {app: b}, clusterIP: 10.96.0.1, ports: [{port: 80, targetPort: 8080}]}\n'
+  const service = `apiVersion: v1
+kind: Service
+metadata: {name: b, namespace: y}
+spec: {selector: {app: b}, clusterIP: 10.96.0.1, ports: [{port: 80, targetPort: 8080}]}
+`
   const path = await folder(t, { 'pods.yaml': PODS, 'service.yaml': service })
   const result = await sluice('policy', 'verdict', '-f', path, '--from', 'x/a', '--to', '10.96.0.1', '--port', '80/TCP')
   t.like(result, { status: 1, stdout: '' })

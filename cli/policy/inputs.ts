@@ -1,8 +1,8 @@
 // What the offline commands are given: manifests, ports and the ends of a connection.
 import { Option } from 'commander'
-import { compile, parseAddress, formatAddress, PROTOCOLS, type Cluster, type ManifestError, type ProtocolName } from '../../manifests/index.ts'
+import { compile, formatAddress, parseAddress, PROTOCOLS } from '../../manifests/index.ts'
+import type { Cluster, Frontend, ManifestError, ProtocolName, Workload } from '../../manifests/index.ts'
 import { loadFiles } from '../../manifests/load.ts'
-import type { Frontend, Workload } from '../../manifests/index.ts'
 import { CliError } from '../errors.ts'
 
 export function fileOption(): Option {
@@ -35,7 +35,8 @@ export function parseProbe(text: string): Probe {
   const icmp = known === 'ICMP' || known === 'ICMPv6'
   const valid = icmp ? Number(number) <= 255 : Number(number) >= 1 && Number(number) <= 65_535
   if (number === '' || known === undefined || !valid) {
-    throw new CliError(`port '${text}' is not PORT/PROTOCOL: 1 to 65535 with TCP, UDP or SCTP, e.g. 80/TCP; or TYPE/ICMP, TYPE/ICMPv6 with 0 to 255`)
+    const allowed = '1 to 65535 with TCP, UDP or SCTP, e.g. 80/TCP; or a type from 0 to 255 with ICMP or ICMPv6'
+    throw new CliError(`port '${text}' is not PORT/PROTOCOL: ${allowed}`)
   }
   return { text, protocol: PROTOCOLS[known], port: icmp ? Number(number) << 8 : Number(number) }
 }
@@ -72,8 +73,11 @@ export function refuseVip({ services }: Cluster, { address }: End, { text, proto
   for (const { namespace, name, frontends } of services) {
     const frontend = frontends.find(ofFrontend)
     if (frontend === undefined) continue
-    const backends = frontend.backends.map((backend) => `${backend.name} with its port ${backend.port}`).join(', ') || 'it has none'
-    throw new CliError(`${address} ${text} is Service ${namespace}/${name}, and policies see its backends; ask about one of them: ${backends}`)
+    const backends = frontend.backends.map((backend) => `${backend.name} with its port ${backend.port}`).join(', ')
+    throw new CliError(
+      `${address} ${text} is Service ${namespace}/${name}, and policies see its backends: ` +
+        (backends === '' ? 'it has none' : `ask about ${backends}`),
+    )
   }
 }
 

@@ -3,7 +3,8 @@
 import { Identity, PeerFlags } from '../../bpf/index.ts'
 import type { Engine } from '../../engine/index.ts'
 import type { Decision, SideVerdict } from '../../engine/types.ts'
-import { familyOf, formatAddress, formatRule, parseAddress, type Cluster, type RuleReference, type Workload } from '../../manifests/index.ts'
+import { familyOf, formatAddress, formatRule, parseAddress } from '../../manifests/index.ts'
+import type { Cluster, RuleReference, Workload } from '../../manifests/index.ts'
 import { nameOf, type End, type Probe } from './inputs.ts'
 import type { Facts } from './trace.ts'
 

@@ -97,8 +97,8 @@ function admits(cluster: TestCluster, policyNamespace: string, peer: TestPeer, p
     return within(pod.ip, cidr) && !except.some((exception) => within(pod.ip, exception))
   }
   const namespace = cluster.namespaces.find(({ name }) => name === pod.namespace)
-  const namespaceLabels = { ...namespace?.labels, 'kubernetes.io/metadata.name': pod.namespace }
-  const inNamespace = peer.namespaceSelector ? selects(peer.namespaceSelector, namespaceLabels) : pod.namespace === policyNamespace
+  const labelsOfNamespace = { ...namespace?.labels, 'kubernetes.io/metadata.name': pod.namespace }
+  const inNamespace = peer.namespaceSelector ? selects(peer.namespaceSelector, labelsOfNamespace) : pod.namespace === policyNamespace
   return inNamespace && selects(peer.podSelector ?? {}, pod.labels)
 }
 
@@ -128,6 +128,8 @@ const VALUES = ['a', 'b', '']
 const NAMESPACES = ['red', 'green', 'blue']
 
 const labels = fc.dictionary(fc.constantFrom(...KEYS), fc.constantFrom(...VALUES), { maxKeys: 3, noNullPrototype: true })
+
+const namespaceLabels = fc.dictionary(fc.constantFrom('team', 'app'), fc.constantFrom(...VALUES), { noNullPrototype: true })
 
 /** Absent as often as not: a key with the value undefined is left out of the document. */
 const maybe = <T>(arbitrary: fc.Arbitrary<T>, key: string) =>
@@ -206,10 +208,12 @@ function policySpec(family: Family): fc.Arbitrary<TestPolicy['spec']> {
 }
 
 function pods(family: Family): fc.Arbitrary<TestPod[]> {
-  const named = fc.uniqueArray(
-    fc.record({ name: fc.constantFrom('http', 'dns'), containerPort: fc.integer({ min: 80, max: 83 }), protocol: fc.constantFrom('TCP', 'UDP') }),
-    { maxLength: 3, selector: ({ name, protocol: of }) => `${name}/${of}` },
-  )
+  const port = fc.record({
+    name: fc.constantFrom('http', 'dns'),
+    containerPort: fc.integer({ min: 80, max: 83 }),
+    protocol: fc.constantFrom('TCP', 'UDP'),
+  })
+  const named = fc.uniqueArray(port, { maxLength: 3, selector: (own) => `${own.name}/${own.protocol}` })
   const pod = fc.record({ namespace: fc.constantFrom(...NAMESPACES), labels, ports: named })
   return fc
     .array(pod, { minLength: 2, maxLength: 6 })
@@ -218,7 +222,7 @@ function pods(family: Family): fc.Arbitrary<TestPod[]> {
 
 export const testCluster: fc.Arbitrary<TestCluster> = fc.constantFrom<Family[]>('IPv4', 'IPv6').chain((family) =>
   fc.record({
-    namespaces: fc.tuple(...NAMESPACES.map((name) => fc.dictionary(fc.constantFrom('team', 'app'), fc.constantFrom(...VALUES), { maxKeys: 2, noNullPrototype: true }).map((own) => ({ name, labels: own })))),
+    namespaces: fc.tuple(...NAMESPACES.map((name) => namespaceLabels.map((own) => ({ name, labels: own })))),
     pods: pods(family),
     policies: fc
       .array(fc.record({ namespace: fc.constantFrom(...NAMESPACES), spec: policySpec(family) }), { minLength: 1, maxLength: 4 })
