@@ -18,6 +18,8 @@ export interface Interface {
   readonly up: boolean
   /** Of the other end, in its own namespace. */
   readonly peerIfindex: number | undefined
+  /** Name of the other end where it is in this namespace too. */
+  readonly peerName: string | undefined
   /** The other end is in another namespace: its number for that one. */
   readonly peerNamespaceId: number | undefined
   readonly addresses: readonly string[]
@@ -37,6 +39,7 @@ interface IpAddressJson {
   readonly ifname: string
   readonly address?: string
   readonly link_index?: number
+  readonly link?: string
   readonly link_netnsid?: number
   readonly flags?: readonly string[]
   readonly linkinfo?: { readonly info_kind?: string }
@@ -55,6 +58,7 @@ export class SystemInterfaces implements InterfacePort {
   }
 
   async peerMac(link: Interface, netns: string | undefined): Promise<string | undefined> {
+    if (link.peerName !== undefined) return (await this.list()).find(({ name }) => name === link.peerName)?.mac
     const name = netns ?? (await namespaceName(link.peerNamespaceId))
     if (name === undefined || link.peerIfindex === undefined) return undefined
     const links = await ipJson<IpAddressJson>(['-netns', name, 'link', 'show'])
@@ -110,6 +114,7 @@ function toInterface(json: IpAddressJson): Interface {
     kind: json.linkinfo?.info_kind,
     up: json.flags?.includes('UP') ?? false,
     peerIfindex: json.link_index,
+    peerName: json.link,
     peerNamespaceId: json.link_netnsid,
     addresses: (json.addr_info ?? []).flatMap(({ local }) => (local === undefined ? [] : [local])),
   }

@@ -18,6 +18,8 @@ export interface MetricSources {
 const NO_COUNTERS: DatapathCounters = { reasons: [], eventsLost: 0n }
 const DELAY_RESOLUTION_MS = 5
 const NS_PER_S = 1e9
+/** Prometheus speaks of quantiles, Node of percentiles. */
+const QUANTILES = [['0.5', 50], ['0.99', 99], ['0.999', 99.9], ['1', 100]] as const
 
 export function registerAgentMetrics(registry: Registry, sources: MetricSources): void {
   const gauge = gaugeOf(registry)
@@ -98,9 +100,9 @@ function registerEventLoopDelay(registry: Registry): void {
     labelNames: ['quantile'],
     registers: [registry],
     collect() {
-      for (const quantile of [50, 99, 99.9, 100]) {
-        const delayNs = histogram.percentile(quantile) - DELAY_RESOLUTION_MS * 1e6
-        this.set({ quantile: String(quantile / 100) }, Math.max(0, delayNs) / NS_PER_S)
+      for (const [quantile, percentile] of QUANTILES) {
+        const delayNs = histogram.percentile(percentile) - DELAY_RESOLUTION_MS * 1e6
+        this.set({ quantile }, Math.max(0, delayNs) / NS_PER_S)
       }
       histogram.reset()
     },

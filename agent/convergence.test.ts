@@ -1,0 +1,148 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import test, { type ExecutionContext } from 'ava'
+import { Convergence } from './convergence.ts'
+import { Logger } from './log.ts'
+import { Store } from './store.ts'
+import { FakeInterfaces, FakeKernel } from './testing/fakes.ts'
+
+const WEB = `
+apiVersion: sluice.io/v1
+kind: Workload
+metadata: {name: web, namespace: demo, labels: {app: web}}
+spec: {addresses: [10.77.1.11], interface: sl-web}
+`
+const POLICY = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: demo}
+spec: {podSelector: {matchLabels: {app: web}}, ingress: []}
+`
+
+class Node {
+  readonly kernel = new FakeKernel()
+  readonly interfaces = new FakeInterfaces()
+  readonly store: Store
+  readonly convergence: Convergence
+
+  constructor(stateDir: string) {
+    this.store = Store.open(stateDir)
+    this.convergence = new Convergence({
+      options: { bpffs: '/b', conntrackEntries: 1, xdpMode: 'auto', uplink: undefined, workloadRanges: ['10.77.1.0/24'] },
+      store: this.store,
+      kernel: this.kernel,
+      interfaces: this.interfaces,
+      log: new Logger('error', () => undefined),
+      onChange: () => undefined,
+    })
+    this.interfaces.watch(() => this.convergence.interfacesChanged())
+    this.convergence.start()
+  }
+
+  /** Resolves when all that follows from the listing is programmed. */
+  async files(files: Record<string, string>, unreadable: string[] = []): Promise<void> {
+    await this.convergence.foldersListed({
+      files: new Map(Object.entries(files).map(([name, text]) => [name, { text }])),
+      unreadable: new Map(unreadable.map((folder) => [folder, 'ENOENT'])),
+    })
+    while (this.convergence.kernelStart === undefined) await sleep(1)
+    await this.convergence.converge().catch(() => undefined)
+  }
+
+  async stop(): Promise<void> {
+    await this.convergence.stop()
+    this.store[Symbol.dispose]()
+  }
+}
+
+async function setUp(t: ExecutionContext): Promise<{ node: Node; restart: () => Promise<Node> }> {
+  const stateDir = mkdtempSync(join(tmpdir(), 'sluice-converge-'))
+  let node = new Node(stateDir)
+  t.teardown(async () => {
+    await node.stop()
+    rmSync(stateDir, { recursive: true })
+  })
+  const restart = async (): Promise<Node> => {
+    await node.stop()
+    return (node = new Node(stateDir))
+  }
+  return { node, restart }
+}
+
+test('a workload becomes an endpoint when its interface exists, attached before it is programmed', async (t) => {
+  const { node } = await setUp(t)
+  await node.files({ '/m/a.yaml': WEB })
+  t.deepEqual(node.kernel.keys('endpoint'), [])
+  t.like(node.convergence.desired?.endpoints[0], { state: 'waiting' })
+  t.deepEqual(node.kernel.keys('address'), ['address 10.77.1.0/120'], 'only the range: nobody has the address yet')
+
+  node.interfaces.add('sl-web', 7)
+  await node.convergence.converge()
+  t.deepEqual(node.kernel.keys('endpoint'), ['endpoint 7'])
+  t.deepEqual([...node.kernel.attached], ['from_endpoint sl-web', 'to_endpoint sl-web'])
+})
+
+test('nothing is told and nothing pruned before every folder has listed once', async (t) => {
+  const { node } = await setUp(t)
+  await node.files({ '/m/a.yaml': POLICY }, ['/n'])
+  t.is(node.kernel.inputs.size, 0)
+  t.is(node.kernel.restoresFinished, 0)
+  await t.throwsAsync(node.convergence.converge(), { code: 'UNAVAILABLE', message: /\/n/ })
+  await node.files({ '/m/a.yaml': POLICY })
+  t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'])
+  t.is(node.kernel.restoresFinished, 1)
+  await node.files({})
+  t.is(node.kernel.restoresFinished, 1, 'the restore ends once')
+  t.deepEqual(node.kernel.keys('policy'), [])
+})
+
+test('a folder that vanishes keeps what it held', async (t) => {
+  const { node } = await setUp(t)
+  await node.files({ '/m/a.yaml': POLICY, '/n/b.yaml': WEB })
+  await node.files({ '/n/b.yaml': WEB }, ['/m'])
+  t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'])
+})
+
+test('the last good version of a file holds also after a restart', async (t) => {
+  const { node, restart } = await setUp(t)
+  await node.files({ '/m/a.yaml': POLICY })
+  const again = await restart()
+  await again.files({ '/m/a.yaml': POLICY.replace('podSelector', 'podSelektor') })
+  t.deepEqual(again.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'])
+  t.like(again.convergence.desired?.resolution.problems[0], { name: '/m/a.yaml', lastGood: true })
+})
+
+test('what the engine refuses is no last good version, and is tried again', async (t) => {
+  const { node } = await setUp(t)
+  node.kernel.refusal = Object.assign(new Error('no room for rows'), { code: 'CAPACITY' })
+  await node.files({ '/m/a.yaml': POLICY })
+  t.is(node.store.lastGood().size, 0)
+  t.is(node.convergence.reconcilers.find(({ name }) => name === 'policy')?.state.error?.code, 'CAPACITY')
+  node.kernel.refusal = undefined
+  while (node.store.lastGood().size === 0) await sleep(5)
+  t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'])
+})
+
+test('what was applied through the API cannot take the name of a file', async (t) => {
+  const { node } = await setUp(t)
+  await node.files({ '/m/a.yaml': POLICY })
+  const details = node.convergence.check([{ kind: 'NetworkPolicy', namespace: 'demo', name: 'web', text: POLICY }])
+  t.is(details.length, 1)
+  t.regex(details[0]?.message ?? '', /\/m\/a\.yaml/)
+  const other = POLICY.replace('name: web', 'name: other')
+  t.deepEqual(node.convergence.check([{ kind: 'NetworkPolicy', namespace: 'demo', name: 'other', text: other }]), [])
+})
+
+test('numbers stay the same over a restart', async (t) => {
+  const { node, restart } = await setUp(t)
+  await node.files({ '/m/a.yaml': WEB + '---' + WEB.replaceAll('web', 'api').replace('.11', '.12') })
+  node.interfaces.add('sl-web', 7)
+  await node.convergence.converge()
+  const before = node.kernel.inputs.get('endpoint 7')
+  const again = await restart()
+  again.interfaces.add('sl-web', 7)
+  await again.files({ '/m/a.yaml': WEB })
+  t.deepEqual(again.kernel.inputs.get('endpoint 7'), before)
+})

@@ -1,0 +1,76 @@
+// Stand-ins for the kernel thread and for the interfaces, for tests of everything above them.
+import { EventEmitter } from 'node:events'
+import type { Interface, InterfacePort } from '../interfaces.ts'
+import type { InputChange } from '../reconcilers/inputs.ts'
+import type { Kernel, KernelStart } from '../worker/protocol.ts'
+
+/** Keeps the inputs that it was told, as the engine would. */
+export class FakeKernel implements Kernel {
+  readonly inputs = new Map<string, InputChange['input']>()
+  readonly attached = new Set<string>()
+  restoresFinished = 0
+  /** Thrown by the next calls of applyPolicy. */
+  refusal: Error | undefined
+
+  start = async (): Promise<KernelStart> => ({ takenOver: 0, maps: [], refused: [] })
+
+  applyPolicy: Kernel['applyPolicy'] = async ({ changes, finishRestore }) => {
+    if (this.refusal !== undefined) throw this.refusal
+    for (const { operation, input } of changes) {
+      if (operation === 'set') this.inputs.set(keyOf(input), input)
+      else this.inputs.delete(keyOf(input))
+    }
+    if (finishRestore) this.restoresFinished++
+    return { written: changes.length, pendingRuns: 0 }
+  }
+
+  reconcileServices: Kernel['reconcileServices'] = async (frontends) =>
+    frontends.map(({ backends }) => new Map(backends.map(({ number }) => [number, 1])))
+
+  reconcilePrograms: Kernel['reconcilePrograms'] = async ({ wanted }) => {
+    for (const { program, interface: device } of wanted) this.attached.add(`${program} ${device}`)
+    return { attached: [], failures: [] }
+  }
+
+  collectConntrack = async () => ({ entries: 0, collected: 0 })
+
+  verdict = async () => ({ decision: 'denied', ingress: { decision: 'denied', rule: 1, subject: 1, peerClass: 1 } }) as const
+
+  statistics = async () => ({ classes: 0, subjects: 0, rows: 0, entries: 0, bytes: 0 })
+
+  /** Keys of what it was told, e.g. "policy NetworkPolicy/demo/web" or "endpoint 7". */
+  keys(kind: string): string[] {
+    return [...this.inputs.keys()].filter((key) => key.startsWith(`${kind} `)).sort()
+  }
+}
+
+function keyOf(input: InputChange['input']): string {
+  switch (input.input) {
+    case 'identity':
+      return `identity ${input.number}`
+    case 'policy':
+      return `policy ${input.key}`
+    case 'address':
+      return `address ${[...input.entry.address.subarray(12)].join('.')}/${input.entry.prefixLength}`
+    case 'endpoint':
+      return `endpoint ${input.entry.ifindex}`
+  }
+}
+
+export class FakeInterfaces implements InterfacePort {
+  readonly #changes = new EventEmitter()
+  #links: Interface[] = []
+
+  list = async (): Promise<Interface[]> => this.#links
+  peerMac = async (): Promise<string> => '02:00:00:00:00:01'
+
+  watch(changed: () => void): void {
+    this.#changes.on('changed', changed)
+  }
+
+  add(name: string, ifindex: number): void {
+    const mac = '02:00:00:00:00:02'
+    this.#links = [...this.#links, { ifindex, name, mac, kind: 'veth', up: true, peerIfindex: 2, peerName: undefined, peerNamespaceId: 0, addresses: [] }]
+    this.#changes.emit('changed')
+  }
+}
