@@ -1,7 +1,7 @@
 // The cluster of the manifests inside an engine of its own: every Pod and Workload is an endpoint, what is no
 // workload is the world. Answers are those that the agent would program.
 import { Identity, PeerFlags } from '../../bpf/index.ts'
-import type { Engine } from '../../engine/index.ts'
+import { Engine } from '../../engine/index.ts'
 import type { Decision, SideVerdict } from '../../engine/types.ts'
 import { familyOf, formatAddress, formatRule, parseAddress } from '../../manifests/index.ts'
 import type { Cluster, RuleReference, Workload } from '../../manifests/index.ts'
@@ -51,7 +51,6 @@ export class Simulation {
   }
 
   static async of(cluster: Cluster): Promise<Simulation> {
-    const { Engine } = await import('../../engine/index.ts')
     const engine = await Engine.load()
     const simulation = new Simulation(cluster, engine)
     engine.transaction(() => {
