@@ -139,7 +139,7 @@ function capacitiesOf(map: (name: MapName) => BpfMap): Partial<Capacities> {
   return {
     addresses: map('addresses').maxEntries,
     endpoints: map('endpoints').maxEntries,
-    classes: map('class_generations').maxEntries,
+    classes: map('class_generations').maxEntries - 1, // Class 0 is everybody.
     policyEntries: map('policy').maxEntries,
     policyRows: map('policy_rows').maxEntries,
   }
