@@ -36,7 +36,7 @@ export class PolicyMaps {
       addresses: readAll(maps.addresses),
       prefixes: readAll(maps.prefixes),
       policy: readAll(maps.policy),
-      classGenerations: readAll(maps.class_generations),
+      classGenerations: readArray(maps.class_generations),
     })
     return endpoints.count
   }
@@ -111,6 +111,17 @@ export function readAll(map: MapPort): MapBatch {
     keys: Buffer.concat(batches.map(({ keys }) => keys)),
     values: Buffer.concat(batches.map(({ values }) => values)),
   }
+}
+
+/** Values of an array of 32-bit numbers, by index. */
+function readArray(map: MapPort): Uint32Array {
+  const array = new Uint32Array(map.maxEntries)
+  const { count, keys, values } = readAll(map)
+  const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (let index = 0; index < count; index++) {
+    array[view(keys).getUint32(index * 4, true)] = view(values).getUint32(index * 4, true)
+  }
+  return array
 }
 
 export const ENGINE_MAPS: readonly EngineMap[] = [

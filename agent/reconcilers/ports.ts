@@ -37,7 +37,8 @@ export interface PinnedState {
   readonly addresses: MapBatch
   readonly prefixes: MapBatch
   readonly policy: MapBatch
-  readonly classGenerations: MapBatch
+  /** The whole array, by class number. */
+  readonly classGenerations: Uint32Array
 }
 
 export interface VerdictQuery {
