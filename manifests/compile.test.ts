@@ -110,7 +110,7 @@ const CONFLICTS = [
   {
     title: 'a Pod and a Workload of one name',
     texts: [workload('web', '10.0.0.1'), pod],
-    says: 'Workload/demo/web',
+    says: 'Workload demo/web stands in',
   },
   {
     title: 'one address twice',

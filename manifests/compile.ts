@@ -62,7 +62,7 @@ function withoutDuplicates(documents: readonly Document[], errors: ManifestError
 
 /** Pods and Workloads share their names, since commands name either as `namespace/name`. */
 function nameKey({ kind, namespace, name }: Resource): string {
-  return `${kind === 'Pod' ? 'Workload' : kind}/${namespace}/${name}`
+  return `${kind === 'Pod' ? 'Workload' : kind} ${namespace === '' ? name : `${namespace}/${name}`}`
 }
 
 function compileWorkloads(documents: readonly Document[], errors: ManifestError[]): readonly Workload[] {

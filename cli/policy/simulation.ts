@@ -1,8 +1,8 @@
 // The cluster of the manifests inside an engine of its own: every Pod and Workload is an endpoint, what is no
 // workload is the world. Answers are those that the agent would program.
 import { Identity, PeerFlags } from '../../bpf/index.ts'
-import { Engine } from '../../engine/index.ts'
-import type { Decision, SideVerdict } from '../../engine/types.ts'
+import { DEFAULT_CAPACITIES, Engine } from '../../engine/index.ts'
+import type { Capacities, Decision, SideVerdict } from '../../engine/types.ts'
 import { familyOf, formatAddress, formatRule, parseAddress } from '../../manifests/index.ts'
 import type { Cluster, RuleReference, Workload } from '../../manifests/index.ts'
 import { nameOf, type End, type Probe } from './inputs.ts'
@@ -51,7 +51,7 @@ export class Simulation {
   }
 
   static async of(cluster: Cluster): Promise<Simulation> {
-    const engine = await Engine.load()
+    const engine = await Engine.load({ capacities: capacitiesFor(cluster) })
     const simulation = new Simulation(cluster, engine)
     engine.transaction(() => {
       simulation.#addWorld()
@@ -155,6 +155,18 @@ export class Simulation {
       nodeMac: NO_MAC,
       namedPorts,
     })
+  }
+}
+
+/** One node's defaults are for its own endpoints; here every workload of the cluster is one. */
+function capacitiesFor({ workloads }: Cluster): Partial<Capacities> {
+  const factor = Math.max(1, Math.ceil(workloads.length / DEFAULT_CAPACITIES.endpoints))
+  const { addresses, endpoints, policyEntries, policyRows } = DEFAULT_CAPACITIES
+  return {
+    addresses: addresses * factor,
+    endpoints: endpoints * factor,
+    policyEntries: policyEntries * factor * 4,
+    policyRows: policyRows * factor * 2,
   }
 }
 
