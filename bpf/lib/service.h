@@ -51,15 +51,16 @@ static __always_inline const struct service *service_find(const struct tuple *tu
 	return bpf_map_lookup_elem(&frontends, &key);
 }
 
+/* 0: the service has no backend. */
 static __always_inline __u32 service_backend_id(const struct service *service, __u32 hash)
 {
 	__u32 index = service->slot_base + (__u32)((__u64)hash * service->slot_count >> 32);
 	const struct slot *slot = bpf_map_lookup_elem(&slots, &index);
 
-	return slot ? slot->backend : 0;
+	return slot && service->slot_count ? slot->backend : 0;
 }
 
-/* NULL: the service has no backend, or not for this flow. */
+/* NULL: there is no such backend. */
 static __always_inline const struct backend *service_backend(__u32 id)
 {
 	return id ? bpf_map_lookup_elem(&backends, &id) : NULL;
