@@ -231,6 +231,7 @@ export class Engine {
   /** What the datapath decides for a new flow. Each end that is a local endpoint decides for its own direction. */
   verdict(query: VerdictQuery): Verdict {
     this.#start()
+    this.#refresh()
     const input = this.#wasm.verdictInput()
     this.#bytes.set(query.from ?? worldOf(query.to), input)
     this.#bytes.set(query.to ?? worldOf(query.from), input + 16)

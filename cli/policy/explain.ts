@@ -73,8 +73,9 @@ async function explain(filename: readonly string[], from: string, to: string, pr
   }
 }
 
-function endOf(simulation: Simulation, { workload }: End, { address, labels }: Facts): ExplainedEnd {
-  const identity = simulation.identityOf(labels)
+function endOf(simulation: Simulation, end: End, { address, labels }: Facts): ExplainedEnd {
+  const identity = simulation.identityOf(end, address)
+  const { workload } = end
   return { address, ...(workload && { workload: nameOf(workload) }), identity, labels }
 }
 

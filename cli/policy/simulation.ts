@@ -1,7 +1,7 @@
 // The cluster of the manifests inside an engine of its own: every Pod and Workload is an endpoint, what is no
 // workload is the world. Answers are those that the agent would program.
 import { Identity, PeerFlags } from '../../bpf/index.ts'
-import { DEFAULT_CAPACITIES, Engine } from '../../engine/index.ts'
+import { DEFAULT_CAPACITIES, Engine, RESERVED_IDENTITIES } from '../../engine/index.ts'
 import type { Capacities, Decision, SideVerdict } from '../../engine/types.ts'
 import { familyOf, formatAddress, formatRule, parseAddress } from '../../manifests/index.ts'
 import type { Cluster, RuleReference, Workload } from '../../manifests/index.ts'
@@ -28,11 +28,8 @@ export interface Outcome {
   readonly ingress: Side
 }
 
-/** What is no workload of the manifests: the prefixes that every address table holds. */
-const WORLD = {
-  IPv4: { identity: Identity.WORLD_IPV4, labels: ['reserved:world=', 'reserved:world-ipv4='], address: '0.0.0.0', prefixLength: 96 },
-  IPv6: { identity: Identity.WORLD_IPV6, labels: ['reserved:world=', 'reserved:world-ipv6='], address: '::', prefixLength: 0 },
-} as const
+/** What is no workload of the manifests; the engine's address table has it from the start. */
+const WORLD = { IPv4: Identity.WORLD_IPV4, IPv6: Identity.WORLD_IPV6 } as const
 
 const NO_MAC = new Uint8Array(6)
 
@@ -54,7 +51,6 @@ export class Simulation {
     const engine = await Engine.load({ capacities: capacitiesFor(cluster) })
     const simulation = new Simulation(cluster, engine)
     engine.transaction(() => {
-      simulation.#addWorld()
       simulation.#addWorkloads()
       for (const { key, policies } of cluster.policies.values()) engine.setPolicy(key, policies)
     })
@@ -78,12 +74,13 @@ export class Simulation {
   /** What rules see of an end at one of its addresses. */
   facts({ workload }: End, address: string): Facts {
     if (workload !== undefined) return { address, labels: workload.labels, isWorkload: true, ports: workload.ports }
-    return { address, labels: WORLD[familyOf(bytesOf(address))].labels, isWorkload: false, ports: [] }
+    const labels = RESERVED_IDENTITIES.get(WORLD[familyOf(bytesOf(address))]) ?? []
+    return { address, labels, isWorkload: false, ports: [] }
   }
 
-  /** The number of an identity, by its labels; 0 where nobody has them. */
-  identityOf(labels: readonly string[]): number {
-    return this.#identities.get(labels.join('\n')) ?? 0
+  /** The number of an end's identity at one of its addresses. */
+  identityOf({ workload }: End, address: string): number {
+    return (workload && this.#identities.get(workload.labels.join('\n'))) ?? WORLD[familyOf(bytesOf(address))]
   }
 
   #side(verdict: SideVerdict | undefined, end: End, address: string, direction: 'ingress' | 'egress'): Side {
@@ -117,23 +114,14 @@ export class Simulation {
     return placeholder === undefined ? workload.addresses : [placeholder]
   }
 
-  #addWorld(): void {
-    for (const { identity, labels, address, prefixLength } of Object.values(WORLD)) {
-      this.#addIdentity(identity, labels)
-      this.#engine.setAddress({ address: bytesOf(address), prefixLength, identity, flags: 0, ifindex: 0, namedPorts: [] })
-    }
-  }
-
   #addWorkloads(): void {
     this.cluster.workloads.forEach((workload, index) => {
-      if (this.identityOf(workload.labels) === 0) this.#addIdentity(Identity.FIRST_USER + index, workload.labels)
-      this.#addWorkload(workload, this.identityOf(workload.labels), index + 1)
+      const labels = workload.labels.join('\n')
+      const identity = this.#identities.get(labels) ?? Identity.FIRST_USER + index
+      if (!this.#identities.has(labels)) this.#engine.setIdentity(identity, workload.labels)
+      this.#identities.set(labels, identity)
+      this.#addWorkload(workload, identity, index + 1)
     })
-  }
-
-  #addIdentity(number: number, labels: readonly string[]): void {
-    this.#identities.set(labels.join('\n'), number)
-    this.#engine.setIdentity(number, labels)
   }
 
   #addWorkload(workload: Workload, identity: number, ifindex: number): void {
