@@ -63,7 +63,8 @@ export const FlowFlags = {
   TRANSLATE_SOURCE: 64,
   HAIRPIN: 128,
   AUDITED: 256,
-  HOST: 512
+  HOST: 512,
+  REVOKED: 1024
 } as const
 export type FlowFlags = (typeof FlowFlags)[keyof typeof FlowFlags]
 

@@ -15,7 +15,10 @@ static __always_inline int check_source(
 	/* Neighbour discovery checks its own addresses. */
 	if (ipv6 && unlikely(nd_is(packet)))
 		return REASON_FORWARDED;
-	return endpoint_owns(endpoint, &packet->tuple.source, ipv6) ? REASON_FORWARDED : REASON_SPOOFED_ADDRESS;
+	if (likely(endpoint_owns(endpoint, &packet->tuple.source, ipv6)))
+		return REASON_FORWARDED;
+	/* Listener reports and router solicitations of every stack that has IPv6 are no attempt to deceive. */
+	return ipv6 && ipv6_is_multicast(&packet->tuple.destination) ? REASON_MULTICAST : REASON_SPOOFED_ADDRESS;
 }
 
 static __always_inline int from_endpoint_ip(
@@ -63,7 +66,8 @@ static __always_inline int to_endpoint_ip(
 	if (!reason && ipv6 && unlikely(nd_is(packet)))
 		return TC_ACT_OK;
 	if (!reason && !endpoint_owns(endpoint, &packet->tuple.destination, ipv6))
-		reason = REASON_UNKNOWN_DESTINATION;
+		reason = ipv6 && ipv6_is_multicast(&packet->tuple.destination) ? REASON_MULTICAST :
+										 REASON_UNKNOWN_DESTINATION;
 	if (unlikely(reason))
 		return drop_skb(packet, reason);
 	return forward(skb, packet, endpoint, HOOK_TO_ENDPOINT, ipv6);

@@ -174,6 +174,7 @@ enum flow_flags {
 	FLOW_HAIRPIN = 1 << 7, /* both translated: the originator is its own backend */
 	FLOW_AUDITED = 1 << 8,
 	FLOW_HOST = 1 << 9, /* the end that is no local endpoint is this node: packets to it go to the stack */
+	FLOW_REVOKED = 1 << 10, /* policy cut it; kept, so that the replier opens no flow of the other direction */
 };
 
 struct flow_state {

@@ -7,7 +7,8 @@
  *   SCTP  unreplied 60 s, established 15 min (heartbeats come every 30 s, RFC 9260 section 16)
  *   UDP and all others: 60 s
  *
- * A SYN without ACK that meets a closing entry opens a new flow.
+ * A SYN without ACK that meets a closing or a revoked entry opens a new flow, and so does whatever the originator of a
+ * revoked one sends: policy decides it as it decided the first packet, and a service may have another backend for it.
  */
 #ifndef SLUICE_LIB_CONNTRACK_H
 #define SLUICE_LIB_CONNTRACK_H
@@ -122,23 +123,6 @@ static __noinline int conntrack_write(const struct tuple *tuple, struct flow_sta
 	}
 }
 
-static __noinline int conntrack_delete(const struct tuple *tuple)
-{
-	bool source_is_low = tuple_source_is_low(tuple, tuple->ipv6);
-
-	if (tuple->ipv6) {
-		struct flow6_key key;
-
-		flow6_key_fill(&key, tuple, source_is_low);
-		return bpf_map_delete_elem(&conntrack6, &key);
-	} else {
-		struct flow4_key key;
-
-		flow4_key_fill(&key, tuple, source_is_low);
-		return bpf_map_delete_elem(&conntrack4, &key);
-	}
-}
-
 static __always_inline __s32 flow_lifetime(__u32 flags, __u8 protocol)
 {
 	if (!(flags & FLOW_REPLIED) || (protocol != IPPROTO_TCP && protocol != IPPROTO_SCTP))
@@ -148,11 +132,20 @@ static __always_inline __s32 flow_lifetime(__u32 flags, __u8 protocol)
 	return protocol == IPPROTO_TCP ? LIFETIME_TCP_ESTABLISHED : LIFETIME_SCTP_ESTABLISHED;
 }
 
-static __always_inline bool flow_is_alive(const struct flow_state *flow, const struct packet *packet, __u32 now)
+static __always_inline bool flow_starts_anew(
+	const struct flow_state *flow, const struct packet *packet, const bool ipv6)
+{
+	if ((packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return true;
+	return flow->flags & FLOW_REVOKED && flow_is_from_origin(flow, &packet->tuple, ipv6);
+}
+
+static __always_inline bool flow_is_alive(
+	const struct flow_state *flow, const struct packet *packet, __u32 now, const bool ipv6)
 {
 	__s32 idle = clock_since(now, flow->last_seen);
 
-	if (unlikely(flow->flags & FLOW_CLOSING) && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+	if (unlikely(flow->flags & (FLOW_CLOSING | FLOW_REVOKED)) && flow_starts_anew(flow, packet, ipv6))
 		return false;
 	return likely(idle <= LIFETIME_SHORTEST) || idle <= flow_lifetime(flow->flags, packet->tuple.protocol);
 }

@@ -241,17 +241,28 @@ SUBPROGRAM int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, _
 	return reason;
 }
 
-/* Deletes a flow under all its keys; `tuple` is in the flow's own direction. */
-static __always_inline void flow_delete(struct tuple *tuple, const struct flow_state *flow)
+static __always_inline void flow_mark_revoked(struct flow_state *flow, __u32 now)
 {
-	bool translated = flow->flags & (FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE);
-	struct tuple key = *tuple;
+	__sync_fetch_and_or(&flow->flags, FLOW_REVOKED);
+	WRITE_ONCE(flow->last_seen, now);
+}
 
-	if (translated) {
-		tuple_translate(tuple, flow);
-		conntrack_delete(tuple);
-	}
-	conntrack_delete(&key);
+/*
+ * The flow stays, under all its keys, and each of the replier's packets asks policy again: without it the next one
+ * would open a flow of the other direction, which policy may allow. `tuple` is in the flow's own direction.
+ */
+static __always_inline void flow_revoke(struct tuple *tuple, struct flow_state *flow)
+{
+	__u32 now = clock_ticks();
+	struct flow_state *twin;
+
+	flow_mark_revoked(flow, now);
+	if (!(flow->flags & (FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE)))
+		return;
+	tuple_translate(tuple, flow);
+	twin = conntrack_find_any(tuple);
+	if (twin)
+		flow_mark_revoked(twin, now);
 }
 
 /* A mix of old and new fields, which another CPU may read, holds nothing that policy refuses now. */
@@ -265,6 +276,8 @@ static __always_inline void flow_update(struct flow_state *flow, const struct fl
 	flow->route_ifindex = 0;
 	if ((flow->flags ^ state->flags) & FLOW_HOST)
 		__sync_fetch_and_xor(&flow->flags, FLOW_HOST);
+	if (flow->flags & FLOW_REVOKED)
+		__sync_fetch_and_and(&flow->flags, ~FLOW_REVOKED);
 }
 
 /*
@@ -290,8 +303,9 @@ static __noinline int flow_renew_with(
 		flow_update(flow, &opening->state);
 		return REASON_FORWARDED;
 	}
-	packet->flags |= PACKET_REVOKED;
-	flow_delete(key, flow);
+	if (!(flow->flags & FLOW_REVOKED))
+		packet->flags |= PACKET_REVOKED;
+	flow_revoke(key, flow);
 	return reason;
 }
 

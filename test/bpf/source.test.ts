@@ -48,6 +48,7 @@ kernelTest('IPv6: link-local addresses are for neighbour discovery alone; mapped
   runSteps(t, node, [
     { ...from, packet: packet(6, 'a', 'b', syn, { source: 'fe80::1' }), expect: 'spoofed-address' },
     { ...from, packet: packet(6, 'a', 'b', syn, { destination: 'fe80::1' }), expect: 'unknown-destination' },
+    { ...from, packet: packet(6, 'a', 'b', { kind: 'icmp', type: 143 }, { source: 'fe80::1', destination: 'ff02::16' }), expect: 'multicast' },
   ])
   const frame = buildPacket(packet(6, 'a', 'b', syn))
   frame.set(mapped('10.1.0.2'), 14 + 24)
