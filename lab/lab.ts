@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type Addresses, lan, lanAddresses, mac, virtualRanges, workloadRanges } from './address.ts'
 import { removeAbandonedLabs, removeLab } from './cleanup.ts'
 import { inNamespace, ip, run } from './command.ts'
@@ -17,6 +18,7 @@ export interface LabOptions {
 }
 
 const [lanPrefixLength4, lanPrefixLength6] = [lan.ipv4, lan.ipv6].map((prefix) => prefix.split('/')[1])
+const passProgram = fileURLToPath(new URL('../build/bpf/xdp_pass.bpf.o', import.meta.url))
 let labs = 0
 
 /**
@@ -81,6 +83,7 @@ export class Lab implements AsyncDisposable {
   async addNode(name: string, number = this.nodes.length + 1): Promise<Node> {
     const node = new Node(this.#context, name, number)
     await this.#connect(node, number)
+    await this.#acceptXdpTransmit(node)
     // The datapath asks the FIB for next hops, which answers only where forwarding is on.
     await node.sysctl({ 'ipv4/ip_forward': 1, 'ipv6/conf/all/forwarding': 1 })
     for (const host of this.hosts) await addRoutes(host, node)
@@ -98,17 +101,15 @@ export class Lab implements AsyncDisposable {
 
   /**
    * XDP programs on a veth see what the sender's offloads left undone: with transmit checksumming off (and with it
-   * TSO) packets are whole, and the bridge's port receives what XDP sends back only with GRO on.
+   * TSO) packets are whole.
    */
   async #connect(host: Host, number: number): Promise<void> {
     const { signal } = this.#context
-    const port = `p-${host.name}`.slice(0, 15)
-    const ends = `netns ${host.namespace} address ${mac.lan(number)} type veth peer name ${port} netns ${this.#bridge}`
+    const ends = `netns ${host.namespace} address ${mac.lan(number)} type veth peer name ${portOf(host)} netns ${this.#bridge}`
     await ip([`netns add ${host.namespace}`], undefined, signal)
     await host.sysctl(lanSettings)
     await ip([`link add eth0 ${ends}`], undefined, signal)
-    await ip([`link set ${port} master br0 up`], this.#bridge, signal)
-    await run(inNamespace(this.#bridge, ['ethtool', '-K', port, 'gro', 'on']), { signal })
+    await ip([`link set ${portOf(host)} master br0 up`], this.#bridge, signal)
     await host.run(['ethtool', '-K', 'eth0', 'tx', 'off'])
     await host.ip(
       'link set lo up',
@@ -118,6 +119,12 @@ export class Lab implements AsyncDisposable {
     )
   }
 
+  /** What a node's balancer sends back to the bridge, the bridge's port takes only with a program (xdp_pass.bpf.c). */
+  async #acceptXdpTransmit(node: Node): Promise<void> {
+    const attach = ['ip', 'link', 'set', portOf(node), 'xdp', 'object', passProgram, 'section', 'xdp']
+    await run(inNamespace(this.#bridge, attach), { signal: this.#context.signal })
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort(new Error(`the lab ${this.name} was disposed of`))
     for (const host of [...this.hosts, ...this.nodes]) await host[Symbol.asyncDispose]()
@@ -125,13 +132,19 @@ export class Lab implements AsyncDisposable {
   }
 }
 
-/** Loopback holds virtual addresses on backends: they must answer ARP for none of them (arp_ignore). */
+/** The bridge's side of a host's link. */
+function portOf(host: Host): string {
+  return `p-${host.name}`.slice(0, 15)
+}
+
+/** Virtual addresses stand on the loopback of backends: they may neither answer ARP for them nor ask in their name. */
 const lanSettings = {
   'ipv6/conf/default/accept_dad': 0,
   'ipv6/conf/default/accept_ra': 0,
   'ipv4/conf/all/rp_filter': 0,
   'ipv4/conf/default/rp_filter': 0,
   'ipv4/conf/all/arp_ignore': 1,
+  'ipv4/conf/all/arp_announce': 2,
 } as const
 
 /** Routes to a node's workloads and, on the first node, to the balancer's virtual addresses. */

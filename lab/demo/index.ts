@@ -8,7 +8,7 @@ import { isPlausible, measureShares } from './distribution.ts'
 import { expectations, observe } from './expectations.ts'
 import { distributionTable, flowTable, isAsExpected, observationTable } from './report.ts'
 
-const shownFlows = 12
+const shownFlows = 6
 
 async function up(signal: AbortSignal): Promise<boolean> {
   const missing = missingPrivilege()
@@ -32,8 +32,10 @@ async function show(demo: DemoLab, agent: Agent): Promise<boolean> {
   console.log(`\n${observationTable(observations)}\n`)
   say('sending 300 requests to each address of the services')
   const shares = await measureShares(demo)
-  console.log(`\n${distributionTable(shares)}\n\nThe last flows:`)
-  console.log(flowTable(await agent.lines<Flow>(`/v1/flows?last=${shownFlows}`)))
+  console.log(`\n${distributionTable(shares)}`)
+  console.log(`\nThe last flows:\n${flowTable(await agent.lines<Flow>(`/v1/flows?last=${shownFlows}`))}`)
+  const dropped = await agent.lines<Flow>(`/v1/flows?last=${shownFlows}&verdict=dropped`)
+  console.log(`\nThe last that were dropped:\n${flowTable(dropped)}`)
   const differing = observations.filter((row) => !isAsExpected(row)).length
   const uneven = shares.filter((share) => !isPlausible(share)).length
   console.log(`\n${observations.length - differing} of ${observations.length} as expected${difference(differing, uneven)}`)
