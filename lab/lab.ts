@@ -6,7 +6,7 @@ import { removeAbandonedLabs, removeLab } from './cleanup.ts'
 import { inNamespace, ip, run } from './command.ts'
 import { Host, type LabContext } from './host.ts'
 import { Node } from './node.ts'
-import { missingPrivilege } from './privilege.ts'
+import { bpffsRoot, missingPrivilege } from './privilege.ts'
 import { isAlive } from './process.ts'
 import { ownRecord, records, runFolder, writeRecord } from './record.ts'
 
@@ -121,8 +121,11 @@ export class Lab implements AsyncDisposable {
 
   /** What a node's balancer sends back to the bridge, the bridge's port takes only with a program (xdp_pass.bpf.c). */
   async #acceptXdpTransmit(node: Node): Promise<void> {
-    const attach = ['ip', 'link', 'set', portOf(node), 'xdp', 'object', passProgram, 'section', 'xdp']
-    await run(inNamespace(this.#bridge, attach), { signal: this.#context.signal })
+    const { signal } = this.#context
+    const pin = join(bpffsRoot, `${this.#bridge}-${node.name}`)
+    await run(['bpftool', 'prog', 'load', passProgram, pin, 'type', 'xdp'], { signal })
+    const attach = ['bpftool', 'net', 'attach', 'xdp', 'pinned', pin, 'dev', portOf(node)]
+    await run(inNamespace(this.#bridge, attach), { signal })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
