@@ -177,3 +177,14 @@ specs:
   t.like(only?.rules[0], { number: 3, direction: 'ingress', action: 'allow' })
   t.like(only?.rules[1], { number: 4, direction: 'egress', action: 'deny' })
 })
+
+test('a key without source is of any source, in a CiliumNetworkPolicy only', (t) => {
+  const { policies } = cluster(
+    'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p}\nspec: {endpointSelector: {matchLabels: {app: web}}, ingress: [{}]}\n',
+    'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec: {podSelector: {matchLabels: {app: web}}}\n',
+  )
+  const keys = (kind: string): readonly string[] =>
+    policies.get(`${kind}/default/p`)?.policies[0]?.subject.requirements.map(({ key }) => key).sort() ?? []
+  t.deepEqual(keys('CiliumNetworkPolicy'), ['any:app', 'k8s:io.kubernetes.pod.namespace'])
+  t.deepEqual(keys('NetworkPolicy'), ['k8s:app', 'k8s:io.kubernetes.pod.namespace'])
+})

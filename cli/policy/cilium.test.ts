@@ -1,44 +1,8 @@
 // What a CiliumNetworkPolicy means, construct by construct, after https://docs.cilium.io/en/stable/security/policy/.
 import test from 'ava'
-import { compile, parseDocuments } from '../../manifests/index.ts'
-import { parseEnd, parseProbe } from './inputs.ts'
-import { Simulation } from './simulation.ts'
-
-const WORLD = `
-{apiVersion: v1, kind: Namespace, metadata: {name: demo, labels: {team: a}}}
----
-{apiVersion: v1, kind: Namespace, metadata: {name: other, labels: {team: b}}}
----
-apiVersion: sluice.io/v1
-kind: Workload
-metadata: {name: web, namespace: demo, labels: {app: web}}
-spec: {addresses: [10.0.0.1, "fd00::1"], ports: [{name: http, port: 80}, {name: dns, port: 53, protocol: UDP}]}
----
-apiVersion: sluice.io/v1
-kind: Workload
-metadata: {name: client, namespace: demo, labels: {app: client}}
-spec: {addresses: [10.0.0.2, "fd00::2"]}
----
-apiVersion: sluice.io/v1
-kind: Workload
-metadata: {name: client, namespace: other, labels: {app: client, io.example/role: admin}}
-spec: {addresses: [10.0.0.3], serviceAccount: robot}
----
-`
-
-interface Case {
-  readonly title: string
-  /** Of a CiliumNetworkPolicy in namespace demo, unless `clusterwide`. */
-  readonly spec: string
-  readonly clusterwide?: true
-  /** "FROM TO PORT". */
-  readonly allowed?: readonly string[]
-  readonly denied?: readonly string[]
-}
+import { decide, declareCases, OUT, OUT6, simulate, type Case } from './testing/cases.ts'
 
 const WEB = 'endpointSelector: {matchLabels: {app: web}}'
-const OUT = '203.0.113.9'
-const OUT6 = '2001:db8::9'
 
 const CASES: readonly Case[] = [
   {
@@ -57,6 +21,11 @@ const CASES: readonly Case[] = [
     title: 'an empty list of endpoints is nobody',
     spec: `${WEB}\ningress: [{fromEndpoints: []}]`,
     denied: ['demo/client demo/web 80/TCP', 'other/client demo/web 80/TCP'],
+  },
+  {
+    title: 'also where entities stand beside it',
+    spec: `${WEB}\ningress: [{fromEndpoints: [], fromEntities: [world]}]`,
+    denied: ['demo/client demo/web 80/TCP', `${OUT} demo/web 80/TCP`],
   },
   {
     title: 'ports without peers are open to all',
@@ -196,7 +165,7 @@ egress:
   },
   {
     title: 'clusterwide: subjects in every namespace, an empty peer selector is every workload',
-    clusterwide: true,
+    kind: 'CiliumClusterwideNetworkPolicy',
     spec: 'endpointSelector: {matchLabels: {app: client}}\ningress: [{fromEndpoints: [{}]}]',
     allowed: ['demo/web demo/client 80/TCP', 'demo/web other/client 80/TCP', `${OUT} demo/web 80/TCP`],
     denied: [`${OUT} demo/client 80/TCP`, `${OUT} other/client 80/TCP`],
@@ -208,37 +177,12 @@ egress:
   },
 ]
 
-async function simulate({ spec, clusterwide }: Case): Promise<Simulation> {
-  const kind = clusterwide ? 'CiliumClusterwideNetworkPolicy' : 'CiliumNetworkPolicy'
-  const namespace = clusterwide ? '' : ', namespace: demo'
-  const body = spec.split('\n').map((line) => `  ${line}`).join('\n')
-  const policy = `apiVersion: cilium.io/v2\nkind: ${kind}\nmetadata: {name: p${namespace}}\nspec:\n${body}\n`
-  const { documents, errors } = parseDocuments(WORLD + policy, 'case.yaml')
-  if (errors[0]) throw errors[0]
-  return Simulation.of(compile(documents))
-}
-
-function decide(simulation: Simulation, connection: string): string {
-  const [from = '', to = '', port = ''] = connection.split(' ')
-  const { cluster } = simulation
-  return simulation.decide(parseEnd(cluster, from), parseEnd(cluster, to), parseProbe(port)).decision
-}
-
-for (const example of CASES) {
-  test(example.title, async (t) => {
-    const simulation = await simulate(example)
-    const verdicts = (connections: readonly string[] = []) =>
-      connections.map((connection) => `${connection}: ${decide(simulation, connection) === 'denied' ? 'denied' : 'allowed'}`)
-    t.deepEqual(verdicts(example.allowed), (example.allowed ?? []).map((connection) => `${connection}: allowed`))
-    t.deepEqual(verdicts(example.denied), (example.denied ?? []).map((connection) => `${connection}: denied`))
-  })
-}
+declareCases(test, CASES)
 
 test('the rule that decided has its name', async (t) => {
   const rules = 'ingress: [{fromEntities: [world]}]\ningressDeny: [{fromEndpoints: [{matchLabels: {app: client}}]}]'
-  const simulation = await simulate({ title: 'rules', spec: `${WEB}\n${rules}` })
-  const { cluster } = simulation
-  const ingress = (from: string) => simulation.decide(parseEnd(cluster, from), parseEnd(cluster, 'demo/web'), parseProbe('80/TCP')).ingress
+  const simulation = await simulate({ spec: `${WEB}\n${rules}` })
+  const ingress = (from: string) => decide(simulation, `${from} demo/web 80/TCP`).ingress
   t.like(ingress(OUT), { decision: 'allowed', reference: { action: 'allow', index: 0 } })
   t.like(ingress('demo/client'), { decision: 'denied', reference: { action: 'deny', index: 0 } })
   t.like(ingress('other/client'), { decision: 'denied', reference: { action: 'default-deny', direction: 'ingress' } })

@@ -1,0 +1,74 @@
+// A small cluster, and tables of policies with what each allows and denies there.
+import type { TestFn } from 'ava'
+import { compile, parseDocuments } from '../../../manifests/index.ts'
+import { parseEnd, parseProbe } from '../inputs.ts'
+import { Simulation, type Outcome } from '../simulation.ts'
+
+export const WORLD = `
+{apiVersion: v1, kind: Namespace, metadata: {name: demo, labels: {team: a}}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: other, labels: {team: b}}}
+---
+apiVersion: sluice.io/v1
+kind: Workload
+metadata: {name: web, namespace: demo, labels: {app: web}}
+spec: {addresses: [10.0.0.1, "fd00::1"], ports: [{name: http, port: 80}, {name: dns, port: 53, protocol: UDP}]}
+---
+apiVersion: sluice.io/v1
+kind: Workload
+metadata: {name: client, namespace: demo, labels: {app: client}}
+spec: {addresses: [10.0.0.2, "fd00::2"]}
+---
+apiVersion: sluice.io/v1
+kind: Workload
+metadata: {name: client, namespace: other, labels: {app: client, io.example/role: admin}}
+spec: {addresses: [10.0.0.3], serviceAccount: robot}
+---
+`
+
+export interface Case {
+  readonly title: string
+  /** Of the policy, as YAML. */
+  readonly spec: string
+  readonly kind?: keyof typeof HEADS
+  /** "FROM TO PORT". */
+  readonly allowed?: readonly string[]
+  readonly denied?: readonly string[]
+}
+
+/** Addresses of the world. */
+export const OUT = '203.0.113.9'
+export const OUT6 = '2001:db8::9'
+
+const HEADS = {
+  NetworkPolicy: 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: demo}\n',
+  CiliumNetworkPolicy: 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: demo}\n',
+  CiliumClusterwideNetworkPolicy: 'apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: p}\n',
+}
+
+/** The small cluster with one policy. Throws the first fault of the policy. */
+export async function simulate({ spec, kind = 'CiliumNetworkPolicy' }: Pick<Case, 'spec' | 'kind'>): Promise<Simulation> {
+  const body = spec.split('\n').map((line) => `  ${line}`).join('\n')
+  const { documents, errors } = parseDocuments(`${WORLD}${HEADS[kind]}spec:\n${body}\n`, 'case.yaml')
+  if (errors[0]) throw errors[0]
+  return Simulation.of(compile(documents))
+}
+
+/** `connection`: "FROM TO PORT". */
+export function decide(simulation: Simulation, connection: string): Outcome {
+  const [from = '', to = '', port = ''] = connection.split(' ')
+  const { cluster } = simulation
+  return simulation.decide(parseEnd(cluster, from), parseEnd(cluster, to), parseProbe(port))
+}
+
+export function declareCases(test: TestFn, cases: readonly Case[]): void {
+  for (const example of cases) {
+    test(example.title, async (t) => {
+      const simulation = await simulate(example)
+      const { allowed = [], denied = [] } = example
+      const passes = (connection: string): boolean => decide(simulation, connection).decision !== 'denied'
+      t.deepEqual(allowed.filter((connection) => !passes(connection)), [], 'denied, but ought to be allowed')
+      t.deepEqual(denied.filter(passes), [], 'allowed, but ought to be denied')
+    })
+  }
+}
