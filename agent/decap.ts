@@ -10,6 +10,7 @@ import { readAll } from './reconcilers/policy.ts'
 
 const OBJECT = join(import.meta.dirname, '../build/bpf/decap.bpf.o')
 const PROGRAM = 'decap'
+const USED_MAPS = ['decap_vips', 'counters', 'events', 'events_lost', '.rodata', '.bss', '.data']
 
 export interface DecapReport {
   readonly interface: string
@@ -23,7 +24,7 @@ export function attachDecap(options: DecapOptions): DecapReport {
   const ifindex = interfaceIndex(options.interface)
   const pins = pinDirectories(options.bpffs)
   for (const directory of Object.values(pins)) makePinDirectory(directory)
-  using object = BpfObject.open(OBJECT, { pinDirectory: pins.maps }).load()
+  using object = BpfObject.open(OBJECT, { pinDirectory: pins.maps, mapSizes: smallMaps() }).load()
   setVips(object.map('decap_vips'), vips)
   const mode = options.xdpMode === 'generic' ? 'generic' : 'native'
   const program = object.program(PROGRAM)
@@ -39,6 +40,13 @@ export function detachDecap({ bpffs }: DecapOptions): boolean {
   const existed = existsSync(bpffs)
   removePinned(bpffs)
   return existed
+}
+
+/** An object declares every map of bpf/maps.h; those that this program never touches need no memory. */
+function smallMaps(): Record<string, number> {
+  using object = BpfObject.open(OBJECT)
+  const unused = object.mapSpecs.filter(({ name }) => !USED_MAPS.includes(name))
+  return Object.fromEntries(unused.map(({ name }) => [name, 1]))
 }
 
 /** Additions first: a VIP that stays is never missing. */

@@ -115,3 +115,21 @@ test('a new agent takes the tables of the old one over: its regions are not over
   t.is(resolve(m, 1), undefined)
   t.deepEqual(resolve(m, 2), [3, 3, 3, 3, 3, 3, 3])
 })
+
+test('what an earlier agent left as it is wanted is not written again, and needs no second room', (t) => {
+  const m = maps(7)
+  const wanted = [frontend(1, [backend(1), backend(2)])]
+  const [before] = new ServiceMaps(engine, m).reconcile(wanted)
+  const writes = m.slots.writes + m.frontends.writes
+  const [after] = new ServiceMaps(engine, m).reconcile(wanted)
+  t.deepEqual(after, before)
+  t.is(m.slots.writes + m.frontends.writes, writes)
+})
+
+test('a table of an earlier agent that differs in one slot is built again', (t) => {
+  const m = maps()
+  new ServiceMaps(engine, m).reconcile([frontend(1, [backend(1)])])
+  m.slots.update(new Uint8Array(Uint32Array.of(3).buffer), slotRecord.encode({ backend: 9, previous: 0 }))
+  new ServiceMaps(engine, m).reconcile([frontend(1, [backend(1)])])
+  t.deepEqual(resolve(m, 1), [1, 1, 1, 1, 1, 1, 1])
+})

@@ -1,5 +1,6 @@
 // Services: Maglev tables in the flat slot array, backends, and frontends that point at them. A changed table is
 // written beside the old one, then the frontend switches by one write. Runs in the worker thread.
+import { isDeepStrictEqual } from 'node:util'
 import { backendRecord, Forwarding, frontendKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
 import type { ServiceRecord } from '../../bpf/index.ts'
 import { AgentError } from '../errors.ts'
@@ -70,7 +71,7 @@ export class ServiceMaps {
   reconcile(frontends: readonly FrontendSpec[]): ServiceReport {
     this.#checkRoom(frontends)
     const changed = frontends.filter((frontend) => this.#programmed.get(keyOf(frontend))?.signature !== signatureOf(frontend))
-    const plans = this.#plan(changed)
+    const plans = this.#plan(changed.filter((frontend) => !this.#keep(frontend)))
     this.#writeBackends(changed)
     const unused = plans.flatMap((plan) => this.#switch(plan))
     unused.push(...this.#prune(new Set(frontends.map(keyOf))))
@@ -91,6 +92,25 @@ export class ServiceMaps {
     const keys = new Set([...this.#programmed.keys(), ...frontends.map(keyOf)])
     if (keys.size <= maxEntries) return
     throw new AgentError('CAPACITY', `${keys.size} service frontends do not fit the map frontends: it has ${maxEntries} entries`)
+  }
+
+  /** Whether an earlier agent left exactly this; then it is ours as it is, and needs no room for a second table. */
+  #keep(frontend: FrontendSpec): boolean {
+    const left = this.#programmed.get(keyOf(frontend))
+    if (left === undefined || left.signature !== undefined) return false
+    const table = this.#table(frontend)
+    const { record } = left
+    const equal = isDeepStrictEqual(record, { ...recordOf(frontend, left.region), slotCount: table.length })
+    if (!equal || !this.#holds(left.region, table)) return false
+    this.#programmed.set(keyOf(frontend), { ...left, signature: signatureOf(frontend), shares: countShares(table) })
+    return true
+  }
+
+  #holds(region: Region | undefined, table: Uint32Array): boolean {
+    return table.every((backend, index) => {
+      const slot = this.#maps.slots.lookup(u32((region?.base ?? 0) + index))
+      return slot !== undefined && slotRecord.decode(slot).backend === backend
+    })
   }
 
   /** Builds every table and finds room for it; nothing is written yet. */
@@ -129,12 +149,7 @@ export class ServiceMaps {
     const key = keyBytes(frontend)
     const previous = this.#programmed.get(hex(key))
     if (region !== undefined) this.#writeSlots(region, table)
-    const record = {
-      id: frontend.serviceId,
-      slotBase: region?.base ?? 0,
-      slotCount: region?.count ?? 0,
-      forwarding: frontend.forwarding === 'ipip' ? Forwarding.IPIP : Forwarding.NAT,
-    }
+    const record = recordOf(frontend, region)
     this.#maps.frontends.update(key, serviceRecord.encode(record))
     this.#programmed.set(hex(key), { key, record, region, signature: signatureOf(frontend), shares: countShares(table) })
     return previous?.region === undefined ? [] : [previous.region]
@@ -169,6 +184,15 @@ interface Plan {
 }
 
 if (slotRecord.size !== 8) throw new Error('struct slot changed: writeSlots packs it by hand')
+
+function recordOf({ serviceId, forwarding }: FrontendSpec, region: Region | undefined): ServiceRecord {
+  return {
+    id: serviceId,
+    slotBase: region?.base ?? 0,
+    slotCount: region?.count ?? 0,
+    forwarding: forwarding === 'ipip' ? Forwarding.IPIP : Forwarding.NAT,
+  }
+}
 
 function* readFrontends(map: MapPort): Generator<Programmed> {
   for (const { count, keys, values } of map.entries()) {
