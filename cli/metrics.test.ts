@@ -9,12 +9,14 @@ async function exampleText(): Promise<string> {
   const registry = new Registry()
   const registers = [registry]
   const packets = new Counter({ name: 'sluice_packets_total', help: 'Packets.', labelNames: ['reason', 'note'], registers })
+  packets.inc({ reason: 'no-route', note: '' }, 0)
   packets.inc({ reason: 'policy-denied', note: 'a "quoted", {odd}\nback\\slash' }, 3)
   new Gauge({ name: 'sluice_endpoints', help: 'Endpoints.', registers }).set(2.5)
   return registry.metrics()
 }
 
 const SAMPLES = [
+  { name: 'sluice_packets_total', labels: { reason: 'no-route', note: '' }, value: 0 },
   { name: 'sluice_packets_total', labels: { reason: 'policy-denied', note: 'a "quoted", {odd}\nback\\slash' }, value: 3 },
   { name: 'sluice_endpoints', labels: {}, value: 2.5 },
 ]
@@ -39,7 +41,10 @@ test('the command shows all, some, or what Prometheus scrapes', async (t) => {
     run('endpoints'),
   ])
   t.deepEqual(JSON.parse(json.stdout), SAMPLES)
-  t.deepEqual(JSON.parse(some.stdout), SAMPLES.slice(1))
+  t.deepEqual(JSON.parse(some.stdout), SAMPLES.slice(2))
   t.is(scraped.stdout, '# HELP sluice_endpoints Endpoints.\n# TYPE sluice_endpoints gauge\nsluice_endpoints 2.5\n')
+  const [few, all] = await Promise.all([run('packets'), run('packets', '--all')])
+  t.false(few.stdout.includes('no-route'))
+  t.regex(all.stdout, /sluice_packets_total +reason=no-route note= +0\n/)
   t.is(table.stdout, 'METRIC            LABELS  VALUE\nsluice_endpoints          2.5\n')
 })

@@ -8,6 +8,7 @@ import type { OutputFormat } from './output.ts'
 
 interface MetricsOptions {
   readonly output: OutputFormat | 'prometheus'
+  readonly all?: true
 }
 
 export interface Sample {
@@ -21,6 +22,7 @@ export function register(program: Command): void {
     .command('metrics')
     .description("the agent's metrics")
     .argument('[name]', 'only metrics whose name contains this')
+    .option('--all', 'in the table, also counters of what never happened')
     .addOption(
       new Option('-o, --output <format>', 'how to print them').choices(['table', 'json', 'yaml', 'prometheus']).default('table'),
     )
@@ -34,7 +36,7 @@ export function register(program: Command): void {
     .action(metrics)
 }
 
-async function metrics(name: string | undefined, { output }: MetricsOptions, command: Command): Promise<void> {
+async function metrics(name: string | undefined, { output, all }: MetricsOptions, command: Command): Promise<void> {
   const text = await agentOf(command).text('/v1/metrics')
   const wanted = (metric: string) => name === undefined || metric.includes(name)
   if (output === 'prometheus') {
@@ -43,7 +45,13 @@ async function metrics(name: string | undefined, { output }: MetricsOptions, com
     return
   }
   const samples = parseMetrics(text).filter((sample) => wanted(sample.name))
-  print(samples, output, () => formatTable(['METRIC', 'LABELS', 'VALUE'], samples.map(row)))
+  const shown = samples.filter((sample) => all === true || !isIdleCounter(sample))
+  print(samples, output, () => formatTable(['METRIC', 'LABELS', 'VALUE'], shown.map(row)))
+}
+
+/** A zero of a gauge says something, one of a counter does not. */
+function isIdleCounter({ name, value }: Sample): boolean {
+  return name.endsWith('_total') && value === 0
 }
 
 /** Of a sample or of a "# HELP" or "# TYPE" line. */

@@ -86,13 +86,19 @@ test('mistakes are told by the file and line that they are in', async (t) => {
   t.deepEqual({ status, stdout }, { status: 1, stdout: '' })
   t.is(
     stderr,
-    `sluice: nothing was applied: 4 mistakes
+    `sluice: nothing was applied:
   b.yaml:4: spec: is missing
   a.yaml:4: is too short
   2 files: is bad as a whole
   /etc/sluice/web.yaml:7: metadata.name: is taken
 `,
   )
+})
+
+test('a refusal without places is told as the agent says it', async (t) => {
+  await using agent = await startFakeAgent({ 'PUT /v1/manifests': refusal(507, { code: 'CAPACITY', message: 'policy_rows is full' }) })
+  const { status, stderr } = await runSluice(['policy', 'apply', '-f', '-'], { socket: agent.socket, input: WEB })
+  t.deepEqual({ status, stderr }, { status: 1, stderr: 'sluice: nothing was applied: policy_rows is full\n' })
 })
 
 test('a policy is deleted by name or by the file that applied it', async (t) => {

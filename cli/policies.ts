@@ -79,11 +79,13 @@ async function apply({ filename, output }: FileOptions, command: Command): Promi
   print(applied, output, () => formatTable(['ACTION', 'DOCUMENT'], applied.map(row)))
 }
 
-/** Where the agent lists mistakes, each of them by its file and line. */
+/** Where the agent lists mistakes, each of them by its file and line; its own message would only say them again. */
 function describeRefusal(error: unknown, files: ManifestFiles): unknown {
-  if (!(error instanceof RefusedError) || error.body.details === undefined) return error
-  const mistakes = error.body.details.map((detail) => `  ${files.describe(detail)}`)
-  return new CliError([`nothing was applied: ${error.message}`, ...mistakes].join('\n'), { cause: error })
+  if (!(error instanceof RefusedError)) return error
+  const { message, details = [] } = error.body
+  if (details.length === 0) return new CliError(`nothing was applied: ${message}`, { cause: error })
+  const mistakes = details.map((detail) => `  ${files.describe(detail)}`)
+  return new CliError(['nothing was applied:', ...mistakes].join('\n'), { cause: error })
 }
 
 async function get(wanted: string | undefined, { output }: Options, command: Command): Promise<void> {

@@ -132,7 +132,7 @@ test('policies are deleted, mistakes in manifests are told by their place', asyn
   t.is(applied.status, 1)
   t.is(
     applied.stderr,
-    'sluice: nothing was applied: one mistake\n  standard input:3: spec.ingres: is no field; allowed: ingress, egress\n',
+    'sluice: nothing was applied:\n  standard input:3: spec.ingres: is no field; allowed: ingress, egress\n',
   )
 })
 
