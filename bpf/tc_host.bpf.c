@@ -54,8 +54,10 @@ int to_world(struct __sk_buff *skb)
 		.decision = {.ifindex = skb->ifindex, .direction = DIRECTION_EGRESS},
 	};
 
-	if (skb->mark == MARK_DECIDED)
+	if (skb->mark == MARK_DECIDED) {
+		skb->mark = 0;
 		return TC_ACT_OK;
+	}
 	if (likely(skb->protocol == bpf_htons(ETH_P_IP)))
 		return to_world_ip(skb, &packet, false);
 	if (feature_ipv6 && skb->protocol == bpf_htons(ETH_P_IPV6))

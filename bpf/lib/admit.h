@@ -68,8 +68,10 @@ static __noinline int admit_side(
 	packet->decision.rule = query.rule;
 	if (query.action == POLICY_DENY)
 		return REASON_POLICY_DENIED;
-	if (query.action == POLICY_AUDIT)
+	if (query.action == POLICY_AUDIT) {
+		packet->flags |= PACKET_AUDITED;
 		send_event(packet, EVENT_AUDIT, REASON_POLICY_DENIED);
+	}
 	side->subject = query.subject;
 	side->peer_class = query.peer_class;
 	side->class_generation = peer->generation;
@@ -116,6 +118,8 @@ static __noinline int admit_sides(struct packet *packet, struct flow_state *stat
 	}
 	if (state->source_ifindex ? !state->destination_ifindex && destination_is_host : source_is_host)
 		state->flags |= FLOW_HOST;
+	if (packet->flags & PACKET_AUDITED)
+		state->flags |= FLOW_AUDITED;
 	return reason;
 }
 

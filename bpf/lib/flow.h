@@ -268,14 +268,17 @@ static __always_inline void flow_revoke(struct tuple *tuple, struct flow_state *
 /* A mix of old and new fields, which another CPU may read, holds nothing that policy refuses now. */
 static __always_inline void flow_update(struct flow_state *flow, const struct flow_state *state)
 {
+	__u32 changed;
+
 	flow->source = state->source;
 	flow->destination = state->destination;
 	flow->source_ifindex = state->source_ifindex;
 	flow->destination_ifindex = state->destination_ifindex;
 	flow->route_seen = 0;
 	flow->route_ifindex = 0;
-	if ((flow->flags ^ state->flags) & FLOW_HOST)
-		__sync_fetch_and_xor(&flow->flags, FLOW_HOST);
+	changed = (flow->flags ^ state->flags) & (FLOW_HOST | FLOW_AUDITED);
+	if (changed)
+		__sync_fetch_and_xor(&flow->flags, changed);
 	if (flow->flags & FLOW_REVOKED)
 		__sync_fetch_and_and(&flow->flags, ~FLOW_REVOKED);
 }
@@ -297,6 +300,9 @@ static __noinline int flow_renew_with(
 	if (flow->flags & FLOW_TRANSLATE_DESTINATION)
 		tuple_translate(&packet->tuple, flow);
 	reason = admit_resolve(packet, &opening->state, &opening->admission);
+	/* Neither end is here any more. */
+	if (!reason && !opening->state.source_ifindex && !opening->state.destination_ifindex)
+		reason = REASON_UNKNOWN_DESTINATION;
 	if (!reason)
 		reason = admit_sides(packet, &opening->state, &opening->admission);
 	if (!reason) {

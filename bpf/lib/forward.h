@@ -117,7 +117,7 @@ static __always_inline int passage_find(
 	int reason;
 
 	passage->flow = conntrack_find(&packet->tuple, ipv6);
-	if (unlikely(!passage->flow || !flow_is_alive(passage->flow, packet, passage->now))) {
+	if (unlikely(!passage->flow || !flow_is_alive(passage->flow, packet, passage->now, ipv6))) {
 		/* An error's flow vanished between two looks. */
 		if (packet->flags & PACKET_RELATED)
 			return REASON_POLICY_DENIED;

@@ -56,6 +56,7 @@ enum packet_flags {
 	PACKET_ICMP_ERROR = 1 << 2,
 	PACKET_RELATED = 1 << 3, /* the tuple is that of the packet which an ICMP error quotes, reversed */
 	PACKET_REVOKED = 1 << 4, /* its flow was established until a policy change */
+	PACKET_AUDITED = 1 << 5, /* passes only because of audit */
 };
 
 /* Who decided about the packet, for its event. */

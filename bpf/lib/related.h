@@ -41,7 +41,7 @@ SUBPROGRAM int related_find(struct __sk_buff *skb, struct packet *packet, bool f
 		return 0;
 	tuple_reverse(&quoted.tuple);
 	flow = conntrack_find_any(&quoted.tuple);
-	if (!flow || !flow_is_alive(flow, &quoted, clock_ticks()))
+	if (!flow || !flow_is_alive(flow, &quoted, clock_ticks(), quoted.tuple.ipv6))
 		return 0;
 	packet->tuple = quoted.tuple;
 	packet->flags |= PACKET_RELATED;

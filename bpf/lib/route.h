@@ -3,6 +3,7 @@
 #ifndef SLUICE_LIB_ROUTE_H
 #define SLUICE_LIB_ROUTE_H
 
+#include "maps.h"
 #include "lib/clock.h"
 #include "lib/skb.h"
 
@@ -53,6 +54,27 @@ static __always_inline void route_remember(struct flow_state *flow, const struct
 }
 
 /*
+ * Whether the destination has become a workload of this node, as by migration: its ingress policy was never asked, and
+ * where its class stayed the same no generation told so.
+ */
+static __always_inline bool destination_moved_here(const struct packet *packet)
+{
+	struct tuple tuple = packet->tuple;
+	const struct peer *peer;
+
+	tuple_map(&tuple);
+	peer = bpf_map_lookup_elem(&addresses, &tuple.destination);
+	return peer && peer->ifindex;
+}
+
+/* Lets the next packet ask policy again: no side has subject 0 of its own. */
+static __always_inline void flow_invalidate(struct flow_state *flow)
+{
+	WRITE_ONCE(flow->source.subject, 0);
+	WRITE_ONCE(flow->destination.subject, 0);
+}
+
+/*
  * REASON_FORWARDED: the flow knows its next hop now. NOT_OURS: only the stack can do what is needed: answer that the
  * packet is too big or its destination not reachable, or route by rules that the FIB helper does not know.
  */
@@ -64,6 +86,10 @@ SUBPROGRAM int route_refresh(
 
 	if (!packet || !flow)
 		return NOT_OURS;
+	if (destination_moved_here(packet)) {
+		flow_invalidate(flow);
+		return REASON_UNKNOWN_DESTINATION;
+	}
 	route_question(&fib, skb, packet);
 	result = bpf_fib_lookup(skb, &fib, sizeof(fib), BPF_FIB_LOOKUP_SKIP_NEIGH);
 	if (result == BPF_FIB_LKUP_RET_SUCCESS) {

@@ -80,8 +80,14 @@ for (const family of FAMILIES) {
           { ...reply(family), expect: 'redirect' },
         ])
         revoke(family)
-        runStep(t, node, { ...next, expect: reason, events: ['revoked'], rule: 9 })
-        t.is([...node.map(`conntrack${family}`).entries()].reduce((sum, { count }) => sum + count, 0), 0)
+        runSteps(t, node, [
+          { ...next, expect: reason, events: ['revoked'], rule: 9 },
+          // As the first packet of a flow from b to a the reply would be allowed.
+          { ...reply(family), expect: reason, events: ['drop'], rule: 9 },
+          { ...request(family, ack), expect: reason, events: ['drop'], rule: 9 },
+          { ...reply(family), expect: reason, events: ['drop'], rule: 9 },
+          { ...reply(family, tcp(80, 4000, 'SYN')), expect: 'redirect', events: ['flow'] },
+        ])
       })
   }
 
@@ -142,6 +148,31 @@ for (const family of FAMILIES) {
       { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'remote', syn), expect: 'pass', events: [] },
       { hook: 'from_world', at: 'uplink', packet: packet(family, 'host', 'a', syn), expect: 'spoofed-address' },
       { hook: 'from_world', at: 'uplink', packet: packet(family, 'b', 'a', syn), expect: 'spoofed-address' },
+    ])
+  })
+
+  kernelTest(`IPv${family}: a destination that moves to this node with its labels meets its own ingress policy`, (t) => {
+    setPolicy(node.map, [allow('a', 'egress'), deny('b', 'ingress')])
+    const out: Step = { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'b', syn), expect: 'redirect' }
+    setAddress(node.map, addressOf('b', family), { class: 'b', flags: PeerFlags.WORKLOAD })
+    runStep(t, node, { ...out, events: ['flow'] })
+    setAddress(node.map, addressOf('b', family), { class: 'b', ifindex: node.ifindexes.b, flags: PeerFlags.WORKLOAD })
+    forgetRoute(family)
+    runSteps(t, node, [
+      { ...out, expect: 'unknown-destination' },
+      { ...out, expect: 'policy-denied', events: ['revoked'], rule: 9 },
+    ])
+  })
+
+  kernelTest(`IPv${family}: a workload that leaves takes its flows along`, (t) => {
+    setPolicy(node.map, OPEN)
+    const back: Step = { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'a', answer), expect: 'redirect' }
+    runStep(t, node, back)
+    node.map('endpoints').delete(key32(node.ifindexes.a))
+    setAddress(node.map, addressOf('a', family), { class: 'remote', flags: PeerFlags.WORKLOAD })
+    runSteps(t, node, [
+      { ...back, expect: 'unknown-destination', events: ['revoked'] },
+      { ...back, expect: 'pass', events: [] },
     ])
   })
 
@@ -266,6 +297,12 @@ function onlyEntry(family: Family): { key: Uint8Array; value: Uint8Array } {
 
 function flowOf(family: Family) {
   return flowStateRecord.decode(onlyEntry(family).value)
+}
+
+/** Makes the only flow ask for its next hop again. */
+function forgetRoute(family: Family): void {
+  const { key, value } = onlyEntry(family)
+  node.map(`conntrack${family}`).update(key, flowStateRecord.encode({ ...flowStateRecord.decode(value), routeIfindex: 0 }))
 }
 
 /** Makes the only flow look as if its last packet had come so many seconds earlier. */

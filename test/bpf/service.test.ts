@@ -65,8 +65,12 @@ for (const family of FAMILIES) {
       setPolicy(node.map, [{ subject: 'b', direction: 'ingress', peer: 'any', protocol: TCP, ports: [80, 80], action: 'allow' }, { subject: 'b', direction: 'egress', peer: 'any', action: 'allow' }], subjects, 100)
       setPolicy(node.map, [{ subject: 'b', direction: 'ingress', peer: 'a', protocol: TCP, ports: [8080, 8080], action: 'deny', rule: 6 }], subjects, 110)
       setEndpoint(node.map, 'b', node.ifindexes.b, { subject: 22 })
-      runStep(t, node, { ...cut, expect: 'policy-denied', events: ['revoked'], rule: 6 })
-      t.is([...node.map(`conntrack${family}`).entries()].reduce((sum, { count }) => sum + count, 0), 0)
+      runSteps(t, node, [
+        { ...cut, expect: 'policy-denied', events: ['revoked'], rule: 6 },
+        { ...back, expect: 'policy-denied', events: ['drop'], rule: 6 },
+        { ...there, expect: 'policy-denied', events: ['drop'], rule: 6 },
+        { ...back, expect: 'policy-denied', events: ['drop'], rule: 6 },
+      ])
     }
   })
 
