@@ -46,6 +46,7 @@ export const FLOW_TRANSLATE_SOURCE: u32 = 64
 export const FLOW_HAIRPIN: u32 = 128
 export const FLOW_AUDITED: u32 = 256
 export const FLOW_HOST: u32 = 512
+export const FLOW_REVOKED: u32 = 1024
 
 // enum forwarding
 export const FORWARDING_NAT: u32 = 0
