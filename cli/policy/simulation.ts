@@ -5,6 +5,7 @@ import { DEFAULT_CAPACITIES, Engine, RESERVED_IDENTITIES } from '../../engine/in
 import type { Capacities, Decision, SideVerdict } from '../../engine/types.ts'
 import { familyOf, formatAddress, formatRule, parseAddress } from '../../manifests/index.ts'
 import type { Cluster, RuleReference, Workload } from '../../manifests/index.ts'
+import { CliError } from '../errors.ts'
 import { nameOf, type End, type Probe } from './inputs.ts'
 import type { Facts } from './trace.ts'
 
@@ -48,7 +49,7 @@ export class Simulation {
   }
 
   static async of(cluster: Cluster): Promise<Simulation> {
-    const engine = await Engine.load({ capacities: capacitiesFor(cluster) })
+    const engine = await loadEngine(capacitiesFor(cluster))
     const simulation = new Simulation(cluster, engine)
     engine.transaction(() => {
       simulation.#addWorkloads()
@@ -143,6 +144,15 @@ export class Simulation {
       nodeMac: NO_MAC,
       namedPorts,
     })
+  }
+}
+
+async function loadEngine(capacities: Partial<Capacities>): Promise<Engine> {
+  try {
+    return await Engine.load({ capacities })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    throw new CliError('the policy engine is not built yet: run `npm run setup` (or scripts/build) first', { cause: error })
   }
 }
 
