@@ -57,6 +57,15 @@ int from_endpoint(struct __sk_buff *skb)
 	return drop_skb(&packet, REASON_UNSUPPORTED_PROTOCOL);
 }
 
+static __always_inline int check_destination(
+	const struct packet *packet, const struct endpoint *endpoint, const bool ipv6)
+{
+	if (likely(endpoint_owns(endpoint, &packet->tuple.destination, ipv6)))
+		return REASON_FORWARDED;
+	return ipv6 && ipv6_is_multicast(&packet->tuple.destination) ? REASON_MULTICAST :
+								       REASON_UNKNOWN_DESTINATION;
+}
+
 static __always_inline int to_endpoint_ip(
 	struct __sk_buff *skb, struct packet *packet, const struct endpoint *endpoint, const bool ipv6)
 {
@@ -65,9 +74,8 @@ static __always_inline int to_endpoint_ip(
 	/* The node's stack asks for the workload's MAC address, and answers its questions. */
 	if (!reason && ipv6 && unlikely(nd_is(packet)))
 		return TC_ACT_OK;
-	if (!reason && !endpoint_owns(endpoint, &packet->tuple.destination, ipv6))
-		reason = ipv6 && ipv6_is_multicast(&packet->tuple.destination) ? REASON_MULTICAST :
-										 REASON_UNKNOWN_DESTINATION;
+	if (!reason)
+		reason = check_destination(packet, endpoint, ipv6);
 	if (unlikely(reason))
 		return drop_skb(packet, reason);
 	return forward(skb, packet, endpoint, HOOK_TO_ENDPOINT, ipv6);

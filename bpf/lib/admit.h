@@ -98,7 +98,8 @@ static __noinline int admit_resolve(struct packet *packet, struct flow_state *st
 }
 
 /* A workload reaches itself whatever policy says, as it would without leaving its namespace. */
-static __noinline int admit_sides(struct packet *packet, struct flow_state *state, const struct admission *admission)
+static __noinline int admit_sides(
+	struct packet *packet, struct flow_state *state, const struct admission *admission)
 {
 	bool source_is_host = admission->source.peer.flags & PEER_HOST;
 	bool destination_is_host = admission->destination.peer.flags & PEER_HOST;

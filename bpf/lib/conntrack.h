@@ -34,7 +34,8 @@ static __always_inline __u64 address_half(const struct ip_address *address, int 
 /* Whether the source is the low end of the key. */
 static __always_inline bool tuple_source_is_low(const struct tuple *tuple, const bool ipv6)
 {
-	__u16 source_port = bpf_ntohs(tuple->source_port_be), destination_port = bpf_ntohs(tuple->destination_port_be);
+	__u16 source_port = bpf_ntohs(tuple->source_port_be);
+	__u16 destination_port = bpf_ntohs(tuple->destination_port_be);
 	__u64 source, destination;
 
 	if (!ipv6) {

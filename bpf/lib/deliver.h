@@ -58,8 +58,8 @@ static __always_inline void mark_decided(struct __sk_buff *skb, __u32 mark)
 		skb->mark = mark;
 }
 
-static __always_inline int deliver_local(
-	struct __sk_buff *skb, struct packet *packet, const struct endpoint *receiver, __u32 ifindex, const bool ipv6)
+static __always_inline int deliver_local(struct __sk_buff *skb, struct packet *packet,
+	const struct endpoint *receiver, __u32 ifindex, const bool ipv6)
 {
 	int reason = decrease_hops(skb, ipv6);
 

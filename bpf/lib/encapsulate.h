@@ -69,8 +69,8 @@ static __always_inline void write_outer4(
 }
 
 /* The flow label spreads flows over paths and receive queues (RFC 6438). */
-static __always_inline void write_outer6(
-	struct ipv6hdr *ip, const struct inner *inner, const struct ip_address *source, const struct ip_address *backend)
+static __always_inline void write_outer6(struct ipv6hdr *ip, const struct inner *inner,
+	const struct ip_address *source, const struct ip_address *backend)
 {
 	*(__be32 *)ip = bpf_htonl(6u << 28 | (__u32)inner->traffic_class << 20 | (inner->hash & 0xfffff));
 	ip->payload_len = bpf_htons(inner->length);
@@ -87,9 +87,8 @@ static __always_inline void write_ethernet(struct ethhdr *ethernet, const struct
 	ethernet->h_proto = protocol;
 }
 
-static __always_inline int encapsulate4(
-	struct xdp_md *xdp, const struct packet *packet, const struct inner *inner, const struct ip_address *backend,
-	const struct next_hop *hop)
+static __always_inline int encapsulate4(struct xdp_md *xdp, const struct packet *packet, const struct inner *inner,
+	const struct ip_address *backend, const struct next_hop *hop)
 {
 	__be32 source = encapsulation_source4;
 	void *data;
@@ -108,9 +107,8 @@ static __always_inline int encapsulate4(
 	return REASON_FORWARDED;
 }
 
-static __always_inline int encapsulate6(
-	struct xdp_md *xdp, const struct packet *packet, const struct inner *inner, const struct ip_address *backend,
-	const struct next_hop *hop)
+static __always_inline int encapsulate6(struct xdp_md *xdp, const struct packet *packet, const struct inner *inner,
+	const struct ip_address *backend, const struct next_hop *hop)
 {
 	struct ip_address source = encapsulation_source6;
 	void *data;

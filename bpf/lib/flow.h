@@ -16,9 +16,6 @@ enum hook {
 	HOOK_FROM_WORLD, /* its sender is no workload of this node */
 };
 
-
-
-
 /* A flow's reply key may belong to another live flow of the same client; then another backend is tried. */
 #define SERVICE_ATTEMPTS 4
 
@@ -57,8 +54,8 @@ SUBPROGRAM int flow_touch_twin(const struct packet *packet, const struct flow_st
 	if (!twin)
 		return 0;
 	WRITE_ONCE(twin->last_seen, flow->last_seen);
-	__sync_fetch_and_or(&twin->flags,
-		flow->flags & (FLOW_REPLIED | FLOW_CLOSING | FLOW_FIN_ORIGIN | FLOW_FIN_REPLY));
+	__sync_fetch_and_or(
+		&twin->flags, flow->flags & (FLOW_REPLIED | FLOW_CLOSING | FLOW_FIN_ORIGIN | FLOW_FIN_REPLY));
 	return 0;
 }
 

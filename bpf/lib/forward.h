@@ -65,8 +65,7 @@ static __always_inline bool receiver_owns(
 	return endpoint_owns(passage->receiver, &packet->tuple.destination, ipv6);
 }
 
-static __always_inline bool sender_is_current(
-	const struct passage *passage, __u32 ifindex, const enum hook hook)
+static __always_inline bool sender_is_current(const struct passage *passage, __u32 ifindex, const enum hook hook)
 {
 	const struct flow_side *side = passage->from_origin ? &passage->flow->source : &passage->flow->destination;
 	__u32 sender_ifindex = sender_ifindex_of(passage);
@@ -82,8 +81,8 @@ static __always_inline bool sender_is_current(
 	return sender && side_is_current(side, sender);
 }
 
-static __always_inline bool receiver_is_current(
-	const struct passage *passage, const struct packet *packet, __u32 ifindex, const enum hook hook, const bool ipv6)
+static __always_inline bool receiver_is_current(const struct passage *passage, const struct packet *packet,
+	__u32 ifindex, const enum hook hook, const bool ipv6)
 {
 	const struct flow_side *side = passage->from_origin ? &passage->flow->destination : &passage->flow->source;
 
@@ -111,8 +110,8 @@ static __always_inline int passage_renew(
 }
 
 /* Finds the packet's flow, and opens or renews it where needed. */
-static __always_inline int passage_find(
-	struct __sk_buff *skb, struct packet *packet, struct passage *passage, const enum hook hook, const bool ipv6)
+static __always_inline int passage_find(struct __sk_buff *skb, struct packet *packet, struct passage *passage,
+	const enum hook hook, const bool ipv6)
 {
 	int reason;
 
@@ -133,13 +132,13 @@ static __always_inline int passage_find(
 	if (passage_is_spoofed(passage, hook))
 		return REASON_SPOOFED_ADDRESS;
 	if (likely(sender_is_current(passage, skb->ifindex, hook) &&
-		   receiver_is_current(passage, packet, skb->ifindex, hook, ipv6)))
+		    receiver_is_current(passage, packet, skb->ifindex, hook, ipv6)))
 		return REASON_FORWARDED;
 	return passage_renew(skb, packet, passage, hook);
 }
 
-static __always_inline int passage_deliver(
-	struct __sk_buff *skb, struct packet *packet, struct passage *passage, const enum hook hook, const bool ipv6)
+static __always_inline int passage_deliver(struct __sk_buff *skb, struct packet *packet, struct passage *passage,
+	const enum hook hook, const bool ipv6)
 {
 	if (hook == HOOK_TO_ENDPOINT) {
 		count_packet(REASON_FORWARDED, packet->decision.direction, packet->length);
@@ -160,8 +159,8 @@ static __always_inline int passage_translate(
 	return translate(skb, packet, passage->flow, passage->from_origin);
 }
 
-static __always_inline int forward(
-	struct __sk_buff *skb, struct packet *packet, const struct endpoint *near, const enum hook hook, const bool ipv6)
+static __always_inline int forward(struct __sk_buff *skb, struct packet *packet, const struct endpoint *near,
+	const enum hook hook, const bool ipv6)
 {
 	struct passage passage = {.near = near, .now = clock_ticks()};
 	int reason;
@@ -177,7 +176,8 @@ static __always_inline int forward(
 		return drop_skb(packet, REASON_CONNTRACK_FULL);
 	if (likely(!(packet->flags & PACKET_RELATED)))
 		flow_touch(packet, passage.flow, passage.now, passage.from_origin);
-	if (feature_services && unlikely(passage.flow->flags & (FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE)))
+	if (feature_services &&
+		unlikely(passage.flow->flags & (FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE)))
 		reason = passage_translate(skb, packet, &passage);
 	if (unlikely(reason))
 		return drop_skb(packet, reason);

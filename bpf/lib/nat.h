@@ -28,8 +28,8 @@ static __always_inline int translation_of(
 	return REASON_REWRITE_FAILED;
 }
 
-static __always_inline int translate_ports(
-	struct __sk_buff *skb, const struct packet *packet, const struct tuple *next, const struct checksum *checksum)
+static __always_inline int translate_ports(struct __sk_buff *skb, const struct packet *packet,
+	const struct tuple *next, const struct checksum *checksum)
 {
 	const struct tuple *tuple = &packet->tuple;
 	int reason;

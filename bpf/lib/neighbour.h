@@ -180,9 +180,11 @@ static __always_inline int nd_check(
 		return REASON_MULTICAST;
 	if (!ipv6_is_link_local(source) && !endpoint_owns(endpoint, source, true))
 		return REASON_SPOOFED_ADDRESS;
-	if (frame->type == ICMP6_NEIGHBOUR_ADVERTISEMENT)
-		return ipv6_is_link_local(&target) || endpoint_owns(endpoint, &target, true) ? NOT_OURS :
-											       REASON_SPOOFED_ADDRESS;
+	if (frame->type == ICMP6_NEIGHBOUR_ADVERTISEMENT) {
+		bool own = ipv6_is_link_local(&target) || endpoint_owns(endpoint, &target, true);
+
+		return own ? NOT_OURS : REASON_SPOOFED_ADDRESS;
+	}
 	if (address_equal(&target, source) || endpoint_owns(endpoint, &target, true))
 		return REASON_MULTICAST;
 	return REASON_FORWARDED;

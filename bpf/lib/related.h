@@ -86,8 +86,8 @@ static __noinline int quoted_address(struct __sk_buff *skb, struct quotation *qu
 		error = bpf_l4_csum_replace(skb, quotation->icmp.offset, 0, difference, 0) ||
 			bpf_skb_store_bytes(skb, offset, new, sizeof(*new), 0);
 	} else {
-		error = bpf_l3_csum_replace(skb, quotation->ip_offset + IPV4_CHECKSUM, old->words[3],
-				new->words[3], sizeof(__be32)) ||
+		error = bpf_l3_csum_replace(skb, quotation->ip_offset + IPV4_CHECKSUM, old->words[3], new->words[3],
+				sizeof(__be32)) ||
 			bpf_skb_store_bytes(skb, offset, &new->words[3], sizeof(__be32), 0);
 	}
 	return error ? REASON_REWRITE_FAILED : REASON_FORWARDED;

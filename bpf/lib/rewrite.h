@@ -86,8 +86,7 @@ static __noinline int rewrite_ipv6_address(struct __sk_buff *skb, const struct c
 	__u32 difference = address_difference(old, new);
 
 	if (checksum->offset) {
-		if (bpf_l4_csum_replace(
-			    skb, checksum->offset, 0, difference, checksum->flags | BPF_F_PSEUDO_HDR))
+		if (bpf_l4_csum_replace(skb, checksum->offset, 0, difference, checksum->flags | BPF_F_PSEUDO_HDR))
 			return REASON_REWRITE_FAILED;
 		bpf_csum_update(skb, difference);
 	}
@@ -117,7 +116,7 @@ static __noinline int rewrite_port(
 		bpf_l4_csum_replace(skb, checksum->offset, old_be, new_be, checksum->flags | sizeof(new_be)))
 		return REASON_REWRITE_FAILED;
 	return bpf_skb_store_bytes(skb, offset, &new_be, sizeof(new_be), 0) ? REASON_REWRITE_FAILED :
-									       REASON_FORWARDED;
+									      REASON_FORWARDED;
 }
 
 #endif

@@ -78,8 +78,7 @@ static __always_inline void flow_invalidate(struct flow_state *flow)
  * REASON_FORWARDED: the flow knows its next hop now. NOT_OURS: only the stack can do what is needed: answer that the
  * packet is too big or its destination not reachable, or route by rules that the FIB helper does not know.
  */
-SUBPROGRAM int route_refresh(
-	struct __sk_buff *skb, const struct packet *packet, struct flow_state *flow, __u32 now)
+SUBPROGRAM int route_refresh(struct __sk_buff *skb, const struct packet *packet, struct flow_state *flow, __u32 now)
 {
 	struct bpf_fib_lookup fib = {};
 	long result;

@@ -9,10 +9,10 @@
 #include "lib/encapsulate.h"
 
 /* With the 8 bytes before it just what bpf_csum_diff takes, and below the 576 bytes of RFC 1812 section 4.3.2.3. */
-#define QUOTATION            504
-#define ICMP4_FRAG_NEEDED    4
-#define ICMP_ERROR_HEADER    8
-#define TYPE_AND_CODE(t, c)  bpf_htonl((__u32)(t) << 24 | (__u32)(c) << 16)
+#define QUOTATION           504
+#define ICMP4_FRAG_NEEDED   4
+#define ICMP_ERROR_HEADER   8
+#define TYPE_AND_CODE(t, c) bpf_htonl((__u32)(t) << 24 | (__u32)(c) << 16)
 
 struct icmp_error {
 	__be32 type_code_checksum;
