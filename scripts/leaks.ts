@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { bpffsRoot } from '../lab/privilege.ts'
-import { commandOf, processesWith } from '../lab/process.ts'
+import { commandOf, processesWith, processId } from '../lab/process.ts'
 import { listFolder, records, runFolder, runVariable } from '../lab/record.ts'
 
 export { runVariable }
@@ -19,11 +19,21 @@ export function whatIsLeft(before: MachineState, run: string): string[] {
   const foreign = labs.filter((lab) => lab.run !== run)
   const belongsToForeign = (path: string) =>
     foreign.some(({ name }) => path.includes(`/sluice-${name}-`) || path.startsWith(join(runFolder, `${name}-`)))
-  const paths = [...machineState()].filter((path) => !before.has(path) && !belongsToForeign(path))
-  const pids = listFolder('/proc').map(Number).filter(Number.isInteger)
+  const ours = new Set(processesWith(runVariable, run, allPids()).map(({ pid }) => pid))
+  const paths = [...machineState()].filter((path) => !before.has(path) && !belongsToForeign(path) && !isInUse(path, ours))
   return [
     ...labs.filter((lab) => lab.run === run).map((lab) => `lab ${lab.name}`),
     ...paths.filter((path) => path !== join(runFolder, 'lab')),
-    ...processesWith(runVariable, run, pids).map(({ pid }) => `process ${pid} (${commandOf(pid)})`),
+    ...[...ours].map((pid) => `process ${pid} (${commandOf(pid)})`),
   ]
+}
+
+/** Names end with their maker's number where several may stand beside each other: one that lives is at work. */
+function isInUse(path: string, ours: ReadonlySet<number>): boolean {
+  const maker = Number(/-(\d+)$/.exec(path)?.[1])
+  return processId(maker) !== undefined && !ours.has(maker)
+}
+
+function allPids(): number[] {
+  return listFolder('/proc').map(Number).filter(Number.isInteger)
 }

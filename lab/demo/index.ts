@@ -75,7 +75,7 @@ async function down(): Promise<boolean> {
     const known = records().some((record) => record.name === name)
     const { namespaces, processes, bpffs } = await removeLab(name)
     if (!known && namespaces.length === 0) continue
-    say(`${name}: removed ${namespaces.length} namespaces, ${processes.length} processes, ${bpffs.length} folders of pins`)
+    say(`lab ${name} removed: ${namespaces.length} namespaces, ${processes.length} processes, ${bpffs.length} folders of pins`)
   }
   return true
 }
