@@ -111,10 +111,9 @@ export class Engine {
     return Engine.instantiate(await readFile(WASM_PATH), options)
   }
 
-  static async instantiate(wasm: BufferSource, options: { capacities?: Partial<Capacities> } = {}): Promise<Engine> {
-    const { instance } = await WebAssembly.instantiate(wasm, {
-      env: { abort: (_message: number, _file: number, line: number) => { throw new EngineError('STATE', `engine.wasm aborted at line ${line}`) } },
-    })
+  static async instantiate(wasm: Uint8Array | ArrayBuffer | WebAssembly.Module, options: { capacities?: Partial<Capacities> } = {}): Promise<Engine> {
+    const module = wasm instanceof WebAssembly.Module ? wasm : await WebAssembly.compile(wasm)
+    const instance = await WebAssembly.instantiate(module, { env: { abort } })
     const exports = instance.exports as unknown as EngineExports
     const c = { ...DEFAULT_CAPACITIES, ...options.capacities }
     if (c.classes > 65_535) throw new EngineError('INVALID', `capacities.classes is ${c.classes}; at most 65535 fit class_generations`)
@@ -439,6 +438,11 @@ function generationRecords(generations: Uint32Array): Uint32Array {
   const pairs: number[] = []
   for (const [peerClass, generation] of generations.entries()) if (generation !== 0) pairs.push(peerClass, generation)
   return Uint32Array.from(pairs)
+}
+
+/** AssemblyScript's assertions; none is left to reach by inputs. */
+function abort(_message: number, _file: number, line: number): never {
+  throw new EngineError('STATE', `engine.wasm aborted at line ${line}`)
 }
 
 // ---- small things -----------------------------------------------------------------------------------------------

@@ -156,11 +156,16 @@ export function assignSubjects(): void {
     const endpoint = item(dirtyEndpoints, i)
     const old = get(endpointSubject, endpoint)
     const wanted = get(endpointWanted, endpoint) != 0
-    const subject = wanted ? joinSubject(get(identitySelectors, get(identities, endpoint)), get(namedPorts, endpoint)) : 0
+    const subject = wanted ? wantedSubject(endpoint) : 0
     poke(endpointLeft, endpoint, old)
     setSubject(endpoint, subject)
     leaveSubject(old)
   }
+}
+
+function wantedSubject(endpoint: u32): u32 {
+  const selectorSet = get(identitySelectors, get(identities, endpoint))
+  return joinSubject(selectorSet, get(namedPorts, endpoint), endpointAudits(endpoint) ? 1 : 0)
 }
 
 export function setSubject(endpoint: u32, subject: u32): void {

@@ -68,12 +68,12 @@ export function adoptDefinitions(): void {
   }
 }
 
+/** Endpoints whose subject changes, those included that appear or go. */
 export function countFlips(): void {
   flips = 0
   for (let i: u32 = 0; i < length(dirtyEndpoints); i++) {
     const endpoint = item(dirtyEndpoints, i)
-    const left = get(endpointLeft, endpoint)
-    if (left != 0 && left != get(endpointSubject, endpoint)) flips++
+    if (get(endpointLeft, endpoint) != get(endpointSubject, endpoint)) flips++
   }
 }
 

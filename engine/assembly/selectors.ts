@@ -23,6 +23,7 @@ import { markEntriesOf } from './addresses'
 const MAX_WORDS: u32 = 65536
 /** The list of selectors without a positive requirement hangs on atom 0. */
 const NO_ATOM: u32 = 0
+const NO_PIVOT: u32 = 0xffffffff
 
 let selectors: usize = 0
 let sequences: usize = 0
@@ -61,7 +62,10 @@ export function readSelector(): u32 {
   const requirements = nextWord()
   for (let i: u32 = 0; i < requirements; i++) readRequirement()
   const sequence = intern(Tag.SELECTOR, words(scratch), length(scratch))
-  if (references(sequence) > 1) releaseAtoms(words(scratch), length(scratch))
+  if (references(sequence) > 1) {
+    releaseAtoms(words(scratch), length(scratch))
+    release(sequence)
+  }
   let selector = sequenceOwner(sequence)
   if (selector == 0 && sequence != 0) selector = create(sequence)
   set(users, selector, get(users, selector) + 1)
@@ -103,8 +107,6 @@ function create(sequence: u32): u32 {
   touchSelector(selector)
   return selector
 }
-
-const NO_PIVOT: u32 = 0xffffffff
 
 @inline function atomCount(selector: u32, requirement: u32): u32 { return sequenceWord(get(sequences, selector), requirement) & 0x7fffffff }
 

@@ -13,7 +13,7 @@ import { appendUsedPorts } from './ports'
 import { sort } from './sort'
 
 let subjects: usize = 0
-let sequences: usize = 0 // number of words of ports, ports, policies; 0: restored, its rules are not known
+let sequences: usize = 0 // words of ports << 1 | audit, ports, policies; 0: restored, its rules are not known
 let endpointCounts: usize = 0
 let lastNumber: usize = 0 // address of the word
 let scratch: usize = 0
@@ -41,21 +41,24 @@ export function initializeSubjects(capacity: u32, policyCapacity: u32): void {
 @inline export function subjectLives(subject: u32): bool { return get(endpointCounts, subject) != 0 }
 @inline export function subjectPortWords(subject: u32): u32 {
   const sequence = get(sequences, subject)
-  return sequence == 0 ? 0 : sequenceWord(sequence, 0)
+  return sequence == 0 ? 0 : sequenceWord(sequence, 0) >>> 1
 }
 @inline export function subjectPorts(subject: u32): usize { return sequenceWords(get(sequences, subject)) + 4 }
 @inline export function subjectPolicies(subject: u32): u32 {
   const sequence = get(sequences, subject)
-  return sequence == 0 ? 0 : sequenceLength(sequence) - 1 - sequenceWord(sequence, 0)
+  return sequence == 0 ? 0 : sequenceLength(sequence) - 1 - (sequenceWord(sequence, 0) >>> 1)
 }
 @inline export function subjectPolicy(subject: u32, index: u32): u32 {
   const sequence = get(sequences, subject)
-  return sequenceWord(sequence, 1 + sequenceWord(sequence, 0) + index)
+  return sequenceWord(sequence, 1 + (sequenceWord(sequence, 0) >>> 1) + index)
 }
 
-/** The subject of an endpoint that matches these selectors and has these named ports, with one more endpoint. */
-export function joinSubject(selectorSet: u32, namedPorts: u32): u32 {
-  const sequence = ruleSet(selectorSet, namedPorts)
+/**
+ * The subject of an endpoint that matches these selectors and has these named ports, with one more endpoint. Audit
+ * mode of the endpoint is part of it: flows that passed by audit alone are decided again when it ends.
+ */
+export function joinSubject(selectorSet: u32, namedPorts: u32, audit: u32): u32 {
+  const sequence = ruleSet(selectorSet, namedPorts, audit)
   const found = sequenceOwner(sequence)
   if (found != 0) {
     release(sequence)
@@ -65,12 +68,12 @@ export function joinSubject(selectorSet: u32, namedPorts: u32): u32 {
   return create(sequence)
 }
 
-function ruleSet(selectorSet: u32, namedPorts: u32): u32 {
+function ruleSet(selectorSet: u32, namedPorts: u32, audit: u32): u32 {
   clear(scratch)
   push(scratch, 0)
   appendUsedPorts(namedPorts, INGRESS, scratch)
   const ports = length(scratch) - 1
-  store<u32>(words(scratch), ports)
+  store<u32>(words(scratch), ports << 1 | audit)
   for (let i: u32 = 0; i < sequenceLength(selectorSet); i++) {
     let policy = get(selectorPolicies, sequenceWord(selectorSet, i))
     for (; policy != 0; policy = nextPolicyOfSelector(policy)) push(scratch, policy)
