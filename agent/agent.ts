@@ -4,7 +4,7 @@ import type { ApplyResult, Degradation, DeleteResult, Explanation, Status } from
 import { openApiDocument } from './api/openapi.ts'
 import { type ApiBackend, type Route, routes } from './api/routes.ts'
 import { ApiServer } from './api/server.ts'
-import { Convergence } from './convergence.ts'
+import { Convergence, type Desired } from './convergence.ts'
 import { AgentDirectory } from './directory.ts'
 import { explain } from './explain.ts'
 import { AgentError } from './errors.ts'
@@ -49,6 +49,8 @@ export class Agent implements ApiBackend, AsyncDisposable {
   #counters: CounterReader | undefined
   #conntrack: ConntrackReport | undefined
   #wasEnforced = false
+  /** Names of flows are those of this desired state. */
+  #named: Desired | undefined
 
   /** Throws what keeps the agent from starting at all; everything else shows in its status and is tried again. */
   constructor(options: RunOptions, log: Logger, onFatal: (error: Error) => void) {
@@ -131,7 +133,7 @@ export class Agent implements ApiBackend, AsyncDisposable {
       const added = readApplied(text, file)
       const current = this.#store.appliedManifests()
       const { merged, actions } = mergeApplied(current, added)
-      const details = this.#convergence.check(merged)
+      const details = await this.#convergence.check(merged)
       if (details.length > 0) throw new InvalidManifestError(details, 'CONFLICT')
       await this.#replaceApplied(current, merged)
       return { applied: actions }
@@ -179,13 +181,14 @@ export class Agent implements ApiBackend, AsyncDisposable {
     const { desired, kernelStart } = this.#convergence
     if (kernelStart !== undefined && this.#counters === undefined) this.#openMaps()
     this.#tables.show(this.#convergence, this.#store, this.#options.workloadRanges)
-    if (desired === undefined) return
+    if (!this.#wasEnforced && this.#convergence.enforced) this.#log.info('the first complete listing is enforced')
+    this.#wasEnforced = this.#convergence.enforced
+    if (desired === undefined || desired === this.#named) return
+    this.#named = desired
     this.#directory.update(desired, this.#store)
     const encapsulated = desired.frontends.filter(({ service }) => service.forwarding === 'ipip')
     const backends = encapsulated.flatMap(({ frontend }) => frontend.backends.map(({ address }) => address))
     this.#neighbours.setAddresses([...new Set(backends)])
-    if (!this.#wasEnforced && this.#convergence.enforced) this.#log.info('the first complete listing is enforced')
-    this.#wasEnforced = this.#convergence.enforced
   }
 
   #openMaps(): void {

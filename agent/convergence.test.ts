@@ -128,11 +128,11 @@ test('what the engine refuses is no last good version, and is tried again', asyn
 test('what was applied through the API cannot take the name of a file', async (t) => {
   const { node } = await setUp(t)
   await node.files({ '/m/a.yaml': POLICY })
-  const details = node.convergence.check([{ kind: 'NetworkPolicy', namespace: 'demo', name: 'web', text: POLICY }])
+  const details = await node.convergence.check([{ kind: 'NetworkPolicy', namespace: 'demo', name: 'web', text: POLICY }])
   t.is(details.length, 1)
   t.regex(details[0]?.message ?? '', /\/m\/a\.yaml/)
   const other = POLICY.replace('name: web', 'name: other')
-  t.deepEqual(node.convergence.check([{ kind: 'NetworkPolicy', namespace: 'demo', name: 'other', text: other }]), [])
+  t.deepEqual(await node.convergence.check([{ kind: 'NetworkPolicy', namespace: 'demo', name: 'other', text: other }]), [])
 })
 
 test('numbers stay the same over a restart', async (t) => {

@@ -1,4 +1,6 @@
 // From sources to the datapath: what is desired now, and the reconcilers that make it so.
+import { setImmediate } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { ApiErrorDetail } from './api/types.ts'
 import { type BalancedFrontend, backendKey, balancedFrontends } from './balance.ts'
 import { desiredInputs } from './desired.ts'
@@ -59,6 +61,7 @@ export class Convergence {
   #unreadableFolders: ReadonlyMap<string, string> = new Map()
   #foldersListed = false
   #desired: Desired | undefined
+  #facts: { readonly origins: readonly Origin[]; readonly links: readonly Interface[] } | undefined
   #start: KernelStart | undefined
   #told = new InputSet()
   #restoreFinished = false
@@ -133,10 +136,12 @@ export class Convergence {
   }
 
   /** What would be refused of `applied`, before it is stored. */
-  check(applied: readonly AppliedManifest[]): readonly ApiErrorDetail[] {
+  async check(applied: readonly AppliedManifest[]): Promise<readonly ApiErrorDetail[]> {
     const stored = new Map(this.#parts.store.appliedManifests().map((manifest) => [JSON.stringify(manifest), manifest]))
     const origins = applied.map((manifest) => originOf(manifest, stored.has(JSON.stringify(manifest)) ? manifest.text : undefined))
+    await this.#parser.warm(origins)
     const { problems } = this.#resolve([...this.#fileOrigins(), ...origins])
+    await setImmediate()
     return problems.filter(({ name }) => isApplied(name)).flatMap(({ details }) => details)
   }
 
@@ -164,8 +169,12 @@ export class Convergence {
   async #computeDesired(): Promise<void> {
     const { interfaces, options, store } = this.#parts
     const links = await interfaces.list()
-    const resolution = store.transaction(() => this.#resolve([...this.#fileOrigins(), ...this.#appliedOrigins()]))
+    const origins = [...this.#fileOrigins(), ...this.#appliedOrigins()]
+    if (this.#isCurrent(origins, links)) return
+    await this.#parser.warm(origins)
+    const resolution = store.transaction(() => this.#resolve(origins))
     this.#parser.sweep()
+    await setImmediate() // Each of these steps takes milliseconds with thousands of workloads; others want their turn.
     const { cluster } = resolution
     const endpoints = await matchEndpoints(cluster.workloads, links, interfaces)
     const uplink = links.find(({ name }) => name === options.uplink)
@@ -178,10 +187,17 @@ export class Convergence {
       attachments: attachmentsOf(endpoints, uplink, options.xdpMode !== 'off'),
       missingUplink: options.uplink !== undefined && uplink === undefined,
     }))
+    this.#facts = { origins, links }
     this.#retryIfFailed(endpoints)
     this.#programs.request()
     this.#policy.request()
     this.#services.request()
+  }
+
+  /** Whether the desired state was computed from the same facts; what failed is always looked at again. */
+  #isCurrent(origins: readonly Origin[], links: readonly Interface[]): boolean {
+    const failed = this.#desired?.endpoints.some(({ state }) => state === 'failed') ?? false
+    return !failed && isDeepStrictEqual({ origins, links }, this.#facts)
   }
 
   /** Another namespace gives no notice of its changes. */

@@ -74,8 +74,20 @@ function keyOf(input: EngineInput): string {
   }
 }
 
+/** All that is not in the key, as text. Addresses are many, so theirs is put together by hand. */
 function signatureOf(input: EngineInput): string {
-  return JSON.stringify(input, (_key, value: unknown) => (value instanceof Uint8Array ? hex(value) : value))
+  switch (input.input) {
+    case 'identity':
+      return input.labels.join('\n')
+    case 'policy':
+      return JSON.stringify(input.policies)
+    case 'address': {
+      const { identity, flags, ifindex, namedPorts } = input.entry
+      return `${identity} ${flags} ${ifindex} ${JSON.stringify(namedPorts)}`
+    }
+    case 'endpoint':
+      return JSON.stringify(input.entry, (_key, value: unknown) => (value instanceof Uint8Array ? hex(value) : value))
+  }
 }
 
 function hex(bytes: Uint8Array): string {

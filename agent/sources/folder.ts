@@ -1,8 +1,9 @@
-// Source: folders of manifests, watched. Gives the complete listing whenever it may have changed; what it means is
+// Source: folders of manifests, watched. Gives the complete listing whenever it changed; what it means is
 // for manifests.ts to say.
 import { type FSWatcher, watch } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from '../log.ts'
 import { messageOf } from '../log.ts'
 
@@ -47,6 +48,7 @@ export class FolderSource {
   #waitingSince: number | undefined
   #running = false
   #again = false
+  #last: FolderListing | undefined
 
   constructor(
     folders: readonly string[],
@@ -106,7 +108,10 @@ export class FolderSource {
       while (this.#again && !this.#signal.aborted) {
         this.#again = false
         this.#watchAll()
-        await this.#onListing(await listFolders(this.#folders))
+        const listing = await listFolders(this.#folders)
+        if (isDeepStrictEqual(listing, this.#last)) continue
+        this.#last = listing
+        await this.#onListing(listing)
       }
     } finally {
       this.#running = false
