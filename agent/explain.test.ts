@@ -1,0 +1,72 @@
+import test from 'ava'
+import type { Verdict } from '../engine/types.ts'
+import { compile, parseDocuments } from '../manifests/index.ts'
+import type { Address } from './api/types.ts'
+import { AgentDirectory } from './directory.ts'
+import { explain, type ExplainSources } from './explain.ts'
+import { InputSet } from './reconcilers/inputs.ts'
+import type { VerdictQuery } from './reconcilers/ports.ts'
+import { Table } from './table.ts'
+
+const TEXT = `
+apiVersion: sluice.io/v1
+kind: Workload
+metadata: {name: web, namespace: demo, labels: {app: web}}
+spec: {addresses: [10.77.1.11, "fd77:1::11"]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: demo}
+spec: {podSelector: {matchLabels: {app: web}}, ingress: []}
+`
+const DEFAULT_DENY = 1
+
+function sources(verdict: Verdict): ExplainSources & { asked: VerdictQuery[] } {
+  const cluster = compile(parseDocuments(TEXT, 'a.yaml').documents)
+  const directory = new AgentDirectory()
+  const resolution = { cluster, effective: new Map(), problems: [] }
+  const desired = { resolution, endpoints: [], links: [], frontends: [], attachments: [], inputs: new InputSet(), missingUplink: false }
+  directory.update(desired, { number: () => 300 })
+  const addresses = new Table<Address>('addresses', ({ prefix }) => prefix)
+  addresses.set({ prefix: '10.77.1.11/32', identity: 300, labels: ['k8s:app=web'], flags: ['workload'] })
+  const asked: VerdictQuery[] = []
+  return { cluster, directory, addresses, asked, verdict: async (query) => (asked.push(query), verdict) }
+}
+
+const side = { subject: 1, peerClass: 1 }
+const denied: Verdict = { decision: 'denied', ingress: { ...side, decision: 'denied', rule: DEFAULT_DENY } }
+
+test('names both ends and the rule that decided', async (t) => {
+  const explained = await explain(sources(denied), '192.0.2.1', 'demo/web', '80/tcp')
+  t.like(explained.from, { address: '192.0.2.1', identity: 9, labels: ['reserved:world=', 'reserved:world-ipv4='] })
+  t.like(explained.to, { address: '10.77.1.11', workload: 'demo/web', identity: 300 })
+  t.is(explained.verdict, 'denied')
+  t.is(explained.egress, undefined)
+  t.like(explained.ingress, { verdict: 'denied', policy: 'NetworkPolicy demo/web ingress (default deny)' })
+  t.regex(explained.ingress?.reason ?? '', /no rule allows it/)
+})
+
+test('the ends meet in the family that both have', async (t) => {
+  const asked = sources(denied)
+  const explained = await explain(asked, '2001:db8::1', 'demo/web', '53/UDP')
+  t.is(explained.to.address, 'fd77:1::11')
+  t.like(asked.asked[0], { protocol: 17, port: 53 })
+})
+
+test('no policy is a reason too', async (t) => {
+  const open: Verdict = { decision: 'allowed', egress: { ...side, decision: 'allowed', rule: 0 } }
+  const explained = await explain(sources(open), 'demo/web', '192.0.2.1', '80/TCP')
+  t.is(explained.egress?.reason, 'no policy selects it for egress')
+})
+
+for (const [from, to, port, code] of [
+  ['demo/nobody', 'demo/web', '80/TCP', 'NOT_FOUND'],
+  ['demo/web', '10.0.0.1', '80', 'BAD_REQUEST'],
+  ['demo/web', '10.0.0.1', '70000/TCP', 'BAD_REQUEST'],
+  ['demo/web', '10.0.0.1', '80/QUIC', 'BAD_REQUEST'],
+  ['10.0.0.1', '2001:db8::1', '80/TCP', 'BAD_REQUEST'],
+] as const) {
+  test(`refuses ${from} ${to} ${port}`, async (t) => {
+    await t.throwsAsync(explain(sources(denied), from, to, port), { code })
+  })
+}
