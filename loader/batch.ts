@@ -1,6 +1,6 @@
 // Batched map operations, and their replacement entry by entry for map types and kernels that have none.
 
-import { LoaderError, systemError } from './errors.ts'
+import { isMapFull, LoaderError, MAP_FULL, systemError } from './errors.ts'
 import type { Libbpf } from './port.ts'
 
 const ENOENT = 2
@@ -14,7 +14,7 @@ export class BatchError extends LoaderError {
   readonly completed: number
 
   constructor(attempt: string, completed: number, count: number, errno: number) {
-    const cause = systemError(attempt, errno)
+    const cause = systemError(attempt, errno, isMapFull(errno) ? MAP_FULL : undefined)
     super('SYSTEM', `${cause.message} (${completed} of ${count} entries are done)`, { cause, errno })
     this.name = 'BatchError'
     this.completed = completed

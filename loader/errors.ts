@@ -25,6 +25,13 @@ export class LoaderError extends Error {
   }
 }
 
+/** What E2BIG (hashes) and ENOSPC (tries) mean when an entry is written. */
+export const MAP_FULL = 'the map is full: raise its size'
+
+export function isMapFull(errno: number): boolean {
+  return errno === constants.errno.E2BIG || errno === constants.errno.ENOSPC
+}
+
 /** A system call's failure. `attempt` reads like "update map policy"; `hint` says what to do, if that is known. */
 export function systemError(attempt: string, errno: number, hint = hintFor(errno)): LoaderError {
   const reason = `${errnoName(errno)}${hint === '' ? '' : `; ${hint}`}`
@@ -41,9 +48,7 @@ export function errnoName(errno: number): string {
 
 const HINTS: Readonly<Record<number, string>> = {
   [constants.errno.EPERM]: 'it needs root (CAP_BPF and CAP_NET_ADMIN)',
-  [constants.errno.E2BIG]: 'the map is full: raise its size',
-  [constants.errno.ENOSPC]: 'the map is full: raise its size',
-  [constants.errno.ENOMEM]: 'the kernel has no memory for it: lower map sizes or the memory limit of the cgroup is reached',
+  [constants.errno.ENOMEM]: 'the kernel has no memory for it: make maps smaller, or raise the memory limit of the cgroup',
   [constants.errno.ENODEV]: 'there is no such interface in this network namespace'
 }
 

@@ -2,7 +2,7 @@
 
 import { deleteBatch, readBatches, updateBatch } from './batch.ts'
 import type { Batch } from './batch.ts'
-import { LoaderError, systemError } from './errors.ts'
+import { isMapFull, LoaderError, MAP_FULL, systemError } from './errors.ts'
 import { mapInfo } from './info.ts'
 import type { MapInfo } from './info.ts'
 import { systemLibbpf } from './libbpf.ts'
@@ -90,7 +90,7 @@ export class BpfMap extends Resource {
   update(key: Uint8Array, value: Uint8Array, mode: UpdateMode = UpdateMode.ANY): void {
     this.#checkSizes(key, 1, value)
     const error = this.#libbpf.mapUpdate(this.fd, key, value, mode)
-    if (error < 0) throw systemError(`update map ${this.name} (${this.maxEntries} entries at most)`, -error)
+    if (error < 0) throw systemError(`update map ${this.name} (${this.maxEntries} entries at most)`, -error, isMapFull(-error) ? MAP_FULL : undefined)
   }
 
   /** Whether the key was there. */

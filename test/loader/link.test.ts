@@ -1,12 +1,15 @@
 import { execFileSync } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 import test from 'ava'
 
 import {
+  attachCgroup,
   attachTcx,
   attachXdp,
   BpfObject,
+  CgroupHook,
   ensurePinned,
   inNetworkNamespace,
   interfaceIndex,
@@ -30,7 +33,7 @@ const EOPNOTSUPP = 95
 checkLeaks(test)
 
 /** A namespace with a veth pair, left <-> right, both up. */
-function withNamespace(body: () => void): void {
+function withNamespace(body: () => unknown): void {
   const ip = (...args: string[]): void => void execFileSync('ip', ['-n', NAMESPACE, ...args])
   execFileSync('ip', ['netns', 'add', NAMESPACE])
   try {
@@ -50,6 +53,14 @@ kernelTest('interfaces are those of the entered namespace, and of our own again 
     t.throws(() => interfaceIndex('nothing'), { code: 'NOT_FOUND' })
   })
   t.throws(() => interfaceIndex('left'), { code: 'NOT_FOUND' })
+})
+
+kernelTest('an error, or a promise, in another namespace still leads back to our own', (t) => {
+  const own = interfaceIndex('lo')
+  t.throws(() => withNamespace(() => { throw new Error('inside') }), { message: 'inside' })
+  t.throws(() => withNamespace(() => Promise.resolve()), { code: 'BAD_ARGUMENT', message: /must be synchronous/ })
+  t.throws(() => interfaceIndex('left'), { code: 'NOT_FOUND' })
+  t.is(interfaceIndex('lo'), own)
 })
 
 kernelTest('an XDP link attaches natively to a veth, is updated in place and detaches when disposed of', (t) => {
@@ -116,4 +127,29 @@ kernelTest('a pinned link outlives its process, and is taken over with another p
     t.throws(() => ensurePinned(path, object.program('xdp_drop'), interfaceIndex('right'), attach), { code: 'INCOMPATIBLE' })
     t.is(taken.kind, 'link')
   })
+})
+
+/** Where the machine's cgroup2 hierarchy is mounted; the test attaches to an empty group of its own below it. */
+function cgroup2Mount(): string {
+  const mounts = readFileSync('/proc/mounts', 'utf8').split('\n').map((line) => line.split(' '))
+  return mounts.find((fields) => fields[2] === 'cgroup2')?.[1] ?? '/sys/fs/cgroup'
+}
+
+kernelTest('a cgroup link attaches to one group and goes with its disposal', (t) => {
+  const path = join(cgroup2Mount(), NAMESPACE)
+  mkdirSync(path)
+  const fd = openSync(path, 'r')
+  try {
+    using object = BpfObject.open(PATH, { programs: ['cgroup_allow'] }).load()
+    const attached = (): string => execFileSync('bpftool', ['cgroup', 'show', path], { encoding: 'utf8' })
+    {
+      using link = attachCgroup(object.program('cgroup_allow'), fd, CgroupHook.CONNECT4)
+      t.is(link.info.programId, object.program('cgroup_allow').id)
+      t.regex(attached(), /cgroup_allow/)
+    }
+    t.notRegex(attached(), /cgroup_allow/)
+  } finally {
+    closeSync(fd)
+    rmdirSync(path)
+  }
 })
