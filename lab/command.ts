@@ -45,17 +45,19 @@ export async function run(command: readonly string[], options: RunOptions = {}):
 
 /** Runs lines of `ip` in one process, in a namespace or in ours; the first that fails ends it. */
 export async function ip(lines: readonly string[], namespace?: string, signal?: AbortSignal): Promise<void> {
-  const where = namespace === undefined ? [] : ['-n', namespace]
+  const batch = ['ip', '-batch', '-']
+  const command = namespace === undefined ? batch : inNamespace(namespace, batch)
   const input = `${lines.join('\n')}\n`
-  const { status, stderr, stdout } = await run(['ip', ...where, '-batch', '-'], { input, signal, allowFailure: true })
+  const { status, stderr, stdout } = await run(command, { input, signal, allowFailure: true })
   if (status === 0) return
   const number = Number(/Command failed -:(\d+)/.exec(stderr)?.[1] ?? 1)
+  const where = namespace === undefined ? [] : ['-n', namespace]
   throw new CommandError(['ip', ...where, lines[number - 1] ?? ''], { status, stdout, stderr })
 }
 
 /**
- * A command line that runs in a network namespace. `ip netns exec` would mount a new /sys and hide bpffs and the
- * cgroups; nsenter changes the network alone.
+ * A command line that runs in a network namespace. `ip -n` and `ip netns exec` mount a new /sys, which hides bpffs and
+ * the cgroups and which containers forbid; nsenter changes the network alone.
  */
 export function inNamespace(namespace: string, command: readonly string[]): string[] {
   return ['nsenter', `--net=/run/netns/${namespace}`, '--', ...command]

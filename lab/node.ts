@@ -34,7 +34,14 @@ export class Node extends Host {
   }
 
   /** Starts the agent, or starts it again after it ended, and waits until it has programmed what it knows. */
-  async startAgent({ manifests = [], options = [] }: AgentOptions = {}): Promise<Agent> {
+  async startAgent(options: AgentOptions = {}): Promise<Agent> {
+    const agent = this.launchAgent(options)
+    await agent.waitUntilReady(this.context.signal)
+    return agent
+  }
+
+  /** The same without waiting. */
+  launchAgent({ manifests = [], options = [] }: AgentOptions = {}): Agent {
     mkdirSync(this.stateFolder, { recursive: true })
     const socket = join(this.stateFolder, 'sluice.sock')
     const ranges = Object.values(workloadRanges(this.number)) as string[]
@@ -47,9 +54,7 @@ export class Node extends Host {
       ...manifests.flatMap((folder) => ['--manifests', folder]),
       ...options,
     ])
-    const agent = new Agent(service, socket)
-    await agent.waitUntilReady(this.context.signal)
-    return agent
+    return new Agent(service, socket)
   }
 
   /** Socket, database and lock of the agent. */
