@@ -30,7 +30,7 @@ class Node {
   constructor(stateDir: string) {
     this.store = Store.open(stateDir)
     this.convergence = new Convergence({
-      options: { bpffs: '/b', conntrackEntries: 1, xdpMode: 'auto', uplink: undefined, workloadRanges: ['10.77.1.0/24'] },
+      options: { bpffs: '/b', bpfObjects: '/o', mapSizes: {}, xdpMode: 'auto', uplink: undefined, workloadRanges: ['10.77.1.0/24'] },
       store: this.store,
       kernel: this.kernel,
       interfaces: this.interfaces,

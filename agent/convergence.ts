@@ -17,10 +17,10 @@ import { isApplied, originOf } from './sources/applied.ts'
 import type { FileContent, FolderListing } from './sources/folder.ts'
 import { ManifestParser, type Origin, type Resolution, resolve } from './sources/manifests.ts'
 import type { AppliedManifest, Store } from './store.ts'
-import type { Kernel, KernelStart } from './worker/protocol.ts'
+import type { Kernel, KernelOptions, KernelStart } from './worker/protocol.ts'
 
 export interface ConvergenceParts {
-  readonly options: Pick<RunOptions, 'bpffs' | 'conntrackEntries' | 'xdpMode' | 'uplink' | 'workloadRanges'>
+  readonly options: KernelOptions & Pick<RunOptions, 'uplink' | 'workloadRanges'>
   readonly store: Store
   readonly kernel: Kernel
   readonly interfaces: InterfacePort

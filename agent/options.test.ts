@@ -35,11 +35,17 @@ test('lists take commas in the environment; variables of others are ignored', (t
   t.deepEqual(options.manifests, ['/a', '/b'])
 })
 
+test('sizes of maps by name', (t) => {
+  t.deepEqual(run(['--map-size', 'conntrack4=1024', '--map-size', 'slots=8']).mapSizes, { conntrack4: 1024, slots: 8 })
+})
+
 for (const [argv, message] of [
   [['--uplnk', 'eth0'], /uplnk/],
   [['--name', 'a.b'], /letters, digits/],
   [['--xdp-mode', 'fast'], /native/],
   [['--flow-history', '0'], /whole number/],
+  [['--map-size', 'conntrak4=1'], /conntrack4/],
+  [['--map-size', 'conntrack4=many'], /whole number/],
   [['--config', '/nonexistent.yaml'], /options file/],
   [['decap', '--interface', 'eth0'], /--vip/],
 ] as const) {

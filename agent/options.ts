@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { parse } from 'yaml'
 import yargs from 'yargs'
 import type { Argv, InferredOptionTypes, Options } from 'yargs'
+import { mapSpecs } from '../bpf/index.ts'
 import { AgentError } from './errors.ts'
 import { LOG_LEVELS, type LogLevel } from './log.ts'
 
@@ -13,13 +14,17 @@ export interface RunOptions {
   readonly socket: string
   /** Folder under a mounted bpffs that is this agent's own. */
   readonly bpffs: string
+  /** For socket programs, which do not exist yet. */
   readonly cgroup: string | undefined
   readonly manifests: readonly string[]
   readonly uplink: string | undefined
   readonly xdpMode: 'auto' | 'native' | 'generic' | 'off'
   readonly workloadRanges: readonly string[]
   readonly flowHistory: number
-  readonly conntrackEntries: number
+  /** Entries of maps by name, where not those of bpf/maps.h. */
+  readonly mapSizes: Readonly<Record<string, number>>
+  /** Folder of the compiled programs. */
+  readonly bpfObjects: string
   readonly logLevel: LogLevel
   /** Remove everything from the kernel when the agent stops. */
   readonly cleanup: boolean
@@ -46,13 +51,14 @@ const RUN_FLAGS = {
   'state-dir': { type: 'string', describe: 'State that survives the agent [/var/lib/sluice/NAME]', requiresArg: true },
   socket: { type: 'string', describe: 'Unix socket of the API [/run/sluice/NAME/sluice.sock]', requiresArg: true },
   bpffs: { type: 'string', describe: 'Folder of pinned maps and links [/sys/fs/bpf/sluice-NAME]', requiresArg: true },
-  cgroup: { type: 'string', describe: "Root of this node's workloads in the cgroup tree", requiresArg: true },
+  cgroup: { type: 'string', describe: "Root of this node's workloads in the cgroup tree; nothing attaches there yet", requiresArg: true },
   manifests: { type: 'string', array: true, default: [], describe: 'Folder of manifests, watched; repeatable', requiresArg: true },
   uplink: { type: 'string', describe: 'Interface towards the world', requiresArg: true },
   'xdp-mode': { choices: ['auto', 'native', 'generic', 'off'], default: 'auto', describe: 'How the balancer attaches to the uplink' },
   'workload-range': { type: 'string', array: true, default: [], describe: "Range of this node's workloads; repeatable", requiresArg: true },
   'flow-history': { type: 'number', default: 16_384, describe: 'Flows that are kept for `sluice observe`' },
-  'conntrack-entries': { type: 'number', default: 131_072, describe: 'Size of each conntrack map' },
+  'map-size': { type: 'string', array: true, default: [], describe: 'NAME=ENTRIES of a map of bpf/maps.h; repeatable', requiresArg: true },
+  'bpf-objects': { type: 'string', describe: 'Folder of the compiled programs [build/bpf]', requiresArg: true },
   'log-level': { choices: LOG_LEVELS, default: 'info', describe: 'Least level that is logged' },
   cleanup: { type: 'boolean', default: false, describe: 'Remove everything from the kernel on stop' },
 } as const satisfies Record<string, Options>
@@ -126,7 +132,7 @@ function lowerPrecedence(
   return typeof config === 'string' ? { ...readConfig(config), ...fromEnvironment } : fromEnvironment
 }
 
-const LISTS = new Set(['manifests', 'workload-range', 'vip'])
+const LISTS = new Set(['manifests', 'workload-range', 'map-size', 'vip'])
 
 function configPath(argv: readonly string[]): string | undefined {
   return yargs([...argv]).help(false).version(false).options({ config: CONFIG_FLAG }).parseSync().config
@@ -146,7 +152,8 @@ function runOptions(args: RunArguments): RunOptions {
     xdpMode: args['xdp-mode'],
     workloadRanges: args['workload-range'],
     flowHistory: positive('flow-history', args['flow-history']),
-    conntrackEntries: positive('conntrack-entries', args['conntrack-entries']),
+    mapSizes: parseMapSizes(args['map-size']),
+    bpfObjects: resolve(args['bpf-objects'] ?? join(import.meta.dirname, '../build/bpf')),
     logLevel: args['log-level'],
     cleanup: args.cleanup,
   }
@@ -174,6 +181,17 @@ function checkName(name: string): string {
 function positive(option: string, value: number): number {
   if (Number.isSafeInteger(value) && value > 0) return value
   throw new AgentError('BAD_OPTION', `--${option} ${value} is not valid: a whole number from 1`)
+}
+
+function parseMapSizes(sizes: readonly string[]): Record<string, number> {
+  const parse = (text: string): [string, number] => {
+    const [name = '', entries] = text.split('=')
+    if (!Object.hasOwn(mapSpecs, name)) {
+      throw new AgentError('BAD_OPTION', `--map-size ${text} names no map; there are ${Object.keys(mapSpecs).join(', ')}`)
+    }
+    return [name, positive(`map-size ${name}=`, Number(entries))]
+  }
+  return Object.fromEntries(sizes.map(parse))
 }
 
 function readConfig(path: string): Record<string, unknown> {

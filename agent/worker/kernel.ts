@@ -17,7 +17,6 @@ import { ServiceMaps, type ServiceReport } from '../reconcilers/services.ts'
 import { LoaderLinks } from './links.ts'
 import type { Kernel, KernelOptions, KernelStart } from './protocol.ts'
 
-const OBJECT_DIRECTORY = join(import.meta.dirname, '../../build/bpf')
 const OBJECTS = ['tc_endpoint', 'tc_host', 'xdp_lb'] as const
 
 /** Everything that exists once `start` succeeded. */
@@ -95,11 +94,10 @@ export class KernelThread implements Kernel {
 function loadObjects(options: KernelOptions, pinDirectory: string): { programs: Map<string, Program>; refused: KernelStart['refused'][number][] } {
   const programs = new Map<string, Program>()
   const refused: KernelStart['refused'][number][] = []
-  const mapSizes = { conntrack4: options.conntrackEntries, conntrack6: options.conntrackEntries }
   for (const name of OBJECTS) {
-    const path = join(OBJECT_DIRECTORY, `${name}.bpf.o`)
+    const path = join(options.bpfObjects, `${name}.bpf.o`)
     try {
-      const object = BpfObject.open(path, { pinDirectory, mapSizes: sizesFor(path, mapSizes) }).load()
+      const object = BpfObject.open(path, { pinDirectory, mapSizes: sizesFor(path, options.mapSizes) }).load()
       for (const program of object.programs) programs.set(program.name, program)
     } catch (error) {
       refused.push({ object: `${name}.bpf.o`, code: codeOf(error), message: messageOf(error) })

@@ -1,6 +1,7 @@
 // What the main thread asks of the worker thread that owns the engine and all writes to the kernel.
 import type { Verdict } from '../../engine/types.ts'
 import type { MapItem } from '../api/types.ts'
+import type { RunOptions } from '../options.ts'
 import type { ConntrackReport } from '../reconcilers/conntrack.ts'
 import type { InputChange } from '../reconcilers/inputs.ts'
 import type { ApplyReport } from '../reconcilers/policy.ts'
@@ -8,11 +9,7 @@ import type { EngineStatistics, VerdictQuery } from '../reconcilers/ports.ts'
 import type { Attachment, ProgramReport } from '../reconcilers/programs.ts'
 import type { FrontendSpec, ServiceReport } from '../reconcilers/services.ts'
 
-export interface KernelOptions {
-  readonly bpffs: string
-  readonly conntrackEntries: number
-  readonly xdpMode: 'auto' | 'native' | 'generic' | 'off'
-}
+export type KernelOptions = Pick<RunOptions, 'bpffs' | 'bpfObjects' | 'mapSizes' | 'xdpMode'>
 
 export interface KernelStart {
   /** Endpoints that an earlier agent left in the pinned maps. */
