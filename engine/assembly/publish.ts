@@ -35,6 +35,7 @@ let leftFlags: usize = 0
 let suspects: usize = 0 // classes that may be empty
 let byLength: usize = 0 // entries of the prefix table, sorted
 let lengthStarts: usize = 0
+let shadowed: usize = 0
 
 export function initializePublish(entryCapacity: u32, classCapacity: u32): void {
   writes = vector(entryCapacity * 2 + 1)
@@ -42,7 +43,8 @@ export function initializePublish(entryCapacity: u32, classCapacity: u32): void 
   left = vector(classCapacity)
   leftFlags = column(classCapacity)
   suspects = vector(classCapacity * 2)
-  byLength = vector(entryCapacity + 1)
+  byLength = vector(entryCapacity * 2 + 1)
+  shadowed = vector(entryCapacity)
   lengthStarts = column(PREFIX_LENGTHS + 1)
 }
 
@@ -56,7 +58,7 @@ export function settleEntries(): void {
 function settleEntry(entry: u32): void {
   const wanted = entryWanted(entry)
   const published = get(entryMap, entry) != EntryMap.NONE
-  if (!wanted && published) push(removals, entry)
+  if (published && entryHome(entry) != get(entryMap, entry)) push(removals, entry)
   const move = get(entryMove, entry)
   const before = get(entryClass, entry)
   const target = move == NO_MOVE ? before : get(moveTarget, move)
@@ -136,11 +138,7 @@ function publishEntries(): void {
   publishPrefixes()
   for (let i: u32 = 0; i < length(writes); i++) {
     const entry = item(writes, i)
-    const home = entryHome(entry)
-    const map = get(entryMap, entry)
-    if (home == EntryMap.NONE || home == map) continue
-    if (map != EntryMap.NONE) push(removals, entry)
-    else set(entryMap, entry, home)
+    if (get(entryMap, entry) == EntryMap.NONE) set(entryMap, entry, entryHome(entry))
   }
   clear(writes)
 }
@@ -206,8 +204,8 @@ function removeEntries(): void {
 }
 
 function removeFrom(map: u32, entryMapValue: u32, keyBytes: u32): void {
-  clear(byLength)
   sortRemovals(entryMapValue)
+  if (entryMapValue == EntryMap.PREFIXES) appendShadowed()
   if (!openRun(map, Operation.DELETE, length(byLength))) return
   for (let i: u32 = 0; i < length(byLength); i++) storeEntryKey(item(byLength, i), entryMapValue, runKeys + <usize>i * keyBytes)
 }
@@ -220,6 +218,17 @@ function sortRemovals(map: u32): void {
     poke(words(byLength), kept++, item(byLength, i))
   }
   truncate(byLength, kept)
+}
+
+/**
+ * A pinned prefix that an exact address shadows: a move between the maps was cut off. It goes, unless it was just
+ * written, and what remains to be deleted is the exact address.
+ */
+export function noteShadowedPrefix(entry: u32): void { push(shadowed, entry) }
+
+function appendShadowed(): void {
+  for (let i: u32 = 0; i < length(shadowed); i++) if (entryHome(item(shadowed, i)) != EntryMap.PREFIXES) push(byLength, item(shadowed, i))
+  clear(shadowed)
 }
 
 function publishGenerations(): void {

@@ -11,7 +11,7 @@ import { classesUsed, classGeneration, classLives, classSize, restoreClasses } f
 import { restoreEndpoint } from './endpoints'
 import { restoreEntry } from './entries'
 import { insertNode } from './prefixes'
-import { leaveClass } from './publish'
+import { leaveClass, noteShadowedPrefix } from './publish'
 import { restoreSpan } from './rows'
 import { markDying, restoreSubject, subjectNumber, subjectsUsed, useSubject } from './subjects'
 import { nextWord, nextWords } from './input'
@@ -77,7 +77,10 @@ export function restoreAddresses(map: u32): void {
 
 function restoreAddress(map: u32, entry: u32, identity: u32, peerClass: u32, ifindex: u32, flags: u32): void {
   restoreClasses(peerClass)
-  if (get(entryMap, entry) == EntryMap.ADDRESSES) return // the exact entry answers first
+  if (get(entryMap, entry) == EntryMap.ADDRESSES) { // restored before: the exact entry answers first
+    noteShadowedPrefix(entry)
+    return
+  }
   set(entryMap, entry, map)
   restoreIdentity(entry, identity)
   set(entryFlags, entry, flags)

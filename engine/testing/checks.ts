@@ -1,0 +1,135 @@
+// What must hold of the engine's journal and verdicts, checked on the maps that the journal fills.
+
+import { readFile } from 'node:fs/promises'
+import { Engine, formatAddress } from '../index.ts'
+import { modelVerdict, type World } from '../model.ts'
+import type { Direction } from '../types.ts'
+import { ADDRESSES, PORTS, type Step, Tables } from './arbitrary.ts'
+import { DatapathMaps, type Lookup } from './maps.ts'
+
+const SMALL = {
+  identities: 64, labels: 1024, selectors: 1024, rules: 1024, addresses: 256, endpoints: 16, classes: 256, policyEntries: 4096, policyRows: 16_384,
+}
+const IFINDEXES = [11, 12, 13]
+const DIRECTIONS: readonly Direction[] = ['ingress', 'egress']
+const module = new WebAssembly.Module(await readFile(new URL('../../build/engine.wasm', import.meta.url)))
+
+/** An engine with room for the worlds of arbitrary.ts. */
+export function smallEngine(): Promise<Engine> {
+  return Engine.instantiate(module, { capacities: SMALL })
+}
+
+/** Every (endpoint, direction, address, port) with what the maps decide for it now. */
+function* lookups(maps: DatapathMaps) {
+  for (const address of ADDRESSES) {
+    const peerClass = maps.peer(address)?.peerClass ?? 0
+    for (const ifindex of IFINDEXES) for (const direction of DIRECTIONS) for (const [protocol, port] of PORTS) {
+      const lookup = maps.decideByClass(ifindex, direction, peerClass, protocol, port)
+      yield { query: `${ifindex} ${direction} ${formatAddress(address)} ${protocol}/${port}`, lookup }
+    }
+  }
+}
+
+const textOf = (lookup: Lookup | undefined) => (lookup ? `${lookup.decision} ${lookup.rule}` : 'none')
+
+export function verdictsOf(maps: DatapathMaps): Map<string, string> {
+  return new Map([...lookups(maps)].map(({ query, lookup }) => [query, textOf(lookup)]))
+}
+
+function checkBetween(between: Map<string, string>, before: Map<string, string>, after: Map<string, string>, run: string): void {
+  for (const [query, verdict] of between) {
+    if (verdict !== before.get(query) && verdict !== after.get(query)) {
+      throw new Error(`after ${run}: ${query} is "${verdict}", neither the old "${before.get(query)}" nor the new "${after.get(query)}"`)
+    }
+  }
+}
+
+export function checkSettled(engine: Engine, maps: DatapathMaps, world: World): void {
+  const peers = new Map(ADDRESSES.map((address) => [address, maps.peer(address)]))
+  for (const from of ADDRESSES) for (const to of ADDRESSES) for (const [protocol, port] of PORTS) {
+    const query = { from, to, protocol, port }
+    const expected = modelVerdict(world, query)
+    const actual = engine.verdict(query)
+    const where = `${formatAddress(from)} -> ${formatAddress(to)} ${protocol}/${port}`
+    for (const direction of ['egress', 'ingress'] as const) {
+      const wanted = expected[direction] && `${expected[direction].decision} ${expected[direction].rule}`
+      const got = actual[direction] && `${actual[direction].decision} ${actual[direction].rule}`
+      const [own, peer] = direction === 'egress' ? [from, to] : [to, from]
+      const lookup = maps.decideByClass(peers.get(own)?.ifindex ?? 0, direction, peers.get(peer)?.peerClass ?? 0, protocol, port)
+      const mapped = lookup && textOf(lookup)
+      if (wanted !== got || wanted !== mapped) throw new Error(`${where} ${direction}: model ${wanted}, engine ${got}, maps ${mapped}`)
+    }
+    if (actual.decision !== expected.decision) throw new Error(`${where}: model ${expected.decision}, engine ${actual.decision}`)
+  }
+}
+
+/** Established flows, as conntrack keeps them: subject, class and generation as read when they were decided. */
+export class Flows {
+  readonly #sides = new Map<string, { subject: number; peerClass: number; generation: number; verdict: string }>()
+
+  check(maps: DatapathMaps): void {
+    for (const { query, lookup } of lookups(maps)) {
+      const kept = this.#sides.get(query)
+      if (!lookup) this.#sides.delete(query)
+      else if (!kept || kept.subject !== lookup.subject || maps.generation(kept.peerClass) !== kept.generation) {
+        this.#sides.set(query, { ...lookup, generation: maps.generation(lookup.peerClass), verdict: textOf(lookup) })
+      } else if (kept.verdict !== textOf(lookup)) {
+        throw new Error(`an established flow ${query} keeps "${kept.verdict}", a new one gets "${textOf(lookup)}"`)
+      }
+    }
+  }
+}
+
+/** Applies the journal run by run: each state in between must show only old and new verdicts. */
+export function applyAtomically(engine: Engine, maps: DatapathMaps): void {
+  const before = verdictsOf(maps)
+  const states = engine.takeChanges().map((change) => {
+    maps.apply(change)
+    return { run: `${change.operation} of ${change.count} in ${change.map}`, verdicts: verdictsOf(maps) }
+  })
+  const after = states.at(-1)?.verdicts ?? before
+  for (const { run, verdicts } of states) checkBetween(verdicts, before, after, run)
+}
+
+
+/** An engine, the maps behind it, and the tables that the model reads, led through transactions together. */
+export class Node {
+  readonly maps = new DatapathMaps()
+  readonly tables = new Tables()
+  readonly flows = new Flows()
+  engine: Engine
+
+  constructor(engine: Engine) {
+    this.engine = engine
+    for (const change of engine.takeChanges()) this.maps.apply(change)
+  }
+
+  transact(steps: readonly Step[]): void {
+    this.engine.transaction(() => steps.forEach((step) => step.apply(this.engine)))
+    for (const step of steps) step.record(this.tables)
+    this.settle()
+  }
+
+  settle(): void {
+    applyAtomically(this.engine, this.maps)
+    checkSettled(this.engine, this.maps, this.tables.world())
+    this.flows.check(this.maps)
+  }
+
+  /** With everything removed the maps hold what they held at the start, generations and old rows aside. */
+  checkNothingLeaks(): void {
+    const { engine, tables } = this
+    engine.transaction(() => {
+      for (const key of tables.documents.keys()) engine.removePolicy(key)
+      for (const entry of tables.addresses.values()) engine.removeAddress(entry.address, entry.prefixLength)
+      for (const ifindex of tables.endpoints.keys()) engine.removeEndpoint(ifindex)
+    })
+    for (const change of engine.takeChanges()) this.maps.apply(change)
+    const { addresses, prefixes, endpoints, policy } = this.maps.maps
+    const sizes = [addresses.size, prefixes.size, endpoints.size, policy.size].join()
+    if (sizes !== '0,2,0,0') throw new Error(`left over: addresses, prefixes, endpoints, policy entries ${sizes}`)
+    engine.setIdentity(256, []) // spans are given back at the start of the next transaction
+    const { subjects, rows, entries } = engine.stats()
+    if (subjects + rows + entries !== 0) throw new Error(`left over: ${JSON.stringify(engine.stats())}`)
+  }
+}
