@@ -1,0 +1,191 @@
+// The agent on a real node: bad input, its own life and death. Nothing enforced gets lost by any of it.
+import type { ExecutionContext } from 'ava'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Endpoint, PolicyItem, Service, Status } from '../../agent/api/types.ts'
+import { type Agent, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
+import { kernelTest } from '../helpers/index.ts'
+import { ManifestFolder } from './manifest-folder.ts'
+import { apps, ciliumPolicy } from './policies.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const sluiced = join(root, 'sluiced')
+const withinMs = 2_000
+
+interface Scene {
+  readonly node: Node
+  readonly folder: ManifestFolder
+  readonly server: Workload
+  readonly friend: Workload
+  readonly stranger: Workload
+}
+
+/** A folder that lets `friend` reach `server` and nobody else. */
+async function makeScene(lab: Lab): Promise<Scene> {
+  const node = await lab.addNode('n1')
+  const [server, friend, stranger] = await Promise.all(
+    ['server', 'friend', 'stranger'].map((name, index) => node.addWorkload({ name, number: 11 + index, labels: { app: name } })),
+  ) as [Workload, Workload, Workload]
+  const folder = new ManifestFolder(join(node.stateFolder, 'manifests'))
+  for (const workload of [server, friend, stranger]) folder.write(workload.name, workload.manifest())
+  folder.write('policy', ciliumPolicy('server', 'server', { ingress: [{ fromEndpoints: apps('friend') }] }))
+  await server.serve('tcp:80')
+  return { node, folder, server, friend, stranger }
+}
+
+function start({ node, folder }: Scene, ...options: string[]): Promise<Agent> {
+  return node.startAgent({ manifests: [folder.path], options })
+}
+
+async function kill(agent: Agent): Promise<void> {
+  agent.service.kill('SIGKILL')
+  while (agent.service.isAlive) await sleep(10)
+}
+
+async function outcome(from: Workload, to: Workload): Promise<Outcome> {
+  return (await from.request({ address: to.addresses.ipv4, port: 80, timeoutMs: 400 })).outcome
+}
+
+async function isEnforced(t: ExecutionContext, { server, friend, stranger }: Scene, when: string): Promise<void> {
+  t.is(await outcome(friend, server), 'answered', `friend, ${when}`)
+  t.is(await outcome(stranger, server), 'timeout', `stranger, ${when}`)
+}
+
+async function eventually(t: ExecutionContext, what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + withinMs
+  while (!(await holds()) && Date.now() < deadline) await sleep(20)
+  t.true(await holds(), what)
+}
+
+const degradedWhats = async (agent: Agent): Promise<string[]> =>
+  (await agent.get<Status>('/v1/status')).degraded.map(({ what }) => what)
+
+kernelTest('of a bad file the last good version holds, over a restart too, and other files are applied', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  const { folder, stranger, server } = scene
+  const first = await start(scene)
+  await isEnforced(t, scene, 'at first')
+  writeFileSync(join(folder.path, 'policy.json'), '{"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "spek": {}}')
+  folder.write('other', ciliumPolicy('other', 'friend', { ingress: [{ fromEndpoints: apps('nobody') }] }))
+  await eventually(t, 'the bad file shows', async () => (await degradedWhats(first)).some((what) => what.endsWith('policy.json')))
+  await eventually(t, 'the other file is applied', async () => {
+    const { items } = await first.get<{ items: PolicyItem[] }>('/v1/policies')
+    return items.map(({ name, state }) => `${name} ${state}`).sort().join() === 'other enforced,server last-good'
+  })
+  await isEnforced(t, scene, 'with the bad file')
+  await kill(first)
+  const second = await start(scene)
+  await isEnforced(t, scene, 'with the bad file after a restart')
+  t.true((await degradedWhats(second)).some((what) => what.endsWith('policy.json')))
+  folder.write('policy', ciliumPolicy('server', 'server', { ingress: [{ fromEndpoints: apps('stranger') }] }))
+  await eventually(t, 'the corrected file holds', async () => (await outcome(stranger, server)) === 'answered')
+  t.deepEqual(await degradedWhats(second), [])
+})
+
+kernelTest('a second agent on the state folder says who has it, and harms nothing', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  const agent = await start(scene)
+  const { pid } = await agent.get<Status>('/v1/status')
+  const { status, stderr } = await scene.node.run(
+    [sluiced, '--state-dir', scene.node.stateFolder, '--socket', join(scene.node.stateFolder, 'second.sock')],
+    { allowFailure: true },
+  )
+  t.is(status, 1)
+  t.regex(stderr, new RegExp(`in use by another sluiced \\(process ${pid}\\)`))
+  await isEnforced(t, scene, 'after the second agent')
+})
+
+kernelTest('an interface that does not exist yet is degraded, and taken up when it comes', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  const { node, folder, server } = scene
+  const agent = await start(scene)
+  const late = { apiVersion: 'sluice.io/v1', kind: 'Workload', metadata: { name: 'late', namespace: 'default', labels: { app: 'friend' } } }
+  folder.write('late', { ...late, spec: { addresses: ['10.77.1.19', 'fd77:1::19'], interface: 'sl-late' } })
+  await eventually(t, 'it shows', async () => (await degradedWhats(agent)).includes('endpoint default/late'))
+  const workload = await node.addWorkload({ name: 'late', number: 19, labels: { app: 'friend' } })
+  await eventually(t, 'it is an endpoint', async () => {
+    const { items } = await agent.get<{ items: Endpoint[] }>('/v1/endpoints')
+    return items.find(({ name }) => name === 'default/late')?.state === 'ready'
+  })
+  t.is(await outcome(workload, server), 'answered')
+  t.deepEqual(await degradedWhats(agent), [])
+})
+
+kernelTest('a program that the verifier refuses leaves the attached one at work', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  const objects = join(scene.node.stateFolder, 'objects')
+  mkdirSync(objects)
+  for (const name of readdirSync(join(root, 'build/bpf'))) copyFileSync(join(root, 'build/bpf', name), join(objects, name))
+  await kill(await start(scene))
+  copyFileSync(join(root, 'build/fixtures/refused.bpf.o'), join(objects, 'tc_endpoint.bpf.o'))
+  const agent = await start(scene, '--bpf-objects', objects)
+  const { ok, degraded } = await agent.get<Status>('/v1/status')
+  t.false(ok)
+  t.true(degraded.some(({ what, why }) => what === 'programs of tc_endpoint.bpf.o' && /refused program xdp_unchecked/.test(why)))
+  await isEnforced(t, scene, 'with the earlier program')
+  scene.folder.write('policy', ciliumPolicy('server', 'server', { ingress: [{ fromEndpoints: apps('stranger') }] }))
+  await eventually(t, 'policy still changes', async () => (await outcome(scene.stranger, scene.server)) === 'answered')
+})
+
+kernelTest('a map that is full refuses the change whole', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  const agent = await start(scene, '--map-size', 'addresses=32')
+  const many = Array.from({ length: 40 }, (_, index) => ({
+    apiVersion: 'sluice.io/v1',
+    kind: 'Workload',
+    metadata: { name: `w${index}`, namespace: 'far', labels: {} },
+    spec: { addresses: [`10.99.0.${index + 1}`] },
+  }))
+  const failure = await t.throwsAsync(agent.apply(...many), { code: 'API' })
+  t.regex(failure?.message ?? '', /CAPACITY/)
+  const { items } = await agent.get<{ items: PolicyItem[] }>('/v1/policies')
+  t.is(items.length, 1)
+  await eventually(t, 'what was refused is taken back', async () => (await agent.get<Status>('/v1/status')).ok)
+  await isEnforced(t, scene, 'after the refusal')
+  await agent.apply(...many.slice(0, 3))
+  t.pass('what fits is still taken')
+})
+
+kernelTest('overlapping VIPs: the newcomer is refused, the first goes on', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  const agent = await start(scene)
+  const balancer = (name: string, address: string): object => ({
+    apiVersion: 'sluice.io/v1',
+    kind: 'LoadBalancer',
+    metadata: { name, namespace: 'default' },
+    spec: { addresses: [address], ports: [{ port: 80 }], backends: [{ addresses: ['10.77.0.21'] }] },
+  })
+  await agent.apply(balancer('first', '10.77.9.1'))
+  await t.throwsAsync(agent.apply(balancer('second', '10.77.9.1')), { code: 'API', message: /CONFLICT.*first/ })
+  await t.throwsAsync(agent.apply(balancer('third', 'fd77:9::1')), { code: 'API', message: /family/ })
+  const { items } = await agent.get<{ items: Service[] }>('/v1/services')
+  t.deepEqual(items.map(({ name, state }) => `${name} ${state}`), ['first programmed'])
+})
+
+kernelTest('a stopped agent leaves its datapath at work until it is cleaned up', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  const { node, server } = scene
+  const agent = await start(scene)
+  const cleanup = (): ReturnType<typeof node.run> =>
+    node.run([sluiced, 'cleanup', '--state-dir', node.stateFolder, '--bpffs', node.bpffs], { allowFailure: true })
+  t.regex((await cleanup()).stderr, /in use by another sluiced/)
+  agent.service.kill('SIGTERM')
+  while (agent.service.isAlive) await sleep(10)
+  t.false(existsSync(agent.socket))
+  await isEnforced(t, scene, 'with no agent')
+  const { status, stdout } = await cleanup()
+  t.is(status, 0)
+  t.regex(stdout, /removed [1-9]\d* links and [1-9]\d* maps/)
+  t.false(existsSync(node.bpffs))
+  const { stdout: links } = await node.run(['bpftool', 'net', 'show', 'dev', server.interface])
+  t.notRegex(links, /from_endpoint|to_endpoint/)
+})
