@@ -37,6 +37,16 @@ export interface Flow extends FlowOptions {
   readonly server: Host
 }
 
+export interface ProbeOptions {
+  readonly family: keyof Addresses
+  readonly intervalMs: number
+  /** Instead of the server's own. */
+  readonly address?: string
+}
+
+/** What `tallies` needs of a flow. */
+export type Probe = Pick<Flow, 'id' | 'client' | 'server' | 'sender' | 'family'>
+
 /** Every kind of flow: both protocols, both families, with traffic only from the client and only from the server. */
 export const everyKind: readonly FlowOptions[] = (['TCP', 'UDP'] as const).flatMap((protocol) =>
   (['ipv4', 'ipv6'] as const).flatMap((family) =>
@@ -69,19 +79,26 @@ export class Flows implements AsyncDisposable {
   }
 
   /** A flow of every kind. */
-  openAll(client: Host, server: Host): Flow[] {
-    return everyKind.map((options) => this.open(client, server, options))
+  openAll(client: Host, server: Host, addresses: Addresses = server.addresses): Flow[] {
+    return everyKind.map((options) => this.open(client, server, { ...options, address: addresses[options.family] }))
   }
 
-  /** New datagrams and connections without end; `received` of both ends tells how many came through. */
-  probe(client: Host, server: Host, family: keyof Addresses, intervalMs: number): Flow {
+  /**
+   * A new datagram and a new connection again and again. `received` is how many connections stood, at the client's
+   * end, and how many datagrams came, at the server's.
+   */
+  probe(client: Host, server: Host, { family, intervalMs, address = server.addresses[family] }: ProbeOptions): Probe {
     const id = ++this.#lastId
-    this.#processOf(client).send({ kind: 'probe', id, address: server.addresses[family], intervalMs })
-    return { id, client, server, family, protocol: 'UDP', sender: 'client' }
+    this.#processOf(client).send({ kind: 'probe', id, address, intervalMs })
+    return { id, client, server, family, sender: 'client' }
+  }
+
+  stop({ id, client }: Probe): void {
+    this.#processOf(client).send({ kind: 'stop', id })
   }
 
   /** What each flow came to at one of its ends, in their order; by default at the end that receives. */
-  async tallies(flows: readonly Flow[], end?: Sender): Promise<Tally[]> {
+  async tallies(flows: readonly Probe[], end?: Sender): Promise<Tally[]> {
     const hosts = flows.map(({ client, server, sender }) => ((end ?? other(sender)) === 'client' ? client : server))
     const distinct = [...new Set(hosts)]
     const counted = new Map(await Promise.all(

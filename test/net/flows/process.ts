@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { type CountAnswer, flowPort, type FlowRequest, type Hello, type OpenRequest, type ProbeRequest, type Tally } from './protocol.ts'
 
 const connectMs = 2000
-const probeConnectMs = 400
+const probeConnectMs = 900 // A SYN is sent again after a second: a connection that needs longer has lost one.
 
 const tallies: Record<number, Tally> = {}
 
@@ -100,11 +100,14 @@ function acceptDatagram(socket: UdpSocket, datagram: string, from: RemoteInfo): 
 
 // ---- probes: every one is a new flow ----
 
+const probes = new Map<number, NodeJS.Timeout>()
+
 function probe({ id, address, intervalMs }: ProbeRequest): void {
-  setInterval(() => {
+  const ticker = setInterval(() => {
     probeUdp(id, address)
     probeTcp(id, address)
   }, intervalMs)
+  probes.set(id, ticker)
 }
 
 function probeUdp(id: number, address: string): void {
@@ -128,6 +131,7 @@ function probeTcp(id: number, address: string): void {
 
 function answer(request: FlowRequest): void {
   if (request.kind === 'probe') return probe(request)
+  if (request.kind === 'stop') return clearInterval(probes.get(request.id))
   if (request.kind === 'count') return print({ id: request.id, tallies })
   const open = request.protocol === 'TCP' ? openTcp : openUdp
   open(request).catch((error: Error) => (tallyOf(request.id).error = error.message))

@@ -31,12 +31,18 @@ export interface ProbeRequest {
   readonly intervalMs: number
 }
 
+/** Ends a probe. */
+export interface StopRequest {
+  readonly kind: 'stop'
+  readonly id: number
+}
+
 export interface CountRequest {
   readonly kind: 'count'
   readonly id: number
 }
 
-export type FlowRequest = OpenRequest | ProbeRequest | CountRequest
+export type FlowRequest = OpenRequest | ProbeRequest | StopRequest | CountRequest
 
 /** What one process has of one flow. Numbers of datagrams for UDP, of bytes for TCP. */
 export interface Tally {
