@@ -20,8 +20,8 @@ let users: usize = 0 // entries and endpoints of this identity
 let dirtyFlags: usize = 0
 let scratch: usize = 0
 
-export let identityAtoms: usize = 0 // a SET of atoms
-export let identitySelectors: usize = 0 // a SET of selectors
+export let identityAtoms: usize = 0 // a sequence of ATOMS, sorted
+export let identitySelectors: usize = 0 // a sequence of SELECTORS, sorted
 export let identityEntries: usize = 0 // first address-table entry
 export let identityEndpoints: usize = 0 // first endpoint
 export let dirtyIdentities: usize = 0
@@ -98,10 +98,10 @@ function readLabels(count: u32): u32 {
   return internSet(atoms, min(count, MAX_LABELS) * 4)
 }
 
-/** A SET of these atoms, each of which comes with a reference; the set itself holds one for each member. */
+/** The sorted sequence of these atoms, each of which comes with a reference; it holds one for each member. */
 function internSet(atoms: usize, count: u32): u32 {
   const members = releaseDuplicates(atoms, count)
-  const found = intern(Tag.SET, atoms, members)
+  const found = intern(Tag.ATOMS, atoms, members)
   if (references(found) > 1) for (let i: u32 = 0; i < members; i++) releaseAtom(get(atoms, i))
   return found
 }

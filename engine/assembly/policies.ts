@@ -194,8 +194,8 @@ function readPorts(rule: u32): void {
   const count = nextWord()
   if (count == EVERYTHING) pushRange(0, LAST_PORT_KEY)
   else for (let i: u32 = 0; i < count; i++) readPort(get(ruleDirection, rule))
-  set(ruleRanges, rule, intern(Tag.NAMED_PORTS, words(scratchRanges), length(scratchRanges)))
-  set(ruleNames, rule, intern(Tag.NAMED_PORTS, words(scratchNames), length(scratchNames)))
+  set(ruleRanges, rule, intern(Tag.RANGES, words(scratchRanges), length(scratchRanges)))
+  set(ruleNames, rule, intern(Tag.NAMES, words(scratchNames), length(scratchNames)))
 }
 
 function pushRange(first: u32, last: u32): void {

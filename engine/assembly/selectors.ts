@@ -232,7 +232,7 @@ function matchingSelectors(atoms: u32): u32 {
   stampAtoms(atoms)
   collectMatching(NO_ATOM)
   for (let i: u32 = 0; i < sequenceLength(atoms); i++) collectMatching(sequenceWord(atoms, i))
-  return intern(Tag.SET, words(matched), sortUnique(words(matched), length(matched)))
+  return intern(Tag.SELECTORS, words(matched), sortUnique(words(matched), length(matched)))
 }
 
 function collectMatching(atom: u32): void {

@@ -5,16 +5,19 @@
 import { column, fail, Failure, get, put, reserve, set, Subject } from './memory'
 import { bucketCount, give, pool, take } from './pools'
 
+/** What a sequence is; equal words of two kinds are two sequences, since kinds differ in what their members' references are. */
 export namespace Tag {
   export const TEXT: u32 = 1
-  export const SET: u32 = 2
+  export const SELECTORS: u32 = 2
   export const SELECTOR: u32 = 3
   export const CIDR: u32 = 4
   export const TERM: u32 = 5
   export const SIGNATURE: u32 = 6
   export const SUBJECT: u32 = 7
   export const NAMED_PORTS: u32 = 8
-  export const DOCUMENT: u32 = 9
+  export const ATOMS: u32 = 9
+  export const RANGES: u32 = 10
+  export const NAMES: u32 = 11
 }
 
 let records: usize = 0
