@@ -15,8 +15,11 @@ struct admission {
 	struct known_peer destination;
 };
 
-/* One retry: a subject's old rows may go between reading the endpoint and reading the rows. */
-#define POLICY_ATTEMPTS 2
+/*
+ * Rows are read without a lock. They may go, and their place be used again, only after the endpoint has another
+ * subject, and a class's only after its generation moved: what was read counts if neither has happened since.
+ */
+#define ADMIT_ATTEMPTS 3
 
 /* An address in the node's workload range that no workload has. */
 static __always_inline bool peer_is_nobody(const struct peer *peer)
@@ -29,8 +32,9 @@ SUBPROGRAM int admit_query(struct policy_query *query, __u32 ifindex, bool exemp
 {
 	if (!query)
 		return REASON_NO_SUBJECT;
-	for (int i = 0; i < POLICY_ATTEMPTS; i++) {
+	for (int i = 0; i < ADMIT_ATTEMPTS; i++) {
 		const struct endpoint *endpoint = endpoint_find(ifindex);
+		int error;
 
 		if (!endpoint)
 			return REASON_UNKNOWN_INTERFACE;
@@ -39,7 +43,9 @@ SUBPROGRAM int admit_query(struct policy_query *query, __u32 ifindex, bool exemp
 			return REASON_NO_SUBJECT;
 		if (exempt)
 			return REASON_FORWARDED;
-		if (policy_decide(query))
+		error = policy_decide(query);
+		endpoint = endpoint_find(ifindex);
+		if (error || !endpoint || READ_ONCE(endpoint->subject) != query->subject)
 			continue;
 		if (query->action == POLICY_DENY && endpoint->flags & ENDPOINT_AUDIT)
 			query->action = POLICY_AUDIT;
@@ -98,7 +104,7 @@ static __noinline int admit_resolve(struct packet *packet, struct flow_state *st
 }
 
 /* A workload reaches itself whatever policy says, as it would without leaving its namespace. */
-static __noinline int admit_sides(
+static __always_inline int admit_sides(
 	struct packet *packet, struct flow_state *state, const struct admission *admission)
 {
 	bool source_is_host = admission->source.peer.flags & PEER_HOST;
@@ -121,6 +127,60 @@ static __noinline int admit_sides(
 		state->flags |= FLOW_HOST;
 	if (packet->flags & PACKET_AUDITED)
 		state->flags |= FLOW_AUDITED;
+	return reason;
+}
+
+/* From outside come neither our own addresses, nor flows that end elsewhere. */
+static __always_inline int admit_world(const struct flow_state *state, const struct admission *admission)
+{
+	const struct peer *source = &admission->source.peer;
+
+	if (!state->destination_ifindex)
+		return NOT_OURS;
+	if (state->source_ifindex || source->flags & PEER_HOST || peer_is_nobody(source))
+		return REASON_SPOOFED_ADDRESS;
+	return REASON_FORWARDED;
+}
+
+static __always_inline int admit_once(
+	struct packet *packet, struct flow_state *state, struct admission *admission, bool from_world)
+{
+	int reason = admit_resolve(packet, state, admission);
+
+	if (!reason && from_world)
+		reason = admit_world(state, admission);
+	/* A flow that was ours until its end left. */
+	if (!reason && !state->source_ifindex && !state->destination_ifindex)
+		reason = REASON_UNKNOWN_DESTINATION;
+	return reason ? reason : admit_sides(packet, state, admission);
+}
+
+static __always_inline bool peer_is_current(const struct known_peer *known)
+{
+	return class_generation(known->peer.peer_class) == known->generation;
+}
+
+/*
+ * Decides about the flow packet->tuple, in its own direction, and fills `state`. Its ifindexes say which ends the hook
+ * knows already; the others come from the address table. `from_world`: the flow's first packet comes from outside.
+ */
+SUBPROGRAM int admit(struct packet *packet, struct flow_state *state, struct admission *admission, bool from_world)
+{
+	__u32 source_ifindex, destination_ifindex;
+	int reason = REASON_NO_SUBJECT;
+
+	if (!packet || !state || !admission)
+		return reason;
+	source_ifindex = state->source_ifindex;
+	destination_ifindex = state->destination_ifindex;
+	for (int i = 0; i < ADMIT_ATTEMPTS; i++) {
+		state->source_ifindex = source_ifindex;
+		state->destination_ifindex = destination_ifindex;
+		state->flags &= ~(FLOW_HOST | FLOW_AUDITED);
+		reason = admit_once(packet, state, admission, from_world);
+		if (peer_is_current(&admission->source) && peer_is_current(&admission->destination))
+			break;
+	}
 	return reason;
 }
 

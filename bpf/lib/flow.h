@@ -182,18 +182,6 @@ static __always_inline int flow_check_destination(const struct tuple *tuple)
 	return ipv6_is_link_local(&tuple->destination) ? REASON_UNKNOWN_DESTINATION : REASON_FORWARDED;
 }
 
-/* From outside come neither our own addresses, nor flows that end elsewhere. */
-static __always_inline int flow_check_world(const struct flow_state *state, const struct admission *admission)
-{
-	const struct peer *source = &admission->source.peer;
-
-	if (!state->destination_ifindex)
-		return NOT_OURS;
-	if (state->source_ifindex || source->flags & PEER_HOST || peer_is_nobody(source))
-		return REASON_SPOOFED_ADDRESS;
-	return REASON_FORWARDED;
-}
-
 static __noinline int flow_open_with(struct packet *packet, enum hook hook, __u32 ifindex, struct opening *opening)
 {
 	struct flow_state *state = &opening->state;
@@ -203,11 +191,7 @@ static __noinline int flow_open_with(struct packet *packet, enum hook hook, __u3
 		state->source_ifindex = ifindex;
 	if (hook == HOOK_TO_ENDPOINT)
 		state->destination_ifindex = ifindex;
-	reason = admit_resolve(packet, state, &opening->admission);
-	if (!reason && hook == HOOK_FROM_WORLD)
-		reason = flow_check_world(state, &opening->admission);
-	if (!reason)
-		reason = admit_sides(packet, state, &opening->admission);
+	reason = admit(packet, state, &opening->admission, hook == HOOK_FROM_WORLD);
 	if (!reason)
 		reason = flow_write(packet, opening);
 	if (!reason && report_flows)
@@ -296,12 +280,7 @@ static __noinline int flow_renew_with(
 	packet->tuple = *key;
 	if (flow->flags & FLOW_TRANSLATE_DESTINATION)
 		tuple_translate(&packet->tuple, flow);
-	reason = admit_resolve(packet, &opening->state, &opening->admission);
-	/* Neither end is here any more. */
-	if (!reason && !opening->state.source_ifindex && !opening->state.destination_ifindex)
-		reason = REASON_UNKNOWN_DESTINATION;
-	if (!reason)
-		reason = admit_sides(packet, &opening->state, &opening->admission);
+	reason = admit(packet, &opening->state, &opening->admission, false);
 	if (!reason) {
 		flow_update(flow, &opening->state);
 		return REASON_FORWARDED;

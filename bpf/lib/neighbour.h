@@ -115,7 +115,9 @@ static __always_inline bool nd_is(const struct packet *packet)
 {
 	__u32 type = bpf_ntohs(packet->tuple.destination_port_be) >> 8;
 
+	/* An echo reply has its identifier there, of any value, and a source port that is not zero. */
 	return packet->tuple.protocol == IPPROTO_ICMPV6 && !(packet->flags & PACKET_LATER_FRAGMENT) &&
+	       !packet->tuple.source_port_be &&
 	       (type == ICMP6_NEIGHBOUR_SOLICITATION || type == ICMP6_NEIGHBOUR_ADVERTISEMENT);
 }
 
