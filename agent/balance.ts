@@ -23,6 +23,10 @@ export function backendKey(backend: Backend, protocol: number): string {
   return `${backend.address} ${backend.port}/${protocolName(protocol)}`
 }
 
+export function serviceKey(service: BalancedService): string {
+  return `${service.kind} ${nameOf(service)}`
+}
+
 export function frontendKey({ frontend: { address, port, protocol } }: BalancedFrontend): string {
   return `${address} ${port}/${protocolName(protocol)}`
 }
@@ -64,7 +68,7 @@ export function backendItems(frontends: readonly BalancedFrontend[]): BackendIte
 
 function toSpec(service: BalancedService, frontend: Frontend, numbers: Numbers): FrontendSpec {
   return {
-    serviceId: numbers.number('service', `${service.kind} ${nameOf(service)}`),
+    serviceId: numbers.number('service', serviceKey(service)),
     address: addressBytes(frontend.address),
     port: frontend.port,
     protocol: frontend.protocol,

@@ -146,3 +146,21 @@ test('numbers stay the same over a restart', async (t) => {
   await again.files({ '/m/a.yaml': WEB })
   t.deepEqual(again.kernel.inputs.get('endpoint 7'), before)
 })
+
+test('a file without effect on the datapath has a last good version too', async (t) => {
+  const { node } = await setUp(t)
+  const namespace = 'apiVersion: v1\nkind: Namespace\nmetadata: {name: demo}\n'
+  await node.files({ '/m/a.yaml': POLICY })
+  await node.files({ '/m/a.yaml': POLICY, '/m/n.yaml': namespace })
+  t.is(node.store.lastGood().get('/m/n.yaml'), namespace)
+})
+
+test('numbers that nothing uses any more are given back', async (t) => {
+  const { node } = await setUp(t)
+  await node.files({ '/m/a.yaml': WEB, '/m/p.yaml': POLICY })
+  node.interfaces.add('sl-web', 7)
+  await node.convergence.converge()
+  t.deepEqual([node.store.numbersOf('rule').size, node.store.numbersOf('identity').size], [1, 1])
+  await node.files({})
+  t.deepEqual([node.store.numbersOf('rule').size, node.store.numbersOf('identity').size], [0, 0])
+})

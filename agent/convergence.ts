@@ -1,10 +1,11 @@
 // From sources to the datapath: what is desired now, and the reconcilers that make it so.
 import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
+import { type Cluster, formatRule } from '../manifests/index.ts'
 import type { ApiErrorDetail } from './api/types.ts'
-import { type BalancedFrontend, backendKey, balancedFrontends } from './balance.ts'
-import { desiredInputs } from './desired.ts'
-import { type LocalEndpoint, matchEndpoints } from './endpoints.ts'
+import { type BalancedFrontend, backendKey, balancedFrontends, serviceKey } from './balance.ts'
+import { desiredInputs, identityKey } from './desired.ts'
+import { type LocalEndpoint, matchEndpoints, nameOf } from './endpoints.ts'
 import { AgentError } from './errors.ts'
 import type { Interface, InterfacePort } from './interfaces.ts'
 import type { Logger } from './log.ts'
@@ -153,7 +154,9 @@ export class Convergence {
       const folders = [...this.#unreadableFolders.keys()].join(', ')
       throw new AgentError('UNAVAILABLE', `the first complete listing of manifests is still missing: ${folders}`)
     }
-    await Promise.all([this.#policy.trigger(), this.#services.trigger()])
+    // An interface that cannot be attached to is a matter of its own: it shows in status.
+    const programs = this.#programs.trigger().catch(() => undefined)
+    await Promise.all([programs, this.#policy.trigger(), this.#services.trigger()])
   }
 
   async #loadDatapath(): Promise<void> {
@@ -231,11 +234,18 @@ export class Convergence {
     this.#told = desired.inputs
     if (error !== undefined) throw Object.assign(new AgentError('CAPACITY', error.message), { code: error.code ?? 'CAPACITY' })
     this.#enforced = true
-    this.#keepLastGood(desired.resolution)
+    const { effective, cluster } = desired.resolution
+    this.#parts.store.replaceLastGood(new Map([...effective].filter(([name]) => !isApplied(name))))
+    if (changes.length > 0) this.#releaseNumbers(cluster)
   }
 
-  #keepLastGood({ effective }: Resolution): void {
-    this.#parts.store.replaceLastGood(new Map([...effective].filter(([name]) => !isApplied(name))))
+  /** The datapath holds none of the others any more. */
+  #releaseNumbers(cluster: Cluster): void {
+    const { store } = this.#parts
+    store.keepNumbers('identity', new Set(cluster.workloads.map(identityKey)))
+    store.keepNumbers('endpoint', new Set(cluster.workloads.map(nameOf)))
+    const rules = [...cluster.policies.values()].flatMap((policy) => [...policy.rules.values()])
+    store.keepNumbers('rule', new Set(rules.map(formatRule)))
   }
 
   async #reconcileServices(): Promise<void> {
@@ -244,18 +254,9 @@ export class Convergence {
     const { frontends } = desired
     const shares = await this.#parts.kernel.reconcileServices(frontends.map(({ spec }) => spec))
     this.#programmedServices = { frontends, shares }
-    this.#releaseBackends(frontends)
-  }
-
-  /** No slot leads to them any more. */
-  #releaseBackends(frontends: readonly BalancedFrontend[]): void {
-    const { store } = this.#parts
-    const used = new Set(
-      frontends.flatMap(({ frontend }) => frontend.backends.map((backend) => backendKey(backend, frontend.protocol))),
-    )
-    store.transaction(() => {
-      for (const key of store.numbersOf('backend').keys()) if (!used.has(key)) store.releaseNumber('backend', key)
-    })
+    const backends = frontends.flatMap(({ frontend }) => frontend.backends.map((backend) => backendKey(backend, frontend.protocol)))
+    this.#parts.store.keepNumbers('backend', new Set(backends)) // No slot leads to the others any more.
+    this.#parts.store.keepNumbers('service', new Set(frontends.map(({ service }) => serviceKey(service))))
   }
 
   async #reconcilePrograms(): Promise<void> {

@@ -1,7 +1,7 @@
 // Desired state: what manifests and interfaces mean for the engine. Pure but for the store, which gives numbers.
 import { EndpointFlags, Identity as ReservedIdentity, PeerFlags } from '../bpf/index.ts'
 import type { Label } from '../engine/types.ts'
-import { type Cluster, parsePrefix, type Workload } from '../manifests/index.ts'
+import { type Cluster, parseAddress, type Workload } from '../manifests/index.ts'
 import { addressBytes, macBytes, prefixOf } from './address.ts'
 import { addressOfFamily, type LocalEndpoint, nameOf } from './endpoints.ts'
 import type { Interface } from './interfaces.ts'
@@ -40,7 +40,12 @@ export const RESERVED_LABELS: ReadonlyMap<number, readonly Label[]> = new Map([
 ])
 
 export function identityOf(workload: Workload, numbers: Numbers): number {
-  return numbers.number('identity', workload.labels.join('\n'))
+  return numbers.number('identity', identityKey(workload))
+}
+
+/** Labels are sorted, so equal sets are equal texts. */
+export function identityKey({ labels }: Workload): string {
+  return labels.join('\n')
 }
 
 export function endpointId(workload: Workload, numbers: Numbers): number {
@@ -62,7 +67,7 @@ export function desiredInputs({ cluster, endpoints, links, workloadRanges }: Des
 /** Addresses of the node itself. */
 export function hostAddresses(links: readonly Interface[]): string[] {
   const addresses = links.flatMap((link) => link.addresses)
-  return [...new Set(addresses)].filter((address) => parsePrefix(`${address}/128`) ?? parsePrefix(`${address}/32`))
+  return [...new Set(addresses)].filter((address) => parseAddress(address) !== undefined)
 }
 
 /** An address of the range that nobody has is dropped, not sent to the world. */

@@ -23,6 +23,8 @@ export interface Interface {
   /** The other end is in another namespace: its number for that one. */
   readonly peerNamespaceId: number | undefined
   readonly addresses: readonly string[]
+  /** Of the XDP program that is attached. */
+  readonly xdpMode: 'native' | 'generic' | undefined
 }
 
 /** What the agent asks of the system; tests answer it from memory. */
@@ -43,6 +45,7 @@ interface IpAddressJson {
   readonly link_netnsid?: number
   readonly flags?: readonly string[]
   readonly linkinfo?: { readonly info_kind?: string }
+  readonly xdp?: { readonly mode: number }
   readonly addr_info?: readonly { readonly local?: string }[]
 }
 
@@ -106,6 +109,9 @@ async function namespaceName(id: number | undefined): Promise<string | undefined
   return namespaces.find(({ nsid }) => nsid === id)?.name
 }
 
+/** XDP_ATTACHED_* of linux/if_link.h. */
+const XDP_MODES = [undefined, 'native', 'generic'] as const
+
 function toInterface(json: IpAddressJson): Interface {
   return {
     ifindex: json.ifindex,
@@ -116,6 +122,7 @@ function toInterface(json: IpAddressJson): Interface {
     peerIfindex: json.link_index,
     peerName: json.link,
     peerNamespaceId: json.link_netnsid,
+    xdpMode: XDP_MODES[json.xdp?.mode ?? 0],
     addresses: (json.addr_info ?? []).flatMap(({ local }) => (local === undefined ? [] : [local])),
   }
 }

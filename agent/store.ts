@@ -36,7 +36,8 @@ const SCHEMA = `
 
 export class Store implements Disposable {
   readonly #database: DatabaseSync
-  readonly #numbers = new Map<string, number>()
+  /** By space, then by key: all of them, since most calls ask for what is known. */
+  readonly #numbers = new Map<string, Map<string, number>>()
   readonly #statements = new Map<string, StatementSync>()
 
   private constructor(database: DatabaseSync) {
@@ -64,18 +65,21 @@ export class Store implements Disposable {
 
   /** The number of `key`, the same for ever; given on first use. */
   number(space: NumberSpace, key: string): number {
-    return this.#numbers.get(numberKey(space, key)) ?? this.#allocate(space, key)
+    return this.numbersOf(space).get(key) ?? this.#allocate(space, key)
   }
 
-  /** Frees a number. It is given again only after all others of its space. */
-  releaseNumber(space: NumberSpace, key: string): void {
-    this.#run('DELETE FROM numbers WHERE space = ? AND key = ?', space, key)
-    this.#numbers.delete(numberKey(space, key))
+  /** Frees the numbers of all other keys. They are given again only after all others of their space. */
+  keepNumbers(space: NumberSpace, used: ReadonlySet<string>): void {
+    const unused = [...this.numbersOf(space).keys()].filter((key) => !used.has(key))
+    if (unused.length === 0) return
+    this.transaction(() => {
+      for (const key of unused) this.#run('DELETE FROM numbers WHERE space = ? AND key = ?', space, key)
+    })
+    for (const key of unused) this.#numbers.get(space)?.delete(key)
   }
 
-  numbersOf(space: NumberSpace): Map<string, number> {
-    const rows = this.#all('SELECT key, number FROM numbers WHERE space = ?', space)
-    return new Map(rows.map((row) => [String(row['key']), Number(row['number'])]))
+  numbersOf(space: NumberSpace): ReadonlyMap<string, number> {
+    return this.#numbers.get(space) ?? new Map()
   }
 
   appliedManifests(): AppliedManifest[] {
@@ -136,8 +140,14 @@ export class Store implements Disposable {
   #readNumbers(): void {
     this.#numbers.clear()
     for (const row of this.#all('SELECT space, key, number FROM numbers')) {
-      this.#numbers.set(numberKey(String(row['space']), String(row['key'])), Number(row['number']))
+      this.#remember(String(row['space']), String(row['key']), Number(row['number']))
     }
+  }
+
+  #remember(space: string, key: string, number: number): void {
+    const numbers = this.#numbers.get(space)
+    if (numbers === undefined) this.#numbers.set(space, new Map([[key, number]]))
+    else numbers.set(key, number)
   }
 
   #allocate(space: NumberSpace, key: string): number {
@@ -145,7 +155,7 @@ export class Store implements Disposable {
       const number = this.#free(space)
       this.#run('INSERT INTO numbers VALUES (?, ?, ?)', space, key, number)
       this.#run('INSERT OR REPLACE INTO last_numbers VALUES (?, ?)', space, number)
-      this.#numbers.set(numberKey(space, key), number)
+      this.#remember(space, key, number)
       return number
     })
   }
@@ -201,8 +211,4 @@ function migrate(database: DatabaseSync, path: string): void {
     })
   }
   database.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
-}
-
-function numberKey(space: string, key: string): string {
-  return `${space}\n${key}`
 }

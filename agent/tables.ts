@@ -7,6 +7,7 @@ import type { Convergence, Desired } from './convergence.ts'
 import { endpointId, hostAddresses, identityOf, type Numbers, RESERVED_LABELS } from './desired.ts'
 import { type LocalEndpoint, nameOf } from './endpoints.ts'
 import { addressBytes, prefixOf } from './address.ts'
+import type { AttachedProgram } from './reconcilers/programs.ts'
 import { isApplied } from './sources/applied.ts'
 import { Table } from './table.ts'
 
@@ -34,7 +35,7 @@ export class Tables {
       this.#showDesired(desired, numbers, workloadRanges)
     }
     this.#showServices(convergence)
-    this.programs.replaceAll((convergence.programReport?.attached ?? []).map(programItem))
+    this.programs.replaceAll((convergence.programReport?.attached ?? []).map((attached) => programItem(attached, desired)))
     this.maps.replaceAll(convergence.kernelStart?.maps ?? [])
   }
 
@@ -138,8 +139,11 @@ function policyItem({ kind, namespace, name, location, rules }: CompiledPolicy, 
   }
 }
 
-function programItem(attached: NonNullable<Convergence['programReport']>['attached'][number]): api.Program {
-  const { id, name, hook, pin, linkId, instructions, verifiedInstructions } = attached
+/** A link that was taken over does not say in which mode it is attached, but its interface does. */
+function programItem(attached: AttachedProgram, desired: Desired | undefined): api.Program {
+  const { id, name, pin, linkId, instructions, verifiedInstructions } = attached
+  const mode = desired?.links.find(({ ifindex }) => ifindex === attached.ifindex)?.xdpMode
+  const hook = attached.hook === 'xdp' && mode !== undefined ? `xdp/${mode}` : attached.hook
   return {
     id,
     name,

@@ -70,7 +70,8 @@ export class FakeInterfaces implements InterfacePort {
 
   add(name: string, ifindex: number): void {
     const mac = '02:00:00:00:00:02'
-    this.#links = [...this.#links, { ifindex, name, mac, kind: 'veth', up: true, peerIfindex: 2, peerName: undefined, peerNamespaceId: 0, addresses: [] }]
+    const peer = { peerIfindex: 2, peerName: undefined, peerNamespaceId: 0 }
+    this.#links = [...this.#links, { ifindex, name, mac, kind: 'veth', up: true, ...peer, addresses: [], xdpMode: undefined }]
     this.#changes.emit('changed')
   }
 }

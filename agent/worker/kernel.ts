@@ -36,8 +36,10 @@ export class KernelThread implements Kernel {
   async start(options: KernelOptions): Promise<KernelStart> {
     const pins = pinDirectories(options.bpffs)
     for (const directory of Object.values(pins)) makePinDirectory(directory)
-    const { programs, refused } = loadObjects(options, pins.maps)
-    const map = mapOpener(pins.maps, refused)
+    // A start that fails is tried again: it must not keep what it loaded.
+    using stack = new DisposableStack()
+    const { programs, refused } = loadObjects(options, pins.maps, stack)
+    const map = mapOpener(pins.maps, refused, stack)
     const engine = await Engine.load({ capacities: capacitiesOf(map) })
     const policy = new PolicyMaps(engine, {
       addresses: map('addresses'),
@@ -48,14 +50,17 @@ export class KernelThread implements Kernel {
       policy_rows: map('policy_rows'),
     })
     const takenOver = policy.restore()
-    this.#running = {
+    const running = {
       engine,
       policy,
       services: new ServiceMaps(engine, { frontends: map('frontends'), slots: map('slots'), backends: map('backends') }),
       programs: new ProgramLinks(new LoaderLinks(programs, options.xdpMode), pins.links),
       conntrack: new ConntrackCollector({ conntrack4: map('conntrack4'), conntrack6: map('conntrack6') }, process.hrtime.bigint),
     }
-    return { takenOver, maps: mapItems(map, pins.maps), refused }
+    const maps = mapItems(map, pins.maps)
+    this.#running = running
+    stack.move() // From here on all of it lives as long as the thread.
+    return { takenOver, maps, refused }
   }
 
   async applyPolicy({ changes, finishRestore }: Argument<'applyPolicy'>): Promise<ApplyReport> {
@@ -90,14 +95,19 @@ export class KernelThread implements Kernel {
   }
 }
 
+interface LoadedObjects {
+  readonly programs: Map<string, Program>
+  readonly refused: KernelStart['refused']
+}
+
 /** One object that is refused does not keep the others, nor an earlier agent's programs, from working. */
-function loadObjects(options: KernelOptions, pinDirectory: string): { programs: Map<string, Program>; refused: KernelStart['refused'][number][] } {
+function loadObjects(options: KernelOptions, pinDirectory: string, stack: DisposableStack): LoadedObjects {
   const programs = new Map<string, Program>()
-  const refused: KernelStart['refused'][number][] = []
+  const refused: LoadedObjects['refused'][number][] = []
   for (const name of OBJECTS) {
     const path = join(options.bpfObjects, `${name}.bpf.o`)
     try {
-      const object = BpfObject.open(path, { pinDirectory, mapSizes: sizesFor(path, options.mapSizes) }).load()
+      const object = stack.use(BpfObject.open(path, { pinDirectory, mapSizes: sizesFor(path, options.mapSizes) })).load()
       for (const program of object.programs) programs.set(program.name, program)
     } catch (error) {
       refused.push({ object: `${name}.bpf.o`, code: codeOf(error), message: messageOf(error) })
@@ -114,7 +124,7 @@ function sizesFor(path: string, sizes: Readonly<Record<string, number>>): Record
 }
 
 /** Maps by their pins: they are there once any object that declares them was loaded, by this agent or an earlier one. */
-function mapOpener(directory: string, refused: KernelStart['refused']): (name: MapName) => BpfMap {
+function mapOpener(directory: string, refused: KernelStart['refused'], stack: DisposableStack): (name: MapName) => BpfMap {
   const open = new Map<MapName, BpfMap>()
   return (name) => {
     const known = open.get(name)
@@ -123,10 +133,10 @@ function mapOpener(directory: string, refused: KernelStart['refused']): (name: M
     if (!existsSync(path)) {
       const reasons = refused.map(({ message }) => message).join('; ')
       throw new AgentError('UNAVAILABLE', `there is no map ${path}, since no program that declares it could be loaded: ${reasons}`, {
-        hint: 'build the programs (npm run setup) or see the verifier\'s complaint above',
+        hint: 'build the programs (npm run setup); if the kernel refused one, the message above says why',
       })
     }
-    const map = BpfMap.openPinned(path)
+    const map = stack.use(BpfMap.openPinned(path))
     open.set(name, map)
     return map
   }
