@@ -5,6 +5,7 @@ import { BpfObject } from '../../loader/index.ts'
 import { measure } from './measure.ts'
 import type { Measurement } from './measure.ts'
 import type { BenchNode } from './node.ts'
+import { checkNoDrops } from './outcome.ts'
 import { buildPacket, fieldOffsets, mappedBytes, TcpFlag } from './packets.ts'
 import type { Station } from './packets.ts'
 import { word } from './tables.ts'
@@ -26,6 +27,7 @@ export function* measureBalancer(node: BenchNode, flowCounts: readonly number[])
     using object = BpfObject.open('build/bpf/xdp_lb.bpf.o').load()
     fillBalancerTables(object, family)
     for (const flows of flowCounts) yield measureSettled(node, object, flows, family)
+    checkNoDrops(object)
   }
 }
 

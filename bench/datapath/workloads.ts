@@ -5,6 +5,7 @@ import type { Program } from '../../loader/index.ts'
 import type { Measurement } from './measure.ts'
 import { measure } from './measure.ts'
 import type { BenchNode, Interface } from './node.ts'
+import { checkNoDrops, checkNoLostEvents, drainEvents, lostEvents } from './outcome.ts'
 import { buildPacket, fieldOffsets, TcpFlag } from './packets.ts'
 import type { Station } from './packets.ts'
 import { fillWorkloadTables } from './tables.ts'
@@ -62,7 +63,7 @@ const ROUNDS = 7
 const PACKETS = 200_000
 /** An LRU map takes entries away before it is full, for its per-CPU lists. */
 const SLACK = 32_768
-/** Bytes: more than all events of a run, so that each new flow pays for its event. */
+/** Bytes: more than all events of the flows that `new` opens, so that each pays for its event. */
 const EVENT_RING = 1 << 25
 
 export function* measureWorkloads(node: BenchNode, flowCounts: readonly number[]): Generator<Measurement> {
@@ -80,9 +81,13 @@ function* measurePath(node: BenchNode, path: Path, flows: number, family: 4 | 6)
   const suffix = family === 6 ? '/ipv6' : ''
 
   openFlows(node, path, program, flows, family)
+  drainEvents(endpoint)
+  const lost = lostEvents(endpoint)
   yield* measureOne(`${path.name}/established${suffix}`, traffic(path, family, TcpFlag.ACK, { flows, order: 'random' }), PACKETS)
   const fresh = { firstFlow: flows, flows: NEW_FLOWS * ROUNDS * 2, order: 'sequential' } as const
   yield* measureOne(`${path.name}/new${suffix}`, traffic(path, family, TcpFlag.SYN, fresh), NEW_FLOWS)
+  checkNoLostEvents(endpoint, lost)
+  checkNoDrops(endpoint)
 
   function* measureOne(name: string, what: Traffic, packets: number): Generator<Measurement> {
     const { at, result } = path.question
