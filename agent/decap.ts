@@ -1,11 +1,11 @@
 // `sluiced decap`: the backend's receiving program. One-shot: attached and pinned, it needs no agent to run.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { attachXdp, type BpfMap, BpfObject, ensurePinned, interfaceIndex, makePinDirectory } from '../loader/index.ts'
+import { attachXdp, type BpfMap, BpfObject, ensurePinned, interfaceIndex } from '../loader/index.ts'
 import { addressBytes } from './address.ts'
 import { AgentError } from './errors.ts'
 import type { DecapOptions } from './options.ts'
-import { pinDirectories, removePinned } from './pins.ts'
+import { makePinDirectories, removePinned } from './pins.ts'
 import { readAll } from './reconcilers/policy.ts'
 
 const OBJECT = join(import.meta.dirname, '../build/bpf/decap.bpf.o')
@@ -22,8 +22,7 @@ export interface DecapReport {
 export function attachDecap(options: DecapOptions): DecapReport {
   const vips = options.vips.map(addressBytes)
   const ifindex = interfaceIndex(options.interface)
-  const pins = pinDirectories(options.bpffs)
-  for (const directory of Object.values(pins)) makePinDirectory(directory)
+  const pins = makePinDirectories(options.bpffs)
   using object = BpfObject.open(OBJECT, { pinDirectory: pins.maps, mapSizes: smallMaps() }).load()
   setVips(object.map('decap_vips'), vips)
   const mode = options.xdpMode === 'generic' ? 'generic' : 'native'

@@ -1,12 +1,22 @@
 // Where an agent pins what must outlive it, and how all of it is removed.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { listPins, removePins } from '../loader/index.ts'
+import { listPins, makePinDirectory, mountBpffs, removePins } from '../loader/index.ts'
 import { StateLock } from './lock.ts'
 import type { RunOptions } from './options.ts'
 
+const SYSTEM_BPFFS = '/sys/fs/bpf'
+
 export function pinDirectories(bpffs: string): { readonly maps: string; readonly links: string } {
   return { maps: join(bpffs, 'maps'), links: join(bpffs, 'links') }
+}
+
+/** Makes them, on a bpffs that is mounted where the system wants it if it is missing. */
+export function makePinDirectories(bpffs: string): ReturnType<typeof pinDirectories> {
+  if (bpffs.startsWith(`${SYSTEM_BPFFS}/`)) mountBpffs(SYSTEM_BPFFS)
+  const directories = pinDirectories(bpffs)
+  for (const directory of Object.values(directories)) makePinDirectory(directory)
+  return directories
 }
 
 export interface CleanupReport {

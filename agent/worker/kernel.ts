@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { type MapName, mapSpecs } from '../../bpf/index.ts'
 import { Engine } from '../../engine/index.ts'
 import type { Capacities, Verdict } from '../../engine/types.ts'
-import { BpfMap, BpfObject, makePinDirectory, type Program } from '../../loader/index.ts'
+import { BpfMap, BpfObject, type Program } from '../../loader/index.ts'
 import type { MapItem } from '../api/types.ts'
 import { AgentError } from '../errors.ts'
 import { codeOf, messageOf } from '../log.ts'
-import { pinDirectories } from '../pins.ts'
+import { makePinDirectories } from '../pins.ts'
 import { ConntrackCollector, type ConntrackReport } from '../reconcilers/conntrack.ts'
 import { type ApplyReport, PolicyMaps } from '../reconcilers/policy.ts'
 import type { EngineStatistics, VerdictQuery } from '../reconcilers/ports.ts'
@@ -34,8 +34,7 @@ export class KernelThread implements Kernel {
   #running: Running | undefined
 
   async start(options: KernelOptions): Promise<KernelStart> {
-    const pins = pinDirectories(options.bpffs)
-    for (const directory of Object.values(pins)) makePinDirectory(directory)
+    const pins = makePinDirectories(options.bpffs)
     // A start that fails is tried again: it must not keep what it loaded.
     using stack = new DisposableStack()
     const { programs, refused } = loadObjects(options, pins.maps, stack)
