@@ -72,6 +72,21 @@ for (const [inner, outer] of mixtures) {
     t.deepEqual([...node.send('decap', 'uplink', seen.data).data], [...seen.data])
   })
 
+  kernelTest(`IPv${inner} in IPv${outer}: a congestion mark on the outer header reaches the inner one, or drops it`, (t) => {
+    node.map('decap_vips').update(mapped(VIPS[inner]), key32(1))
+    const marked = (innerClass: number, outerClass: number): Seen => {
+      const payload = buildIpPacket(fromClient(inner, tcp(4000, 80), { trafficClass: innerClass }))
+      const transport = { kind: 'raw', protocol: inner === 4 ? IpProtocol.IPV4 : IpProtocol.IPV6 } as const
+      return node.send('decap', 'uplink', buildPacket({ source: OUTER_SOURCES[outer], destination: BACKENDS[outer][0], transport, payload, trafficClass: outerClass }))
+    }
+    for (const [innerClass, outerClass, result] of [[0xb9, 0xb9, 0xb9], [0xb9, 0x03, 0xbb], [0x02, 0x03, 0x03], [0x03, 0x03, 0x03], [0xb8, 0x01, 0xb8]] as const) {
+      const seen = parsePacket(marked(innerClass, outerClass).data)
+      t.is(seen.trafficClass, result)
+      t.deepEqual(seen.wrongChecksums, [])
+    }
+    t.is(marked(0xb8, 0x03).reason, 'rewrite-failed')
+  })
+
   kernelTest(`IPv${inner} in IPv${outer}: what does not fit is answered with the size that does`, (t) => {
     setBalancer(inner, outer)
     const header = inner === 4 ? 40 : 60
