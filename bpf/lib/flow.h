@@ -199,6 +199,13 @@ static __noinline int flow_open_with(struct packet *packet, enum hook hook, __u3
 	return reason;
 }
 
+/* Back to what the packet carries and where it was seen, after events told of what policy compared. */
+static __always_inline void packet_restore(struct packet *packet, const struct tuple *tuple, enum hook hook)
+{
+	packet->tuple = *tuple;
+	packet->decision.direction = hook == HOOK_FROM_ENDPOINT ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+}
+
 /* The first packet of a flow. packet->tuple stays what the packet carries, except in a drop, for its event. */
 SUBPROGRAM int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, __u32 now)
 {
@@ -218,7 +225,7 @@ SUBPROGRAM int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, _
 	if (!reason)
 		reason = flow_open_with(packet, hook, ifindex, opening);
 	if (!reason)
-		packet->tuple = opening->original;
+		packet_restore(packet, &opening->original, hook);
 	return reason;
 }
 
@@ -313,7 +320,7 @@ SUBPROGRAM int flow_renew(
 	}
 	reason = flow_renew_with(packet, flow, from_origin, opening);
 	if (!reason)
-		packet->tuple = tuple;
+		packet_restore(packet, &tuple, hook);
 	return reason;
 }
 

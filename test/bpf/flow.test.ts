@@ -278,6 +278,13 @@ kernelTest('every packet is counted once, with its length', (t) => {
   const after = counted(1, Direction.INGRESS)
   t.is(after.packets - before.packets, 2n)
   t.is(after.bytes - before.bytes, 108n)
+  setPolicy(node.map, OPEN)
+  const forwarded = counted(0, Direction.EGRESS)
+  runSteps(t, node, [
+    { ...request(4), expect: 'redirect' },
+    { ...request(4, ack), expect: 'redirect' },
+  ])
+  t.is(counted(0, Direction.EGRESS).packets - forwarded.packets, 2n)
 })
 
 function counted(reason: number, direction: number): { packets: bigint; bytes: bigint } {
