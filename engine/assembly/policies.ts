@@ -12,7 +12,7 @@ import { clear, give, item, length, pool, push, take, vector, words } from './po
 import { intern, release, sequenceLength, sequenceWord, Tag } from './sequences'
 import { internText, nameUses, releaseAtom } from './labels'
 import { nextText, nextWord, textLength } from './input'
-import { leaveSelector, readSelector, selectorPolicies, touchSelector } from './selectors'
+import { leaveSelector, readSelector, returnSelector, selectorPolicies, touchSelector } from './selectors'
 import { readCidr } from './cidrs'
 import { internTerm, join, leave } from './terms'
 import { markEntriesWithPorts } from './addresses'
@@ -185,6 +185,7 @@ function readPeers(rule: u32): void {
     const selector = (parts & 1) != 0 ? readSelector() : 0
     const cidr = (parts & 2) != 0 ? readCidr() : 0
     set(ruleMemberships, rule, join(rule, internTerm(selector, cidr), get(ruleMemberships, rule)))
+    if (selector != 0) returnSelector(selector) // the term uses it now
   }
 }
 

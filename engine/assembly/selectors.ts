@@ -144,10 +144,18 @@ function unhang(atom: u32, selector: u32): void {
   give(pivots, pivot)
 }
 
-export function leaveSelector(selector: u32): void {
-  set(users, selector, get(users, selector) - 1)
+export function useSelector(selector: u32): void {
+  set(users, selector, get(users, selector) + 1)
   touchSelector(selector)
 }
+
+export function leaveSelector(selector: u32): void {
+  returnSelector(selector)
+  touchSelector(selector)
+}
+
+/** Gives a use back where somebody else has one, so that nothing changes for identities. */
+export function returnSelector(selector: u32): void { set(users, selector, get(users, selector) - 1) }
 
 /** Every identity that the selector matches, or matched, is looked at again in this transaction. */
 export function touchSelector(selector: u32): void {

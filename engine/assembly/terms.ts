@@ -6,7 +6,7 @@ import { clear, give, item, length, pool, push, take, vector } from './pools'
 import {
   intern, references, release, sequenceLength, sequenceOwner, sequenceWord, setSequenceOwner, Tag,
 } from './sequences'
-import { leaveSelector, selectorTerms, touchSelector } from './selectors'
+import { leaveSelector, selectorTerms, useSelector } from './selectors'
 import { beginCidr, cidrTerms, endCidr, isMatched, matchedCidrs, releaseCidr } from './cidrs'
 
 let terms: usize = 0
@@ -55,14 +55,13 @@ export function initializeTerms(termCapacity: u32, membershipCapacity: u32): voi
 @inline export function termIsFresh(term: u32): bool { return get(freshMark, term) == stamp }
 @inline export function termIsDead(term: u32): bool { return get(users, term) == 0 }
 
-/** The term of a selector's and a CIDR's record, either of which may be 0; takes over the caller's references. */
+/** The term of a selector's and a CIDR's record, either of which may be 0; takes over the caller's reference to the CIDR. */
 export function internTerm(selector: u32, cidr: u32): u32 {
   store<u32>(pair, selector)
   store<u32>(pair + 4, cidr)
   const sequence = intern(Tag.TERM, pair, 2)
   if (references(sequence) > 1) {
     release(sequence)
-    if (selector != 0) leaveSelector(selector)
     releaseCidr(cidr)
     return sequenceOwner(sequence)
   }
@@ -112,19 +111,19 @@ export function leave(membership: u32): u32 {
   return next
 }
 
+/**
+ * A term uses its selector as long as rules list it, and no longer: identities are matched again in this transaction,
+ * before dead terms go, and must not keep a selector that goes with them.
+ */
 function begin(term: u32): void {
-  touch(term)
+  if (get(selectorsOf, term) != 0) useSelector(get(selectorsOf, term))
   if (get(cidrsOf, term) != 0) beginCidr(get(cidrsOf, term))
 }
 
 function end(term: u32): void {
-  touch(term)
+  if (get(selectorsOf, term) != 0) leaveSelector(get(selectorsOf, term))
   if (get(cidrsOf, term) != 0) endCidr(get(cidrsOf, term))
   push(dead, term)
-}
-
-function touch(term: u32): void {
-  if (get(selectorsOf, term) != 0) touchSelector(get(selectorsOf, term))
 }
 
 /** Appends the terms that match a set of selectors and the CIDRs last matched. */
@@ -160,7 +159,6 @@ function destroy(term: u32): void {
   unchain(selector != 0 ? selectorTerms : cidrTerms, selector != 0 ? selector : cidr, term)
   release(get(sequences, term))
   set(sequences, term, 0)
-  if (selector != 0) leaveSelector(selector)
   releaseCidr(cidr)
   give(terms, term)
 }
