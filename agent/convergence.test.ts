@@ -164,3 +164,13 @@ test('numbers that nothing uses any more are given back', async (t) => {
   await node.files({})
   t.deepEqual([node.store.numbersOf('rule').size, node.store.numbersOf('identity').size], [0, 0])
 })
+
+test('what a refused first listing told the engine is taken back by the next one', async (t) => {
+  const { node } = await setUp(t)
+  node.kernel.refusal = Object.assign(new Error('no room for rows'), { code: 'CAPACITY' })
+  await node.files({ '/m/a.yaml': POLICY, '/m/b.yaml': POLICY.replace('name: web', 'name: other') })
+  t.is(node.kernel.keys('policy').length, 2)
+  node.kernel.refusal = undefined
+  await node.files({ '/m/a.yaml': POLICY })
+  t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'])
+})

@@ -10,7 +10,8 @@ import { AgentError } from './errors.ts'
 import type { Interface, InterfacePort } from './interfaces.ts'
 import type { Logger } from './log.ts'
 import type { RunOptions } from './options.ts'
-import { InputSet } from './reconcilers/inputs.ts'
+import { type InputChange, InputSet } from './reconcilers/inputs.ts'
+import type { ApplyReport } from './reconcilers/policy.ts'
 import type { Attachment, ProgramReport } from './reconcilers/programs.ts'
 import { Reconciler } from './reconcilers/reconciler.ts'
 import type { ServiceReport } from './reconcilers/services.ts'
@@ -229,14 +230,25 @@ export class Convergence {
     const desired = this.#desired
     if (desired === undefined || this.#start === undefined || !this.#foldersListed) return
     const changes = desired.inputs.changesSince(this.#told)
-    const { error } = await this.#parts.kernel.applyPolicy({ changes, finishRestore: !this.#restoreFinished })
-    this.#restoreFinished = true
+    const { error } = await this.#tell(changes, desired.inputs)
     this.#told = desired.inputs
     if (error !== undefined) throw Object.assign(new AgentError('CAPACITY', error.message), { code: error.code ?? 'CAPACITY' })
     this.#enforced = true
     const { effective, cluster } = desired.resolution
     this.#parts.store.replaceLastGood(new Map([...effective].filter(([name]) => !isApplied(name))))
     if (changes.length > 0) this.#releaseNumbers(cluster)
+  }
+
+  /** A refusal leaves the engine as it was, but for the first listing: its inputs gather before they are committed. */
+  async #tell(changes: readonly InputChange[], wanted: InputSet): Promise<ApplyReport> {
+    try {
+      const report = await this.#parts.kernel.applyPolicy({ changes, finishRestore: !this.#restoreFinished })
+      this.#restoreFinished = true
+      return report
+    } catch (error) {
+      if (!this.#restoreFinished) this.#told = InputSet.doubtful(this.#told, wanted)
+      throw error
+    }
   }
 
   /** The datapath holds none of the others any more. */

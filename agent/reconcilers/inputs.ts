@@ -19,7 +19,7 @@ export interface InputChange {
 const ORDER = ['identity', 'policy', 'address', 'endpoint'] as const
 
 export class InputSet {
-  readonly #inputs = new Map<string, { readonly input: EngineInput; readonly signature: string }>()
+  readonly #inputs = new Map<string, { readonly input: EngineInput; readonly signature: string | undefined }>()
 
   get size(): number {
     return this.#inputs.size
@@ -27,6 +27,18 @@ export class InputSet {
 
   add(input: EngineInput): void {
     this.#inputs.set(keyOf(input), { input, signature: signatureOf(input) })
+  }
+
+  /**
+   * Inputs of which nobody knows whether the engine has them: all of them are told again, and those that are not
+   * wanted are removed, which is no error for what is not there.
+   */
+  static doubtful(...sets: readonly InputSet[]): InputSet {
+    const doubtful = new InputSet()
+    for (const set of sets) {
+      for (const [key, { input }] of set.#inputs) doubtful.#inputs.set(key, { input, signature: undefined })
+    }
+    return doubtful
   }
 
   /** Changes that lead from `told` to this set: additions in the order of kinds, then removals in the reverse one. */

@@ -15,11 +15,13 @@ export class FakeKernel implements Kernel {
   start = async (): Promise<KernelStart> => ({ takenOver: 0, maps: [], refused: [] })
 
   applyPolicy: Kernel['applyPolicy'] = async ({ changes, finishRestore }) => {
-    if (this.refusal !== undefined) throw this.refusal
+    // The first listing gathers before it is committed, as the engine's does.
+    if (this.refusal !== undefined && this.restoresFinished > 0) throw this.refusal
     for (const { operation, input } of changes) {
       if (operation === 'set') this.inputs.set(keyOf(input), input)
       else this.inputs.delete(keyOf(input))
     }
+    if (this.refusal !== undefined) throw this.refusal
     if (finishRestore) this.restoresFinished++
     return { written: changes.length, pendingRuns: 0 }
   }
