@@ -8,8 +8,8 @@ const backends = fc.uniqueArray(fc.record({ hash: fc.bigInt({ min: 0n, max: 2n *
   selector: ({ hash }) => hash, minLength: 1, maxLength: 30,
 }).filter((all) => all.some(({ weight }) => weight > 0))
 
-/** Maglev as the paper's pseudocode has it, with turns by weight; slow and obvious. */
-function naiveShares(all: readonly { weight: number }[], slots: number): number[] {
+/** Slots that each backend should have, as fractions. */
+function sharesOf(all: readonly { weight: number }[], slots: number): number[] {
   const total = all.reduce((sum, { weight }) => sum + weight, 0)
   return all.map(({ weight }) => (slots * weight) / total)
 }
@@ -24,7 +24,7 @@ test('every slot is filled, and shares follow the weights to within one turn eac
   fc.assert(fc.property(backends, fc.constantFrom(251, 1021, 4093), (all, slots) => {
     const counts = countsOf(engine.maglev(all, slots), all.length)
     const heaviest = Math.max(...all.map(({ weight }) => weight))
-    naiveShares(all, slots).forEach((share, index) => {
+    sharesOf(all, slots).forEach((share, index) => {
       const count = counts[index] ?? 0
       // A backend is at most one turn ahead or behind, and a round gives the heaviest one slot.
       if (Math.abs(count - share) > 1 + share / heaviest) throw new Error(`${count} slots for a share of ${share}`)

@@ -15,6 +15,17 @@ export namespace EntryMap {
   export const PREFIXES: u32 = 2
 }
 
+/** The datapath drops what an entry with this flag answers for (PEER_LOCAL_RANGE of bpf/types.h): no flow is there. */
+const PEER_LOCAL_RANGE: u32 = 1 << 2
+
+/** What changed in an entry's record besides its class. */
+export namespace Plain {
+  export const SAME: u32 = 0
+  export const CHANGED: u32 = 1
+  /** It became part of a local range: established flows are decided again, and dropped. */
+  export const CLOSED: u32 = 2
+}
+
 const HOST: u32 = 1 // the host set it
 const DEFAULT: u32 = 2 // one of the two that always exist
 
@@ -38,7 +49,7 @@ export let entryIfindex: usize = 0
 export let entryClass: usize = 0
 export let entryMap: usize = 0 // EntryMap: where the datapath has it
 export let entryMove: usize = 0 // scratch of commit.ts
-export let entryPlain: usize = 0 // scratch: written although its class stays
+export let entryPlain: usize = 0 // scratch: written although its class stays; CLOSED if its flows end by it
 export let classEntries: usize = 0 // first entry of a class
 export let dirtyEntries: usize = 0
 
@@ -97,6 +108,8 @@ export function ensureEntry(node: u32): u32 {
   set(dirtyFlags, entry, 0)
   set(entryIdentity, entry, 0)
   set(entryClass, entry, 0)
+  set(entryFlags, entry, 0)
+  set(entryIfindex, entry, 0)
   set(entryMap, entry, EntryMap.NONE)
   return entry
 }
@@ -179,18 +192,21 @@ export function coveringEntry(entry: u32, published: bool): u32 {
   return (get(sources, entry) & HOST) != 0 ? get(hostIdentity, entry) : get(sources, entry) >>> 8
 }
 
-/** Takes identity, flags and interface from the defining entry; true when the published record changes by it. */
-export function adoptDefinition(entry: u32): bool {
+@inline export function entryDropsAll(entry: u32): bool { return (get(entryFlags, entry) & PEER_LOCAL_RANGE) != 0 }
+
+/** Takes identity, flags and interface from the defining entry; what changes by it in the published record. */
+export function adoptDefinition(entry: u32): u32 {
   const defining = definingEntry(entry)
   const host = (get(sources, defining) & HOST) != 0
   const flags = host ? get(hostFlags, defining) : 0
   const ifindex = host ? get(hostIfindex, defining) : 0
   const identity = identityOf(definedIdentity(defining))
   const changed = identity != get(entryIdentity, entry) || flags != get(entryFlags, entry) || ifindex != get(entryIfindex, entry)
+  const closed = (flags & ~get(entryFlags, entry) & PEER_LOCAL_RANGE) != 0
   joinIdentity(entry, identity)
   set(entryFlags, entry, flags)
   set(entryIfindex, entry, ifindex)
-  return changed
+  return closed ? Plain.CLOSED : changed ? Plain.CHANGED : Plain.SAME
 }
 
 /** The identity that a pinned map has for an entry. */

@@ -12,7 +12,7 @@ import { clear, item, length, push, vector } from './pools'
 import { release, sequenceLength, sequenceWord } from './sequences'
 import {
   adoptDefinition, coveringEntry, definingEntry, dirtyEntries, entryClass, entryFlags, entryIdentity, entryMap,
-  EntryMap, entryMove, entryNamedPorts, entryNode, entryPlain, entryWanted,
+  EntryMap, entryMove, entryNamedPorts, entryNode, entryPlain, entryWanted, Plain,
 } from './addresses'
 import { matchCidrs } from './cidrs'
 import {
@@ -64,7 +64,7 @@ export function initializeMoves(entryCapacity: u32, classCapacity: u32): void {
 export function adoptDefinitions(): void {
   for (let i: u32 = 0; i < length(dirtyEntries); i++) {
     const entry = item(dirtyEntries, i)
-    poke(entryPlain, entry, adoptDefinition(entry) ? 1 : 0)
+    poke(entryPlain, entry, adoptDefinition(entry))
   }
 }
 
@@ -83,7 +83,7 @@ export function countFlips(): void {
 export function classifyEntries(definitionsAdopted: u32): void {
   for (let i: u32 = 0; i < length(dirtyEntries); i++) {
     const entry = item(dirtyEntries, i)
-    if (i >= definitionsAdopted) poke(entryPlain, entry, 0)
+    if (i >= definitionsAdopted) poke(entryPlain, entry, Plain.SAME)
     poke(entryMove, entry, NO_MOVE)
     if (entryWanted(entry) || flips != 0) classify(entry)
   }

@@ -8,8 +8,8 @@
 import { column, get, poke, set } from './memory'
 import { clear, item, length, push, truncate, vector, words } from './pools'
 import {
-  classEntries, dirtyEntries, entryClass, entryHome, entryMap, EntryMap, entryMove, entryNode, entryPlain,
-  entryWanted, joinClass, quitClass, storeEntryKey, storePeer,
+  classEntries, coveringEntry, dirtyEntries, entryClass, entryDropsAll, entryHome, entryMap, EntryMap, entryMove,
+  entryNode, entryPlain, entryWanted, joinClass, Plain, quitClass, storeEntryKey, storePeer,
 } from './addresses'
 import {
   classGeneration, classLives, classOf, classSignature, classSize, classTwin, destroyClass, preferClass,
@@ -63,13 +63,23 @@ function settleEntry(entry: u32): void {
   const before = get(entryClass, entry)
   const target = move == NO_MOVE ? before : get(moveTarget, move)
   if (target != before) changeClass(entry, target)
-  if (move != NO_MOVE && !published && target != get(moveFrom, move)) leaveClass(get(moveFrom, move))
+  if (published && get(entryPlain, entry) == Plain.CLOSED) leaveClass(before)
+  if (move != NO_MOVE && !published) takeAddresses(entry, get(moveFrom, move), target)
   if (!wanted && !published) {
     changeClass(entry, 0)
     return
   }
-  const changed = !published || get(entryPlain, entry) != 0 || entryHome(entry) != get(entryMap, entry)
+  const changed = !published || get(entryPlain, entry) != Plain.SAME || entryHome(entry) != get(entryMap, entry)
   if (target != before || (wanted && changed)) push(writes, entry)
+}
+
+/**
+ * A new entry takes addresses from the one that covered it: flows there are decided again if they may have begun and
+ * their class, or that anything gets through, changes.
+ */
+function takeAddresses(entry: u32, from: u32, target: u32): void {
+  if (entryDropsAll(coveringEntry(entry, true))) return
+  if (from != target || entryDropsAll(entry)) leaveClass(from)
 }
 
 function changeClass(entry: u32, target: u32): void {

@@ -3,26 +3,32 @@
 import { readFile } from 'node:fs/promises'
 import { Engine, formatAddress } from '../index.ts'
 import { modelVerdict, type World } from '../model.ts'
-import type { Direction } from '../types.ts'
+import type { Capacities, Direction } from '../types.ts'
 import { ADDRESSES, PORTS, type Step, Tables } from './arbitrary.ts'
 import { DatapathMaps, type Lookup } from './maps.ts'
 
 const SMALL = {
   identities: 64, labels: 1024, selectors: 1024, rules: 1024, addresses: 256, endpoints: 16, classes: 256, policyEntries: 4096, policyRows: 16_384,
 }
+const PEER_LOCAL_RANGE = 1 << 2
 const IFINDEXES = [11, 12, 13]
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress']
 const module = new WebAssembly.Module(await readFile(new URL('../../build/engine.wasm', import.meta.url)))
 
 /** An engine with room for the worlds of arbitrary.ts. */
-export function smallEngine(): Promise<Engine> {
-  return Engine.instantiate(module, { capacities: SMALL })
+export function smallEngine(capacities: Partial<Capacities> = {}): Promise<Engine> {
+  return Engine.instantiate(module, { capacities: { ...SMALL, ...capacities } })
 }
 
-/** Every (endpoint, direction, address, port) with what the maps decide for it now. */
-function* lookups(maps: DatapathMaps) {
+/**
+ * Every (endpoint, direction, address, port) with what the maps decide for it now: what policy alone says, or with the
+ * drop of what is in a local range without an entry, which comes before policy.
+ */
+function* lookups(maps: DatapathMaps, dropsLocalRange: boolean) {
   for (const address of ADDRESSES) {
-    const peerClass = maps.peer(address)?.peerClass ?? 0
+    const peer = maps.peer(address)
+    const dropped = dropsLocalRange && ((peer?.flags ?? 0) & PEER_LOCAL_RANGE) !== 0
+    const peerClass = dropped ? 0 : peer?.peerClass ?? 0
     for (const ifindex of IFINDEXES) for (const direction of DIRECTIONS) for (const [protocol, port] of PORTS) {
       const lookup = maps.decideByClass(ifindex, direction, peerClass, protocol, port)
       yield { query: `${ifindex} ${direction} ${formatAddress(address)} ${protocol}/${port}`, lookup }
@@ -33,7 +39,7 @@ function* lookups(maps: DatapathMaps) {
 const textOf = (lookup: Lookup | undefined) => (lookup ? `${lookup.decision} ${lookup.rule}` : 'none')
 
 export function verdictsOf(maps: DatapathMaps): Map<string, string> {
-  return new Map([...lookups(maps)].map(({ query, lookup }) => [query, textOf(lookup)]))
+  return new Map([...lookups(maps, false)].map(({ query, lookup }) => [query, textOf(lookup)]))
 }
 
 function checkBetween(between: Map<string, string>, before: Map<string, string>, after: Map<string, string>, run: string): void {
@@ -68,10 +74,12 @@ export class Flows {
   readonly #sides = new Map<string, { subject: number; peerClass: number; generation: number; verdict: string }>()
 
   check(maps: DatapathMaps): void {
-    for (const { query, lookup } of lookups(maps)) {
+    for (const { query, lookup } of lookups(maps, true)) {
       const kept = this.#sides.get(query)
       if (!lookup) this.#sides.delete(query)
       else if (!kept || kept.subject !== lookup.subject || maps.generation(kept.peerClass) !== kept.generation) {
+        this.#sides.delete(query)
+        if (lookup.decision === 'unknown') continue // dropped before policy: no flow begins
         this.#sides.set(query, { ...lookup, generation: maps.generation(lookup.peerClass), verdict: textOf(lookup) })
       } else if (kept.verdict !== textOf(lookup)) {
         throw new Error(`an established flow ${query} keeps "${kept.verdict}", a new one gets "${textOf(lookup)}"`)

@@ -1,0 +1,74 @@
+// Whatever runs out, and wherever: an EngineError, and engine, journal and maps are as they were.
+
+import test from 'ava'
+import fc from 'fast-check'
+import { EngineError, parseAddress } from './index.ts'
+import { history, type Step } from './testing/arbitrary.ts'
+import { Node, smallEngine } from './testing/checks.ts'
+import type { Capacities } from './types.ts'
+
+const RUNS = Number(process.env['SLUICE_PROPERTY_RUNS'] ?? 150)
+
+const tight: fc.Arbitrary<Partial<Capacities>> = fc.oneof(
+  fc.record({ identities: fc.integer({ min: 6, max: 9 }) }),
+  fc.record({ labels: fc.integer({ min: 20, max: 40 }) }),
+  fc.record({ selectors: fc.integer({ min: 1, max: 10 }) }),
+  fc.record({ rules: fc.integer({ min: 2, max: 12 }) }),
+  fc.record({ addresses: fc.integer({ min: 2, max: 9 }) }),
+  fc.record({ classes: fc.integer({ min: 3, max: 8 }) }),
+  fc.record({ policyEntries: fc.integer({ min: 6, max: 24 }) }),
+  fc.record({ policyRows: fc.integer({ min: 8, max: 40 }) }),
+)
+
+/** True if the transaction fitted. */
+function attempt(node: Node, steps: readonly Step[]): boolean {
+  try {
+    node.transact(steps)
+    return true
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'CAPACITY') throw error
+    if (node.engine.takeChanges().length > 0) throw new Error('a refused transaction left changes in the journal', { cause: error })
+    node.settle() // still agrees with the model of what was accepted
+    return false
+  }
+}
+
+test('a transaction that does not fit changes nothing', async (t) => {
+  t.timeout(900_000)
+  let refused = 0
+  await fc.assert(fc.asyncProperty(tight, history, async (capacities, transactions) => {
+    const node = new Node(await smallEngine(capacities))
+    for (const steps of transactions) if (!attempt(node, steps)) refused++
+  }), { numRuns: RUNS, includeErrorInReport: true })
+  t.true(refused > RUNS / 10, `only ${refused} transactions were refused: the capacities are not tight`)
+})
+
+test('an exception inside a transaction undoes it', async (t) => {
+  const engine = await smallEngine()
+  engine.takeChanges()
+  const entry = { address: parseAddress('10.0.0.1'), prefixLength: 128, identity: 300, flags: 0, ifindex: 0, namedPorts: [] }
+  t.throws(() => engine.transaction(() => {
+    engine.setAddress(entry)
+    throw new Error('changed my mind')
+  }), { message: 'changed my mind' })
+  t.deepEqual(engine.takeChanges(), [])
+  engine.setAddress(entry)
+  t.is(engine.takeChanges().filter(({ map }) => map === 'addresses').length, 1)
+})
+
+test('what means nothing is refused with what is allowed', async (t) => {
+  const engine = await smallEngine()
+  const rule = { number: 1, direction: 'ingress', action: 'allow', peers: 'any', ports: 'all' } as const
+  const policy = { subject: { requirements: [] }, tier: 'normal', priority: 0, isolates: {}, rules: [rule], audit: false } as const
+  const refused = (change: object, message: RegExp) =>
+    t.throws(() => engine.setPolicy('p', [{ ...policy, rules: [{ ...rule, ...change }] }]), { instanceOf: EngineError, code: 'INVALID', message })
+  refused({ ports: [{ protocol: 6, first: 81, last: 80 }] }, /allowed are 81 to 65535/)
+  refused({ ports: [{ protocol: 256, first: 80, last: 80 }] }, /allowed are 0 to 255/)
+  refused({ peers: [{}] }, /neither selector nor cidr/)
+  refused({ peers: [{ cidr: { prefix: '10.0.0.0/33', except: [], workloads: true } }] }, /at most 32/)
+  refused({ peers: [{ selector: { requirements: [{ key: 'app', operator: 'Exists', values: [] }] } }] }, /source:key/)
+  refused({ number: 0 }, /rule number/)
+  refused({ action: 'pass' }, /pass is allowed in admin and baseline/)
+  t.throws(() => engine.setIdentity(300, ['no-source']), { instanceOf: EngineError, code: 'INVALID' })
+  t.throws(() => engine.setIdentity(1 << 24, []), { instanceOf: EngineError, message: /24 bits/ })
+})
