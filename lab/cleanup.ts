@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { ip } from './command.ts'
 import { bpffsRoot } from './privilege.ts'
 import { endProcesses, processesWith, type ProcessId } from './process.ts'
-import { isAbandoned, labVariable, listFolder, records, removeRecord, runFolder } from './record.ts'
+import { isAbandoned, labFolder, labVariable, listFolder, records, removeRecord, runFolder } from './record.ts'
 
 const namespaceFolder = '/run/netns'
 
@@ -27,7 +27,7 @@ export function objectsOf(lab: string): LabObjects {
     namespaces: listFolder(namespaceFolder).filter((name) => name.startsWith(`sluice-${lab}-`)),
     bpffs: starting(bpffsRoot, `sluice-${lab}-`),
     cgroups: cgroups === undefined ? [] : starting(cgroups, `sluice-${lab}-`),
-    folders: starting(runFolder, `${lab}-`),
+    folders: [...starting(runFolder, `${lab}-`), ...starting(labFolder, `${lab}-`)],
   }
 }
 

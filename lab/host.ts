@@ -12,7 +12,8 @@ const sluiced = fileURLToPath(new URL('../sluiced', import.meta.url))
 /** What hosts need of their lab. */
 export interface LabContext {
   readonly name: string
-  readonly logFolder: string
+  /** Holds the folders of its nodes and of its logs. */
+  readonly folder: string
   readonly signal: AbortSignal
 }
 
@@ -56,7 +57,7 @@ export class Host implements AsyncDisposable {
     return new Service({
       what: `${what} on ${this.name}`,
       command: inNamespace(this.namespace, command),
-      logFile: join(this.context.logFolder, `${this.name}-${what}.log`),
+      logFile: join(this.context.folder, `${this.context.name}-logs`, `${this.name}-${what}.log`),
       environment: this.environment(),
     })
   }

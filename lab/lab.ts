@@ -8,10 +8,13 @@ import { Host, type LabContext } from './host.ts'
 import { Node } from './node.ts'
 import { bpffsRoot, missingPrivilege } from './privilege.ts'
 import { isAlive } from './process.ts'
-import { ownRecord, records, runFolder, writeRecord } from './record.ts'
+import { labFolder, ownRecord, records, runFolder, writeRecord } from './record.ts'
 
 export interface LabOptions {
-  /** Lower-case letters and digits; without one the lab gets a name that no other has. */
+  /**
+   * Lower-case letters and digits, for a lab that people look at: the CLI finds its agent. Without one the lab gets a
+   * name that no other has, and the CLI needs the socket of its agent.
+   */
   readonly name?: string
   /** Aborts whatever the lab waits for. */
   readonly signal?: AbortSignal
@@ -35,17 +38,18 @@ export class Lab implements AsyncDisposable {
   readonly #end = new AbortController()
   #kept = false
 
-  private constructor(name: string, signal: AbortSignal | undefined) {
+  private constructor(name: string, folder: string, signal: AbortSignal | undefined) {
     this.name = name
     this.#bridge = `sluice-${name}-lan`
     const signals = signal === undefined ? [this.#end.signal] : [signal, this.#end.signal]
-    this.#context = { name, signal: AbortSignal.any(signals), logFolder: join(runFolder, `${name}-logs`) }
+    this.#context = { name, folder, signal: AbortSignal.any(signals) }
   }
 
   static async create({ name, signal }: LabOptions = {}): Promise<Lab> {
     const missing = missingPrivilege()
     if (missing !== undefined) throw new Error(`a lab cannot be made: ${missing}`)
-    const lab = new Lab(checkName(name ?? `t${process.pid}x${++labs}`), signal)
+    const folder = name === undefined ? labFolder : runFolder
+    const lab = new Lab(checkName(name ?? `t${process.pid}x${++labs}`), folder, signal)
     checkFree(lab.name)
     await removeAbandonedLabs()
     await removeLab(lab.name)
@@ -60,8 +64,8 @@ export class Lab implements AsyncDisposable {
   }
 
   async #makeLan(): Promise<void> {
-    mkdirSync(this.#context.logFolder, { recursive: true })
-    const { signal } = this.#context
+    const { folder, signal } = this.#context
+    mkdirSync(join(folder, `${this.name}-logs`), { recursive: true })
     await ip([`netns add ${this.#bridge}`], undefined, signal)
     await ip(
       ['link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0', 'link set br0 up'],

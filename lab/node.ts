@@ -5,7 +5,6 @@ import { lanAddresses, workloadRanges } from './address.ts'
 import { Agent } from './agent.ts'
 import { cgroupRoot } from './cleanup.ts'
 import { Host, type LabContext } from './host.ts'
-import { runFolder } from './record.ts'
 import { Workload, type WorkloadSpec } from './workload.ts'
 
 const sluiced = fileURLToPath(new URL('../sluiced', import.meta.url))
@@ -59,7 +58,7 @@ export class Node extends Host {
 
   /** Socket, database and lock of the agent. */
   get stateFolder(): string {
-    return join(runFolder, `${this.context.name}-${this.name}`)
+    return join(this.context.folder, `${this.context.name}-${this.name}`)
   }
 
   #cgroupOptions(): string[] {

@@ -4,7 +4,8 @@ import { isAlive, processId, type ProcessId } from './process.ts'
 
 /** State folders, sockets and logs of all nodes of this machine; lost on reboot like the namespaces. */
 export const runFolder = '/run/sluice'
-const recordFolder = join(runFolder, 'lab')
+/** Records of all labs, and the folders of those without a name: the CLI finds only the sockets one level up. */
+export const labFolder = join(runFolder, 'lab')
 
 /** Marks the processes that a lab started, and with runVariable those of a test run. */
 export const labVariable = 'LAB_NAME'
@@ -23,7 +24,7 @@ export interface LabRecord {
 }
 
 export function writeRecord(record: LabRecord): void {
-  mkdirSync(recordFolder, { recursive: true })
+  mkdirSync(labFolder, { recursive: true })
   const path = recordPath(record.name)
   // Written aside and renamed, so that a reader never sees half a record.
   writeFileSync(`${path}.tmp`, JSON.stringify(record))
@@ -35,8 +36,8 @@ export function removeRecord(name: string): void {
 }
 
 export function records(): LabRecord[] {
-  const files = listFolder(recordFolder).filter((file) => file.endsWith('.json'))
-  return files.map((file) => JSON.parse(readFileSync(join(recordFolder, file), 'utf8')) as LabRecord)
+  const files = listFolder(labFolder).filter((file) => file.endsWith('.json'))
+  return files.map((file) => JSON.parse(readFileSync(join(labFolder, file), 'utf8')) as LabRecord)
 }
 
 /** A lab whose maker was killed before it could remove it. */
@@ -62,5 +63,5 @@ export function listFolder(path: string): string[] {
 }
 
 function recordPath(name: string): string {
-  return join(recordFolder, `${name}.json`)
+  return join(labFolder, `${name}.json`)
 }

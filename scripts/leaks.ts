@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { bpffsRoot } from '../lab/privilege.ts'
 import { commandOf, processesWith, processId } from '../lab/process.ts'
-import { listFolder, records, runFolder, runVariable } from '../lab/record.ts'
+import { labFolder, listFolder, records, runFolder, runVariable } from '../lab/record.ts'
 
 export { runVariable }
 
@@ -23,7 +23,7 @@ export function whatIsLeft(before: MachineState, run: string): string[] {
   const paths = [...machineState()].filter((path) => !before.has(path) && !belongsToForeign(path) && !isInUse(path, ours))
   return [
     ...labs.filter((lab) => lab.run === run).map((lab) => `lab ${lab.name}`),
-    ...paths.filter((path) => path !== join(runFolder, 'lab')),
+    ...paths.filter((path) => path !== labFolder),
     ...[...ours].map((pid) => `process ${pid} (${commandOf(pid)})`),
   ]
 }

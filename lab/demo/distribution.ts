@@ -1,3 +1,4 @@
+import type { Cluster } from '../../manifests/index.ts'
 import type { Host } from '../index.ts'
 import type { DemoLab } from './build.ts'
 
@@ -21,14 +22,18 @@ export interface Shares {
   }[]
 }
 
+/** The world uses the balancers, a workload the Services; both at once. */
 export async function measureShares(demo: DemoLab): Promise<Shares[]> {
+  const { loadBalancers, services } = demo.cluster
+  return (await Promise.all([measureAll(demo, 'client', loadBalancers), measureAll(demo, 'guest', services)])).flat()
+}
+
+async function measureAll(demo: DemoLab, from: string, services: Cluster['services']): Promise<Shares[]> {
+  const host = demo.hosts.get(from)
+  if (host === undefined) throw new Error(`the demo has no host ${from}`)
   const shares: Shares[] = []
-  for (const [from, services] of [['client', demo.cluster.loadBalancers], ['guest', demo.cluster.services]] as const) {
-    const host = demo.hosts.get(from)
-    if (host === undefined) throw new Error(`the demo has no host ${from}`)
-    for (const service of services) {
-      for (const frontend of service.frontends) shares.push(await measure(host, service.name, frontend))
-    }
+  for (const { name, frontends } of services) {
+    for (const frontend of frontends) shares.push(await measure(host, name, frontend))
   }
   return shares
 }
