@@ -1,0 +1,93 @@
+// Which constructs decided packets. A run that never meets a construct proves nothing about it.
+
+import type { Peer, Policy, PortMatch, Rule } from '../../engine/types.ts'
+import { ICMP, ICMPV6 } from './world.ts'
+import type { Decided } from './expectation.ts'
+
+/** What a full run wants of each construct, and of the two outcomes as a share of all packets. */
+export const LEAST_DECIDED = 100
+export const LEAST_SHARE = 0.3
+
+export const CONSTRUCTS = [
+  'no policy', 'default deny', 'allow', 'deny', 'ingress', 'egress', 'audit',
+  'tier admin', 'tier normal', 'tier baseline',
+  'any peer', 'selector In', 'selector NotIn', 'selector Exists', 'selector DoesNotExist', 'selector empty', 'selector of any source',
+  'cidr', 'cidr with except', 'cidr over workloads', 'cidr and selector', 'entity',
+  'all ports', 'port', 'port range', 'whole protocol', 'named port', 'named port of any protocol', 'icmp',
+  'established', 'revoked',
+] as const
+export type Construct = (typeof CONSTRUCTS)[number]
+
+export class Coverage {
+  readonly #counts = new Map<Construct, number>(CONSTRUCTS.map((construct) => [construct, 0]))
+  packets = 0
+  allowed = 0
+  /** By a rule that denies; a default deny is not explicit. */
+  explicitlyDenied = 0
+
+  /** `policies`: those in force when the packet was decided. */
+  add(decided: Decided, policies: Iterable<Policy>): void {
+    this.packets++
+    if (decided.allowed) this.allowed++
+    if (decided.rule === 0) return this.count('no policy')
+    for (const policy of policies) {
+      const rule = policy.rules.find(({ number }) => number === decided.rule)
+      if (rule !== undefined) this.#addRule(policy, rule)
+      else if (Object.values(policy.isolates).includes(decided.rule)) this.count('default deny')
+      else continue
+      if (policy.audit) this.count('audit')
+      if (rule !== undefined && !decided.allowed) this.explicitlyDenied++
+    }
+  }
+
+  count(construct: Construct): void {
+    this.#counts.set(construct, (this.#counts.get(construct) ?? 0) + 1)
+  }
+
+  #addRule(policy: Policy, rule: Rule): void {
+    const constructs = new Set<Construct>([rule.direction, `tier ${policy.tier}`, ...peerConstructs(rule), ...portConstructs(rule)])
+    if (rule.action !== 'pass') constructs.add(rule.action)
+    constructs.forEach((construct) => this.count(construct))
+  }
+
+  /** What is missing for the run to count, in words; `scale`: share of a full run that this one is. */
+  shortfalls(scale = 1): string[] {
+    const least = LEAST_DECIDED * scale
+    const rare = [...this.#counts].filter(([, count]) => count < least).map(([construct, count]) => `${construct} decided ${count} of at least ${least}`)
+    const shares = { allowed: this.allowed / this.packets, 'explicitly denied': this.explicitlyDenied / this.packets }
+    const low = Object.entries(shares).filter(([, share]) => share < LEAST_SHARE).map(([name, share]) => `${name} ${(100 * share).toFixed(1)}% of at least ${100 * LEAST_SHARE}%`)
+    return [...low, ...rare]
+  }
+
+  toJSON(): object {
+    return { packets: this.packets, allowed: this.allowed, explicitlyDenied: this.explicitlyDenied, decided: Object.fromEntries(this.#counts) }
+  }
+}
+
+function peerConstructs({ peers }: Rule): Construct[] {
+  return peers === 'any' ? ['any peer'] : peers.flatMap(peerConstruct)
+}
+
+function peerConstruct({ selector, cidr }: Peer): Construct[] {
+  const found: Construct[] = []
+  if (selector !== undefined && cidr !== undefined) found.push('cidr and selector')
+  if (cidr !== undefined) found.push('cidr', ...(cidr.except.length > 0 ? ['cidr with except' as const] : []), ...(cidr.workloads ? ['cidr over workloads' as const] : []))
+  if (selector === undefined) return found
+  if (selector.requirements.length === 0) found.push('selector empty')
+  for (const { key, operator } of selector.requirements) {
+    if (key.startsWith('reserved:')) found.push('entity')
+    else found.push(`selector ${operator}`, ...(key.startsWith('any:') ? ['selector of any source' as const] : []))
+  }
+  return found
+}
+
+function portConstructs({ ports }: Rule): Construct[] {
+  return ports === 'all' ? ['all ports'] : ports.map(portConstruct)
+}
+
+function portConstruct(match: PortMatch): Construct {
+  if ('name' in match) return match.protocol === 'any' ? 'named port of any protocol' : 'named port'
+  if (match.protocol === ICMP || match.protocol === ICMPV6) return 'icmp'
+  if (match.first === 0 && match.last === 65535) return 'whole protocol'
+  return match.first === match.last ? 'port' : 'port range'
+}

@@ -1,0 +1,164 @@
+// The differential run: random worlds and packets; the engine, the naive model and the loaded BPF programs must agree
+// about each of them, while policies, labels and addresses change between the packets.
+
+import { EventKind } from '../../bpf/index.ts'
+import { Engine } from '../../engine/index.ts'
+import type { Verdict } from '../../engine/types.ts'
+import { modelVerdict } from '../../engine/model.ts'
+import type { ModelVerdict } from '../../engine/model.ts'
+import type { TcpFlag } from '../packet.ts'
+import { addressBytes } from './addresses.ts'
+import { Coverage } from './coverage.ts'
+import { CLASSES } from './datapath.ts'
+import type { Datapath, Seen } from './datapath.ts'
+import { Expectation, hasReply, reversed } from './expectation.ts'
+import type { Decided, Expected } from './expectation.ts'
+import { enter } from './frame.ts'
+import { Random } from './random.ts'
+import { Scenario } from './scenario.ts'
+import { randomPacket } from './traffic.ts'
+import type { Packet } from './traffic.ts'
+
+export interface RunOptions {
+  readonly seed: number
+  readonly sets: number
+  readonly packetsPerSet: number
+  /** Another build of the engine: planted faults. */
+  readonly wasm?: Uint8Array<ArrayBuffer>
+}
+
+/** The first packet on which one of the two differs from what the model expects; the seed and set repeat it. */
+export interface Difference {
+  seed: number
+  set: number
+  packet: Packet
+  who: 'engine' | 'datapath'
+  expected: object
+  got: object
+}
+
+const PACKETS_BETWEEN_CHANGES = 8
+const CAPACITIES = { identities: 64, labels: 256, selectors: 1024, rules: 512, addresses: 512, endpoints: 16, classes: CLASSES - 1, policyEntries: 65_536, policyRows: 262_144 } as const
+
+export async function run(datapath: Datapath, options: RunOptions, inside: (body: () => void) => void): Promise<{ coverage: Coverage; difference: Difference | undefined }> {
+  const coverage = new Coverage()
+  let difference: Difference | undefined
+  for (let set = 0; set < options.sets && difference === undefined; set++) {
+    const engine = await loadEngine(options.wasm)
+    inside(() => {
+      difference = new SetRun(datapath, engine, coverage, options.seed, set).run(options.packetsPerSet)
+    })
+  }
+  return { coverage, difference }
+}
+
+function loadEngine(wasm: Uint8Array<ArrayBuffer> | undefined): Promise<Engine> {
+  return wasm === undefined ? Engine.load({ capacities: CAPACITIES }) : Engine.instantiate(wasm, { capacities: CAPACITIES })
+}
+
+interface Sent {
+  packet: Packet
+  flags: readonly TcpFlag[]
+}
+
+class SetRun {
+  readonly #datapath: Datapath
+  readonly #engine: Engine
+  readonly #coverage: Coverage
+  readonly #random: Random
+  readonly #place: { seed: number; set: number }
+  readonly #scenario: Scenario
+  readonly #expectation: Expectation
+  readonly #sent: Packet[] = []
+
+  constructor(datapath: Datapath, engine: Engine, coverage: Coverage, seed: number, set: number) {
+    this.#datapath = datapath
+    this.#engine = engine
+    this.#coverage = coverage
+    this.#place = { seed, set }
+    this.#random = new Random(seed * 1_000_003 + set)
+    datapath.clear()
+    this.#scenario = new Scenario(this.#random, engine, datapath.ifindexes)
+    this.#expectation = new Expectation((packet) => this.#model(packet))
+  }
+
+  run(packets: number): Difference | undefined {
+    this.#datapath.apply(this.#engine.takeChanges())
+    for (let count = 1; count <= packets; count++) {
+      const difference = this.#step(this.#next())
+      if (difference !== undefined) return difference
+      if (count % PACKETS_BETWEEN_CHANGES === 0) this.#change()
+    }
+    return undefined
+  }
+
+  #change(): void {
+    this.#scenario.change()
+    this.#datapath.apply(this.#engine.takeChanges())
+  }
+
+  /** A new conversation, or more of an earlier one from either side. */
+  #next(): Sent {
+    const random = this.#random
+    const earlier = this.#sent.filter(({ from, to }) => this.#isHere(from) || this.#isHere(to))
+    if (earlier.length === 0 || random.chance(0.5)) {
+      const packet = randomPacket(random, this.#scenario.world)
+      this.#sent.push(packet)
+      return { packet, flags: ['SYN'] }
+    }
+    const packet = random.pick(earlier)
+    const reply = reversed(packet)
+    const replies = hasReply(packet) && random.chance(0.5) && this.#expectation.isPossible(reply)
+    return { packet: replies ? reply : packet, flags: ['ACK'] }
+  }
+
+  #isHere(address: string): boolean {
+    return this.#scenario.world.workloads.some(({ ifindex, addresses }) => ifindex > 0 && addresses.includes(address))
+  }
+
+  #step({ packet, flags }: Sent): Difference | undefined {
+    const expected = this.#expectation.packet(packet)
+    const { hook, ifindex, frame } = enter(packet, this.#scenario.world, this.#datapath, flags)
+    const seen = this.#datapath.send(hook, ifindex, frame)
+    this.#count(expected, seen)
+    const report = (who: Difference['who'], got: object): Difference => ({ ...this.#place, packet, who, expected, got })
+    if (seen.allowed !== expected.allowed) return report('datapath', seen)
+    if (expected.established) return undefined
+    const engine = this.#engineDecides(packet)
+    if (engine.allowed !== expected.allowed || engine.rule !== expected.rule) return report('engine', engine)
+    return agreesOnRule(seen, engine) ? undefined : report('datapath', { engine, seen })
+  }
+
+  #count(expected: Expected, seen: Seen): void {
+    this.#coverage.add(expected, this.#scenario.policies)
+    if (!expected.established) return
+    if (expected.allowed) this.#coverage.count('established')
+    else if (seen.event?.kind === EventKind.REVOKED) this.#coverage.count('revoked')
+  }
+
+  #query({ from, to, protocol, port }: Packet): { from: Uint8Array; to: Uint8Array; protocol: number; port: number } {
+    return { from: addressBytes(from), to: addressBytes(to), protocol, port }
+  }
+
+  #engineDecides(packet: Packet): Decided {
+    return decided(this.#engine.verdict(this.#query(packet)))
+  }
+
+  #model(packet: Packet): Decided {
+    const { world, addresses, endpoints, policies } = this.#scenario
+    const flat = { identities: world.identities, addresses: [...addresses.values()], endpoints: [...endpoints.values()], policies }
+    return decided(modelVerdict(flat, this.#query(packet)))
+  }
+}
+
+/** The side that decided: the one that denies, or else the receiver's. */
+function decided({ decision, egress, ingress }: Verdict | ModelVerdict): Decided {
+  const allowed = decision !== 'denied'
+  const side = egress !== undefined && (ingress === undefined || egress.decision === 'denied') ? egress : ingress
+  return { allowed, rule: side?.rule ?? 0 }
+}
+
+/** A packet that opens a flow, or is dropped by policy, causes an event that names the rule; others tell nothing. */
+function agreesOnRule({ event }: Seen, engine: Decided): boolean {
+  return event === undefined || event.rule === engine.rule
+}

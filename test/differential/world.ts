@@ -1,0 +1,136 @@
+// Random worlds: labelled workloads and policies drawn from one small vocabulary, so that what a policy names exists
+// and most packets touch a rule, an edge of a prefix or a port next to a range.
+
+import type { NamedPorts, Peer, Policy, PortMatch, Requirement, Rule, Selector } from '../../engine/types.ts'
+import type { Random } from './random.ts'
+
+export const TCP = 6
+export const UDP = 17
+export const SCTP = 132
+export const ICMP = 1
+export const ICMPV6 = 58
+
+/** A workload on this node (`ifindex` > 0) or elsewhere. */
+export interface WorldWorkload {
+  name: string
+  identity: number
+  addresses: readonly string[]
+  ifindex: number
+  namedPorts: NamedPorts
+}
+
+export interface World {
+  identities: Map<number, readonly string[]>
+  workloads: WorldWorkload[]
+  policies: Map<string, readonly Policy[]>
+}
+
+/** The node's own range: only workloads and the node live there. */
+export const LOCAL_RANGES = ['10.1.0.0/24', 'fd00:1::/64'] as const
+export const HOST_ADDRESSES = ['10.1.0.254', 'fd00:1::fe'] as const
+
+const KEYS = ['app', 'tier', 'env'] as const
+const VALUES = ['a', 'b', 'c'] as const
+const PREFIXES = [
+  '0.0.0.0/0', '::/0', '10.0.0.0/8', '10.1.0.0/24', '10.1.0.2/32', '10.2.0.0/30', '10.2.0.0/16', '192.0.2.0/24',
+  '198.51.100.7/32', '198.51.100.0/25', 'fd00:1::/64', 'fd00:2::/64', 'fd00:2::2/128', '2001:db8::/32', '2001:db8:1::/48',
+] as const
+const EXCEPTS: Readonly<Record<string, readonly string[]>> = {
+  '0.0.0.0/0': ['10.0.0.0/8', '192.0.2.128/25'],
+  '::/0': ['fd00:2::/64', '2001:db8::/48'],
+  '10.0.0.0/8': ['10.2.0.0/31', '10.1.0.1/32'],
+  '192.0.2.0/24': ['192.0.2.64/26', '192.0.2.200/32'],
+  '2001:db8::/32': ['2001:db8:1::/48'],
+}
+const PORTS = [1, 53, 80, 443, 8080, 8081, 30000, 65535] as const
+const PORT_NAMES = ['http', 'dns', 'admin'] as const
+/** Type << 8 | code of messages that carry no quoted packet and are not neighbour discovery. */
+const ICMP_MESSAGES = { [ICMP]: [8 << 8, 13 << 8, 42 << 8], [ICMPV6]: [128 << 8, 160 << 8] } as const
+const PROTOCOLS = [TCP, TCP, TCP, UDP, UDP, SCTP] as const
+
+export function newWorld(random: Random, ifindexes: readonly number[]): World {
+  const world: World = { identities: new Map(), workloads: [], policies: new Map() }
+  for (let number = 256; number < 264; number++) world.identities.set(number, randomLabels(random))
+  const newWorkload = (subnet: number, host: number, ifindex: number): WorldWorkload => ({
+    name: `w${subnet}-${host}`,
+    identity: 256 + random.below(8),
+    addresses: [`10.${subnet}.0.${host}`, `fd00:${subnet}::${host}`],
+    ifindex,
+    namedPorts: randomNamedPorts(random),
+  })
+  ifindexes.forEach((ifindex, index) => world.workloads.push(newWorkload(1, index + 1, ifindex)))
+  for (let host = 1; host <= 4; host++) world.workloads.push(newWorkload(2, host, 0))
+  return world
+}
+
+export function randomLabels(random: Random): string[] {
+  return ['k8s:io.kubernetes.pod.namespace=ns', ...KEYS.filter(() => random.chance(0.7)).map((key) => `${random.chance(0.85) ? 'k8s' : 'container'}:${key}=${random.pick(VALUES)}`)]
+}
+
+function randomNamedPorts(random: Random): NamedPorts {
+  return PORT_NAMES.filter(() => random.chance(0.6)).map((name) => ({ name, protocol: random.pick(PROTOCOLS), port: random.pick(PORTS) }))
+}
+
+function randomSelector(random: Random, most: number): Selector {
+  return { requirements: random.some(0, most, () => randomRequirement(random)) }
+}
+
+function randomRequirement(random: Random): Requirement {
+  const key = `${random.chance(0.7) ? 'k8s' : 'any'}:${random.pick(KEYS)}`
+  const operator = random.pick(['In', 'In', 'In', 'NotIn', 'Exists', 'DoesNotExist'] as const)
+  const values = operator === 'In' || operator === 'NotIn' ? [...new Set(random.some(1, 2, () => random.pick(VALUES)))] : []
+  return { key, operator, values }
+}
+
+function randomPeer(random: Random): Peer {
+  const kind = random.below(10)
+  if (kind < 6) return { selector: randomSelector(random, 2) }
+  if (kind < 7) return { selector: { requirements: [{ key: random.pick(['reserved:world', 'reserved:host', 'reserved:world-ipv4']), operator: 'Exists', values: [] }] } }
+  const prefix = random.pick(PREFIXES)
+  const except = random.chance(0.5) ? (EXCEPTS[prefix] ?? []).filter(() => random.chance(0.7)) : []
+  const cidr = { prefix, except, workloads: random.chance(0.5) }
+  return random.chance(0.15) ? { cidr, selector: randomSelector(random, 1) } : { cidr }
+}
+
+function randomPort(random: Random): PortMatch {
+  const kind = random.below(10)
+  if (kind === 0) {
+    const protocol = random.pick([ICMP, ICMPV6] as const)
+    const message = random.pick(ICMP_MESSAGES[protocol])
+    return { protocol, first: message, last: message }
+  }
+  if (kind < 3) return { protocol: random.chance(0.3) ? 'any' : random.pick(PROTOCOLS), name: random.pick(PORT_NAMES) }
+  const protocol = random.pick(PROTOCOLS)
+  if (kind === 3) return { protocol, first: 0, last: 65535 }
+  const first = random.pick(PORTS)
+  const last = kind < 6 ? Math.min(65535, first + random.pick([1, 7, 100, 20000])) : first
+  return { protocol, first, last }
+}
+
+function randomRule(random: Random, number: number, tier: Policy['tier']): Rule {
+  const action = random.pick(tier === 'normal' ? (['allow', 'deny'] as const) : (['allow', 'deny', 'deny', 'pass'] as const))
+  return {
+    number,
+    direction: random.chance(0.5) ? 'ingress' : 'egress',
+    action,
+    peers: random.chance(0.25) ? 'any' : random.some(random.chance(0.05) ? 0 : 1, 3, () => randomPeer(random)),
+    ports: random.chance(0.35) ? 'all' : random.some(random.chance(0.05) ? 0 : 1, 3, () => randomPort(random)),
+  }
+}
+
+/** `numbers` hands out rule numbers; the default verdicts take one too, since a drop by default names its policy. */
+export function randomPolicy(random: Random, numbers: () => number): Policy {
+  const tier = random.pick(['normal', 'normal', 'normal', 'normal', 'admin', 'baseline'] as const)
+  const rules = random.some(0, 4, () => randomRule(random, numbers(), tier))
+  const isolated = (direction: Rule['direction']): boolean => tier === 'normal' && (rules.some((rule) => rule.direction === direction) ? random.chance(0.35) : random.chance(0.05))
+  return {
+    subject: randomSelector(random, 1),
+    tier,
+    priority: tier === 'normal' ? 0 : random.below(4),
+    isolates: { ...(isolated('ingress') && { ingress: numbers() }), ...(isolated('egress') && { egress: numbers() }) },
+    rules,
+    audit: random.chance(0.08),
+  }
+}
+
+export { EXCEPTS, ICMP_MESSAGES, PORTS, PREFIXES, PROTOCOLS }
