@@ -46,22 +46,18 @@ export class PolicyMaps {
    * complete listing, so what no source wants may be pruned.
    */
   apply(changes: readonly InputChange[], { finishRestore = false } = {}): ApplyReport {
-    const written = this.#flush()
-    if (written.error !== undefined) return written
+    const flushed = this.flush()
+    if (flushed.error !== undefined) return flushed
     this.#engine.transaction(() => {
       for (const change of changes) applyInput(this.#engine, change)
     })
     if (finishRestore) this.#engine.finishRestore()
     const report = this.#write(this.#engine.takeChanges())
-    return { ...report, written: report.written + written.written }
+    return { ...report, written: report.written + flushed.written }
   }
 
   /** Writes what was refused before. */
   flush(): ApplyReport {
-    return this.#flush()
-  }
-
-  #flush(): ApplyReport {
     return this.#write(this.#pending)
   }
 

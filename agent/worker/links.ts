@@ -6,12 +6,9 @@ import { AgentError } from '../errors.ts'
 import type { AttachedProgram, Attachment, LinkPort, ProgramName } from '../reconcilers/programs.ts'
 import type { KernelOptions } from './protocol.ts'
 
-const HOOKS: Readonly<Record<ProgramName, string>> = {
-  from_endpoint: 'ingress',
-  to_endpoint: 'egress',
-  from_world: 'ingress',
-  to_world: 'egress',
-  xdp_lb: 'xdp',
+/** What a workload or the world sends comes in at the hook for ingress. */
+function directionOf(name: Exclude<ProgramName, 'xdp_lb'>): 'ingress' | 'egress' {
+  return name === 'from_endpoint' || name === 'from_world' ? 'ingress' : 'egress'
 }
 
 export class LoaderLinks implements LinkPort {
@@ -47,7 +44,7 @@ export class LoaderLinks implements LinkPort {
   }
 
   #attach(program: Program, { program: name, ifindex }: Attachment): LoaderAttachment {
-    if (name !== 'xdp_lb') return attachTcx(program, ifindex, name === 'from_endpoint' || name === 'from_world' ? 'ingress' : 'egress')
+    if (name !== 'xdp_lb') return attachTcx(program, ifindex, directionOf(name))
     return attachXdp(program, ifindex, { mode: this.#xdpMode === 'generic' ? 'generic' : 'native' })
   }
 
@@ -69,7 +66,7 @@ export class LoaderLinks implements LinkPort {
 
 /** A link that was taken over does not say in which mode it was attached. */
 function hookOf(name: ProgramName, link: LoaderAttachment, mode: KernelOptions['xdpMode'], takenOver: boolean): string {
-  if (name !== 'xdp_lb') return `${link.kind === 'clsact' ? 'clsact' : 'tcx'}/${HOOKS[name]}`
+  if (name !== 'xdp_lb') return `${link.kind === 'clsact' ? 'clsact' : 'tcx'}/${directionOf(name)}`
   if (takenOver) return 'xdp'
   return link.fallback !== undefined || mode === 'generic' ? 'xdp/generic' : 'xdp/native'
 }
