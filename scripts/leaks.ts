@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { bpffsRoot } from '../lab/privilege.ts'
 import { commandOf, processesWith, processId } from '../lab/process.ts'
-import { labFolder, listFolder, records, runFolder, runVariable } from '../lab/record.ts'
+import { labFolder, labVariable, listFolder, records, runFolder, runVariable } from '../lab/record.ts'
 
 export { runVariable }
 
@@ -13,19 +13,28 @@ export function machineState(): MachineState {
   return new Set(folders.flatMap((folder) => listFolder(folder).map((name) => join(folder, name))))
 }
 
-/** What this test run left, by name. Labs that other runs or people have on the machine at the same time are not. */
+/**
+ * What this test run left, by name; a lab is named as a whole. What other runs or people have on the machine at the same
+ * time is not.
+ */
 export function whatIsLeft(before: MachineState, run: string): string[] {
   const labs = records()
-  const foreign = labs.filter((lab) => lab.run !== run)
-  const belongsToForeign = (path: string) =>
-    foreign.some(({ name }) => path.includes(`/sluice-${name}-`) || path.startsWith(join(runFolder, `${name}-`)))
-  const ours = new Set(processesWith(runVariable, run, allPids()).map(({ pid }) => pid))
-  const paths = [...machineState()].filter((path) => !before.has(path) && !belongsToForeign(path) && !isInUse(path, ours))
+  const belongsToLab = (path: string) =>
+    labs.some(({ name }) => path.includes(`/sluice-${name}-`) || path.startsWith(join(runFolder, `${name}-`)))
+  const pids = allPids()
+  const ofLabs = new Set(labs.flatMap(({ name }) => processesWith(labVariable, name, pids)).map(({ pid }) => pid))
+  const ours = new Set(processesWith(runVariable, run, pids).map(({ pid }) => pid))
+  const paths = [...machineState()].filter((path) => !before.has(path) && !belongsToLab(path) && !isInUse(path, ours))
   return [
-    ...labs.filter((lab) => lab.run === run).map((lab) => `lab ${lab.name}`),
+    ...labsLeft(run).map((name) => `lab ${name}`),
     ...paths.filter((path) => path !== labFolder),
-    ...[...ours].map((pid) => `process ${pid} (${commandOf(pid)})`),
+    ...[...ours].filter((pid) => !ofLabs.has(pid)).map((pid) => `process ${pid} (${commandOf(pid)})`),
   ]
+}
+
+/** Labs that this run has not removed. */
+export function labsLeft(run: string): string[] {
+  return records().filter((lab) => lab.run === run).map(({ name }) => name)
 }
 
 /** Names end with their maker's number where several may stand beside each other: one that lives is at work. */

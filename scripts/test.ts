@@ -5,8 +5,8 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { globSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { missingPrivilege } from '../lab/privilege.ts'
-import { machineState, runVariable, whatIsLeft } from './leaks.ts'
+import { missingPrivilege, removeLab } from '../lab/index.ts'
+import { labsLeft, machineState, runVariable, whatIsLeft } from './leaks.ts'
 import { TapReader, type Tally } from './tap.ts'
 
 const ava = 'node_modules/ava/entrypoints/cli.js'
@@ -52,6 +52,7 @@ await runAva(files.filter((file) => !kernelFiles.includes(file)))
 await runAva(kernelFiles, '--serial', '--concurrency', '1')
 
 for (const leak of whatIsLeft(before, run)) fail(`left behind by a test: ${leak}`)
+for (const lab of labsLeft(run)) await removeLab(lab)
 const missing = missingPrivilege()
 if (missing !== undefined && process.env['CI'] === 'true') fail(`CI must be able to run kernel tests: ${missing}`)
 if (missing !== undefined) console.log(`# tests that need the kernel did not run: ${missing}`)
