@@ -3,7 +3,7 @@
 
 import { EventKind } from '../../bpf/index.ts'
 import { Engine } from '../../engine/index.ts'
-import type { Verdict } from '../../engine/types.ts'
+import type { Change, Verdict } from '../../engine/types.ts'
 import { modelVerdict } from '../../engine/model.ts'
 import type { ModelVerdict } from '../../engine/model.ts'
 import type { TcpFlag } from '../packet.ts'
@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly packetsPerSet: number
   /** Another build of the engine: planted faults. */
   readonly wasm?: Uint8Array<ArrayBuffer>
+  /** What reaches the maps of the engine's changes: planted faults again. */
+  readonly tamper?: (changes: readonly Change[]) => readonly Change[]
 }
 
 /** The first packet on which one of the two differs from what the model expects; the seed and set repeat it. */
@@ -46,7 +48,7 @@ export async function run(datapath: Datapath, options: RunOptions, inside: (body
   for (let set = 0; set < options.sets && difference === undefined; set++) {
     const engine = await loadEngine(options.wasm)
     inside(() => {
-      difference = new SetRun(datapath, engine, coverage, options.seed, set).run(options.packetsPerSet)
+      difference = new SetRun(datapath, engine, coverage, options, set).run(options.packetsPerSet)
     })
   }
   return { coverage, difference }
@@ -66,16 +68,18 @@ class SetRun {
   readonly #engine: Engine
   readonly #coverage: Coverage
   readonly #random: Random
+  readonly #tamper: (changes: readonly Change[]) => readonly Change[]
   readonly #place: { seed: number; set: number }
   readonly #scenario: Scenario
   readonly #expectation: Expectation
   readonly #sent: Packet[] = []
 
-  constructor(datapath: Datapath, engine: Engine, coverage: Coverage, seed: number, set: number) {
+  constructor(datapath: Datapath, engine: Engine, coverage: Coverage, { seed, tamper }: RunOptions, set: number) {
     this.#datapath = datapath
     this.#engine = engine
     this.#coverage = coverage
     this.#place = { seed, set }
+    this.#tamper = tamper ?? ((changes) => changes)
     this.#random = new Random(seed * 1_000_003 + set)
     datapath.clear()
     this.#scenario = new Scenario(this.#random, engine, datapath.ifindexes)
@@ -83,7 +87,7 @@ class SetRun {
   }
 
   run(packets: number): Difference | undefined {
-    this.#datapath.apply(this.#engine.takeChanges())
+    this.#apply()
     for (let count = 1; count <= packets; count++) {
       const difference = this.#step(this.#next())
       if (difference !== undefined) return difference
@@ -94,7 +98,11 @@ class SetRun {
 
   #change(): void {
     this.#scenario.change()
-    this.#datapath.apply(this.#engine.takeChanges())
+    this.#apply()
+  }
+
+  #apply(): void {
+    this.#datapath.apply(this.#tamper(this.#engine.takeChanges()))
   }
 
   /** A new conversation, or more of an earlier one from either side. */
