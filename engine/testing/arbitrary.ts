@@ -1,7 +1,7 @@
 // fast-check arbitraries: small worlds in which labels, addresses, prefixes and ports often meet.
 
 import fc from 'fast-check'
-import { parseAddress, parsePrefix } from '../address.ts'
+import { parseAddress, parsePrefix, type Prefix } from '../address.ts'
 import type { Engine } from '../index.ts'
 import type { World } from '../model.ts'
 import type { AddressEntry, EndpointEntry, Label, NamedPorts, Peer, Policy, PortMatch, Requirement, Rule, Selector } from '../types.ts'
@@ -119,25 +119,36 @@ function make(text: string, value: unknown, apply: (engine: Engine) => void, rec
   return { text: shown, apply, record, [fc.toStringMethod]: () => shown } as Step
 }
 
+/** Every kind of input, as a step. */
+export const steps = {
+  identity: (number: number, set: readonly Label[]) =>
+    make('identity', [number, set], (e) => e.setIdentity(number, set), (t) => { t.identities.set(number, set) }),
+  removeIdentity: (number: number) =>
+    make('remove identity', number, (e) => e.removeIdentity(number), (t) => { t.identities.delete(number) }),
+  address: (entry: AddressEntry) =>
+    make('address', entry, (e) => e.setAddress(entry), (t) => { t.addresses.set(addressKey(entry), entry) }),
+  removeAddress: ({ address, length }: Prefix) =>
+    make('remove address', [address, length], (e) => e.removeAddress(address, length), (t) => { t.addresses.delete(addressKey({ address, prefixLength: length })) }),
+  endpoint: (entry: EndpointEntry) =>
+    make('endpoint', entry, (e) => e.setEndpoint(entry), (t) => { t.endpoints.set(entry.ifindex, entry) }),
+  removeEndpoint: (ifindex: number) =>
+    make('remove endpoint', ifindex, (e) => e.removeEndpoint(ifindex), (t) => { t.endpoints.delete(ifindex) }),
+  policy: (key: string, policies: readonly Policy[]) =>
+    make(`policy ${key}`, policies, (e) => e.setPolicy(key, policies), (t) => { t.documents.set(key, policies) }),
+  removePolicy: (key: string) =>
+    make('remove policy', key, (e) => e.removePolicy(key), (t) => { t.documents.delete(key) }),
+}
+
 export const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 2, arbitrary: fc.tuple(fc.constantFrom(256, 257, 258, 259), labels).map(([number, set]) =>
-    make('identity', [number, set], (e) => e.setIdentity(number, set), (t) => { t.identities.set(number, set) })) },
-  { weight: 1, arbitrary: fc.constantFrom(256, 257).map((number) =>
-    make('remove identity', number, (e) => e.removeIdentity(number), (t) => { t.identities.delete(number) })) },
-  { weight: 4, arbitrary: addressEntry.map((entry) =>
-    make('address', entry, (e) => e.setAddress(entry), (t) => { t.addresses.set(addressKey(entry), entry) })) },
-  { weight: 2, arbitrary: addressEntry.map((entry) =>
-    make('remove address', addressKey(entry), (e) => e.removeAddress(entry.address, entry.prefixLength), (t) => { t.addresses.delete(addressKey(entry)) })) },
-  { weight: 2, arbitrary: endpointEntry.map((entry) =>
-    make('endpoint', entry, (e) => e.setEndpoint(entry), (t) => { t.endpoints.set(entry.ifindex, entry) })) },
-  { weight: 1, arbitrary: fc.constantFrom(...IFINDEXES).map((ifindex) =>
-    make('remove endpoint', ifindex, (e) => e.removeEndpoint(ifindex), (t) => { t.endpoints.delete(ifindex) })) },
-  { weight: 6, arbitrary: fc.tuple(fc.constantFrom(...DOCUMENTS), fc.array(policy, { minLength: 1, maxLength: 2 })).map(([key, raw]) => {
-    const policies = numbered(1000 * (1 + DOCUMENTS.indexOf(key)), raw)
-    return make(`policy ${key}`, policies, (e) => e.setPolicy(key, policies), (t) => { t.documents.set(key, policies) })
-  }) },
-  { weight: 1, arbitrary: fc.constantFrom(...DOCUMENTS).map((key) =>
-    make('remove policy', key, (e) => e.removePolicy(key), (t) => { t.documents.delete(key) })) },
+  { weight: 2, arbitrary: fc.tuple(fc.constantFrom(256, 257, 258, 259), labels).map(([number, set]) => steps.identity(number, set)) },
+  { weight: 1, arbitrary: fc.constantFrom(256, 257).map(steps.removeIdentity) },
+  { weight: 4, arbitrary: addressEntry.map(steps.address) },
+  { weight: 2, arbitrary: addressEntry.map(({ address, prefixLength }) => steps.removeAddress({ address, length: prefixLength })) },
+  { weight: 2, arbitrary: endpointEntry.map(steps.endpoint) },
+  { weight: 1, arbitrary: fc.constantFrom(...IFINDEXES).map(steps.removeEndpoint) },
+  { weight: 6, arbitrary: fc.tuple(fc.constantFrom(...DOCUMENTS), fc.array(policy, { minLength: 1, maxLength: 2 })).map(([key, raw]) =>
+    steps.policy(key, numbered(1000 * (1 + DOCUMENTS.indexOf(key)), raw))) },
+  { weight: 1, arbitrary: fc.constantFrom(...DOCUMENTS).map(steps.removePolicy) },
 )
 
 /** A history: transactions of one to four inputs. */
