@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Agent, type Host, Lab, type Workload } from '../../lab/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { describe, type Flow, Flows } from './flows/index.ts'
-import { apps, ciliumPolicy } from './policies.ts'
+import { apps, ciliumPolicy, flowService } from './policies.ts'
 
 const settleMs = 200 // Packets that are under way when a change is made.
 const silentMs = 1000 // Longer than TCP's first two retransmissions take in Linux: 200 ms, then 400 ms.
@@ -21,7 +21,7 @@ interface Scene {
 }
 
 /** Flows of every kind by their ends; nothing is taken away from the others. */
-const pairs = ['friend -> server', 'outsider -> server', 'friend -> outsider', 'others'] as const
+const pairs = ['friend -> server', 'friend -> service', 'outsider -> server', 'friend -> outsider', 'others'] as const
 type SceneFlows = Readonly<Record<(typeof pairs)[number], readonly Flow[]>>
 
 interface Case {
@@ -30,6 +30,7 @@ interface Case {
   readonly revoke: (scene: Scene, flows: SceneFlows) => Promise<unknown>
 }
 
+const service = { ipv4: '10.77.8.1', ipv6: 'fd77:8::1' } as const
 const lan = ['10.77.0.0/24', 'fd77::/64']
 const only = ({ addresses }: Host) => [`${addresses.ipv4}/32`, `${addresses.ipv6}/128`]
 const lanBut = (host: Host) => lan.map((cidr, index) => ({ cidr, except: [only(host)[index]] }))
@@ -37,29 +38,29 @@ const lanBut = (host: Host) => lan.map((cidr, index) => ({ cidr, except: [only(h
 const cases: readonly Case[] = [
   {
     name: "the destination's policy",
-    cut: ['friend -> server', 'outsider -> server'],
+    cut: ['friend -> server', 'friend -> service', 'outsider -> server'],
     revoke: ({ agent, outsider }) =>
       agent.apply(ciliumPolicy('server', 'server', { ingress: [{ fromEndpoints: apps('other') }, { fromCIDRSet: lanBut(outsider) }] })),
   },
   {
     name: "the source's policy",
-    cut: ['friend -> server', 'friend -> outsider'],
+    cut: ['friend -> server', 'friend -> service', 'friend -> outsider'],
     revoke: ({ agent }) => agent.apply(ciliumPolicy('friend', 'friend', { egress: [{ toCIDR: ['192.0.2.0/24'] }] })),
   },
   {
     name: 'a denial beside what allows it',
-    cut: ['friend -> server'],
+    cut: ['friend -> server', 'friend -> service'],
     revoke: ({ agent }) =>
       agent.apply(ciliumPolicy('denial', 'server', { ingressDeny: [{ fromEndpoints: apps('friend') }] })),
   },
   {
     name: 'a relabelled peer',
-    cut: ['friend -> server'],
+    cut: ['friend -> server', 'friend -> service'],
     revoke: ({ agent, friend }) => agent.apply(friend.manifest({ app: 'stranger' })),
   },
   {
     name: 'an address that another workload has now',
-    cut: ['friend -> server', 'friend -> outsider'],
+    cut: ['friend -> server', 'friend -> service', 'friend -> outsider'],
     revoke: handOver,
   },
   {
@@ -116,10 +117,12 @@ async function makeScene(lab: Lab): Promise<{ scene: Scene; opened: SceneFlows }
     ...[server, friend, other, heir].map((each) => each.manifest()),
     ciliumPolicy('server', 'server', { ingress: [{ fromEndpoints: apps('friend', 'other') }, { fromCIDR: lan }] }),
     ...['friend', 'other'].map((app) => ciliumPolicy(app, app, outgoing)),
+    flowService('server', service),
   )
   const flows = await Flows.start(lab, [server, friend, other, heir, outsider, neighbour])
   const opened = {
     'friend -> server': flows.openAll(friend, server),
+    'friend -> service': flows.openAll(friend, server, service),
     'outsider -> server': flows.openAll(outsider, server),
     'friend -> outsider': flows.openAll(friend, outsider),
     others: [...flows.openAll(other, server), ...flows.openAll(neighbour, server), ...flows.openAll(other, neighbour)],
