@@ -9,7 +9,7 @@ import { history, step, type Step, type Tables } from './testing/arbitrary.ts'
 import { Node, smallEngine } from './testing/checks.ts'
 import type { DatapathMaps } from './testing/maps.ts'
 
-const RUNS = Number(process.env['SLUICE_PROPERTY_RUNS'] ?? 200)
+const RUNS = Number(process.env['SLUICE_PROPERTY_RUNS'] ?? 100)
 
 function packed(map: ReadonlyMap<string, Uint32Array>): PackedEntries {
   const keys = [...map.keys()].flatMap((key) => key.split(',').map(Number))

@@ -24,11 +24,11 @@ export function begin(): void {
 
 /** Undoes everything since `begin`. */
 export function rollback(): void {
+  clearMoveScratch()
+  clearPublishScratch() // before the vectors are cut back: it goes by their items
   rollbackUndo()
   rollbackVectors()
   rollbackJournal()
-  clearMoveScratch()
-  clearPublishScratch()
 }
 
 /** 0, or what failed; a failure has been rolled back. */
