@@ -4,12 +4,15 @@ import { readFile } from 'node:fs/promises'
 import { maskAddress } from './address.ts'
 import { encodeDocument, encodeNamedPorts, InputWriter } from './encode.ts'
 import { EngineError } from './errors.ts'
+import { endpointRecord, generationRecords, join, joinAddresses, type PackedEntries } from './records.ts'
 import type {
   AddressEntry, Capacities, Change, Decision, EndpointEntry, EngineMap, Label, Policy, SideVerdict, Verdict,
 } from './types.ts'
+import { checkedWeight, combine, hashText, isPrime, worldOf } from './values.ts'
 import { errorOf, type EngineExports } from './wasm.ts'
 
 export * from './types.ts'
+export type { PackedEntries } from './records.ts'
 export { EngineError, type EngineErrorCode } from './errors.ts'
 export {
   formatAddress, formatPrefix, isIpv4, maskAddress, parseAddress, parsePrefix, prefixCovers, tryParseAddress, type Prefix,
@@ -34,12 +37,6 @@ export const RESERVED_IDENTITIES: ReadonlyMap<number, readonly Label[]> = new Ma
   [9, ['reserved:world=', 'reserved:world-ipv4=']],
   [10, ['reserved:world=', 'reserved:world-ipv6=']],
 ])
-
-/** Packed keys and values of a pinned map, as a batched lookup gives them. */
-export interface PackedEntries {
-  readonly keys: Uint8Array
-  readonly values: Uint8Array
-}
 
 /** The pinned maps of a running datapath. `classGenerations` is the whole array, by class number. */
 export interface PinnedMaps {
@@ -395,85 +392,7 @@ export class Engine {
   }
 }
 
-// ---- records --------------------------------------------------------------------------------------------------
-
-/** struct endpoint of bpf/types.h, its subject left to the engine. */
-function endpointRecord(entry: EndpointEntry): Uint8Array {
-  const record = new Uint8Array(64)
-  const view = new DataView(record.buffer)
-  view.setUint32(0, entry.id, true)
-  view.setUint32(4, entry.identity, true)
-  view.setUint32(12, entry.flags, true)
-  if (entry.ipv4) record.set(entry.ipv4, 16)
-  if (entry.ipv6) record.set(entry.ipv6, 32)
-  record.set(entry.mac.subarray(0, 6), 48)
-  record.set(entry.nodeMac.subarray(0, 6), 54)
-  return record
-}
-
-/** Keys and values of each record beside one another. */
-function join({ keys, values }: PackedEntries, keyBytes: number, valueBytes: number): Uint32Array {
-  const count = keys.length / keyBytes
-  const records = new Uint8Array(count * (keyBytes + valueBytes))
-  for (let i = 0; i < count; i++) {
-    records.set(keys.subarray(i * keyBytes, (i + 1) * keyBytes), i * (keyBytes + valueBytes))
-    records.set(values.subarray(i * valueBytes, (i + 1) * valueBytes), i * (keyBytes + valueBytes) + keyBytes)
-  }
-  return new Uint32Array(records.buffer)
-}
-
-/** As the prefix table's records: with a length in front, here always 128. */
-function joinAddresses(entries: PackedEntries): Uint32Array {
-  const records = join(entries, 16, 16)
-  const count = records.length / 8
-  const out = new Uint32Array(count * 9)
-  for (let i = 0; i < count; i++) {
-    out[i * 9] = 128
-    out.set(records.subarray(i * 8, i * 8 + 8), i * 9 + 1)
-  }
-  return out
-}
-
-function generationRecords(generations: Uint32Array): Uint32Array {
-  const pairs: number[] = []
-  for (const [peerClass, generation] of generations.entries()) if (generation !== 0) pairs.push(peerClass, generation)
-  return Uint32Array.from(pairs)
-}
-
 /** AssemblyScript's assertions; none is left to reach by inputs. */
 function abort(_message: number, _file: number, line: number): never {
   throw new EngineError('STATE', `engine.wasm aborted at line ${line}`)
-}
-
-// ---- small things -----------------------------------------------------------------------------------------------
-
-const WORLD_IPV4 = Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0])
-
-/** The unspecified address of the other end's family, which no workload has. */
-function worldOf(other: Uint8Array | undefined): Uint8Array {
-  if (!other) throw new EngineError('INVALID', 'a verdict needs from or to')
-  return WORLD_IPV4.subarray(0, 12).every((byte, index) => byte === other[index]) ? WORLD_IPV4 : new Uint8Array(16)
-}
-
-function combine(egress: SideVerdict | undefined, ingress: SideVerdict | undefined): Decision {
-  const decisions = [egress?.decision, ingress?.decision]
-  return decisions.includes('denied') ? 'denied' : decisions.includes('audited') ? 'audited' : 'allowed'
-}
-
-function checkedWeight(weight: number): number {
-  if (!Number.isInteger(weight) || weight < 0 || weight > 65_535) throw new EngineError('INVALID', `weight ${weight}; allowed are 0 to 65535`)
-  return weight
-}
-
-/** 64-bit FNV-1a (RFC draft-eastlake-fnv). */
-function hashText(text: string): bigint {
-  let hash = 0xcbf29ce484222325n
-  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n)
-  return hash
-}
-
-function isPrime(value: number): boolean {
-  if (!Number.isInteger(value) || value < 3) return false
-  for (let divisor = 2; divisor * divisor <= value; divisor++) if (value % divisor === 0) return false
-  return true
 }
