@@ -57,9 +57,11 @@ async function matchEndpoint(
   const repeated = repeatedFamily(workload)
   if (repeated !== undefined) return failed(workload, link, `it has two ${repeated} addresses: an endpoint has one of each family`)
   if (macBytes(link.mac ?? '') === undefined) return failed(workload, link, `interface ${link.name} has no MAC address`)
-  const mac = workload.mac ?? (await interfaces.peerMac(link, workload.netns).catch(() => undefined))
-  if (mac === undefined || macBytes(mac) === undefined) {
-    return failed(workload, link, 'the MAC of its own side cannot be seen: set spec.mac or spec.netns')
+  const unseen = (why: string): LocalEndpoint => failed(workload, link, `the MAC of its own side cannot be seen${why}: set spec.mac or spec.netns`)
+  const mac = workload.mac ?? (await interfaces.peerMac(link, workload.netns).catch((error: unknown) => error))
+  if (mac instanceof Error) return unseen(` (${mac.message.trim()})`)
+  if (typeof mac !== 'string' || macBytes(mac) === undefined) {
+    return unseen('')
   }
   return { workload, link, mac, state: 'ready' }
 }
