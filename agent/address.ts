@@ -1,5 +1,5 @@
 // Addresses that must be right by now: text in, the datapath's bytes out, or an error that says what was wrong.
-import { parseAddress, parsePrefix, type Prefix } from '../manifests/index.ts'
+import { parseAddress, parsePrefix, type Prefix } from '../engine/index.ts'
 import { AgentError } from './errors.ts'
 
 /** 16 bytes, IPv4 in mapped form. Throws `BAD_REQUEST`. */

@@ -1,7 +1,8 @@
 // Desired state: what manifests and interfaces mean for the engine. Pure but for the store, which gives numbers.
 import { EndpointFlags, Identity as ReservedIdentity, PeerFlags } from '../bpf/index.ts'
 import type { Label } from '../engine/types.ts'
-import { type Cluster, parseAddress, type Workload } from '../manifests/index.ts'
+import { parseAddress } from '../engine/index.ts'
+import { type Cluster, type Workload } from '../manifests/index.ts'
 import { addressBytes, macBytes, prefixOf } from './address.ts'
 import { addressOfFamily, type LocalEndpoint, nameOf } from './endpoints.ts'
 import type { Interface } from './interfaces.ts'

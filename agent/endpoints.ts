@@ -1,6 +1,6 @@
 // Local endpoints: workloads of the manifests brought together with the interfaces of this namespace.
 import type { Workload } from '../manifests/index.ts'
-import { familyOf } from '../manifests/index.ts'
+import { familyOf } from '../engine/index.ts'
 import { addressBytes, macBytes } from './address.ts'
 import type { Interface, InterfacePort } from './interfaces.ts'
 

@@ -1,6 +1,7 @@
 // GET /v1/explain: the engine's verdict on one connection, in words.
 import type { SideVerdict, Verdict } from '../engine/types.ts'
-import { formatAddress, formatRule, parseAddress, PROTOCOLS } from '../manifests/index.ts'
+import { formatAddress, parseAddress } from '../engine/index.ts'
+import { formatRule, PROTOCOLS } from '../manifests/index.ts'
 import type { Cluster, Workload } from '../manifests/index.ts'
 import { addressBytes } from './address.ts'
 import type { Address, ExplainedEnd, ExplainedSide, Explanation } from './api/types.ts'

@@ -1,6 +1,7 @@
 // The tables that the API lists and watches, filled from what is desired and from what the datapath reports.
 import { Identity as ReservedIdentity } from '../bpf/index.ts'
-import { type CompiledPolicy, formatPrefix, formatRule, familyOf } from '../manifests/index.ts'
+import { formatPrefix, familyOf } from '../engine/index.ts'
+import { type CompiledPolicy, formatRule } from '../manifests/index.ts'
 import type * as api from './api/types.ts'
 import { backendItems, frontendKey, serviceItem } from './balance.ts'
 import type { Convergence, Desired } from './convergence.ts'

@@ -3,7 +3,7 @@
 // node bench/policy.ts [RULES IDENTITIES ENDPOINTS]
 
 import { performance } from 'node:perf_hooks'
-import { Engine, parseAddress, type Change, type Label, type Policy, type Rule, type Selector } from '../engine/index.ts'
+import { Engine, addressOf, type Change, type Label, type Policy, type Rule, type Selector } from '../engine/index.ts'
 
 const ROUNDS = 200
 const LABELS_OF_ONE_PERCENT = 100
@@ -71,19 +71,19 @@ function policyOf(subject: string, rules: readonly Rule[], number: number): Poli
   return { subject: selectorOf({ 'k8s:subject': subject }), tier: 'normal', priority: 0, isolates: { ingress: number }, rules, audit: false }
 }
 
-function addressOf(index: number): Uint8Array {
+function workloadAddress(index: number): Uint8Array {
   return Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, index >> 16 & 0xff, index >> 8 & 0xff, index & 0xff)
 }
 
 const IDENTITY_BASE = 1000
 const ENDPOINT_IDENTITIES = 1 << 20
-const WORKLOAD_RANGE = { address: parseAddress('10.0.0.0'), prefixLength: 104 }
+const WORKLOAD_RANGE = { address: addressOf('10.0.0.0'), prefixLength: 104 }
 const PEER_LOCAL_RANGE = 1 << 2
 const MAC = new Uint8Array(6)
 
 function addPeer(engine: Engine, index: number): void {
   engine.setIdentity(IDENTITY_BASE + index, labelsOf(index))
-  engine.setAddress({ address: addressOf(index), prefixLength: 128, identity: IDENTITY_BASE + index, flags: 2, ifindex: 0, namedPorts: [] })
+  engine.setAddress({ address: workloadAddress(index), prefixLength: 128, identity: IDENTITY_BASE + index, flags: 2, ifindex: 0, namedPorts: [] })
 }
 
 function addEndpoint(engine: Engine, index: number, subjects: number): void {
@@ -122,18 +122,18 @@ async function incremental(engine: Engine, identities: number): Promise<void> {
   engine.setIdentity(numbers, labelsOf(1))
   engine.takeChanges()
   printCost('new-address/existing-class', measure(engine, ROUNDS, (round) => {
-    engine.setAddress({ address: addressOf(aim + round), prefixLength: 128, identity: numbers, flags: 2, ifindex: 0, namedPorts: [] })
+    engine.setAddress({ address: workloadAddress(aim + round), prefixLength: 128, identity: numbers, flags: 2, ifindex: 0, namedPorts: [] })
   }))
   printCost('new-identity/existing-class', measure(engine, ROUNDS, (round) => {
     engine.transaction(() => {
       engine.setIdentity(numbers + 1 + round, labelsOf(round))
-      engine.setAddress({ address: addressOf(aim + ROUNDS + round), prefixLength: 128, identity: numbers + 1 + round, flags: 2, ifindex: 0, namedPorts: [] })
+      engine.setAddress({ address: workloadAddress(aim + ROUNDS + round), prefixLength: 128, identity: numbers + 1 + round, flags: 2, ifindex: 0, namedPorts: [] })
     })
   }))
   printCost('new-identity/new-class', measure(engine, 20, (round) => {
     engine.transaction(() => {
       engine.setIdentity(numbers + 1000 + round, [`k8s:app=app-${round}`, `k8s:app=app-${round + 20}`, 'k8s:group=group-1', 'k8s:group=group-2'])
-      engine.setAddress({ address: addressOf(aim + 2 * ROUNDS + round), prefixLength: 128, identity: numbers + 1000 + round, flags: 2, ifindex: 0, namedPorts: [] })
+      engine.setAddress({ address: workloadAddress(aim + 2 * ROUNDS + round), prefixLength: 128, identity: numbers + 1000 + round, flags: 2, ifindex: 0, namedPorts: [] })
     })
   }))
   printCost('new-policy', measure(engine, 20, (round) => {

@@ -2,7 +2,7 @@
 
 import test from 'ava'
 import fc from 'fast-check'
-import { EngineError, parseAddress } from './index.ts'
+import { EngineError, addressOf } from './index.ts'
 import { history, type Step, steps } from './testing/arbitrary.ts'
 import { Node, smallEngine } from './testing/checks.ts'
 import type { Capacities, Rule } from './types.ts'
@@ -56,14 +56,14 @@ test('a refused transaction leaves no trace in the next one', async (t) => {
   t.false(attempt(node, [steps.policy('a', [policy])]))
   t.true(attempt(node, [steps.endpoint({ ifindex: 11, id: 0, identity: 256, flags: 0, mac, nodeMac: mac, namedPorts: [] })]))
   const before = node.maps.generation(1)
-  t.true(attempt(node, [steps.address({ address: parseAddress('10.0.1.1'), prefixLength: 128, identity: 256, flags: 4, ifindex: 0, namedPorts: [] })]))
+  t.true(attempt(node, [steps.address({ address: addressOf('10.0.1.1'), prefixLength: 128, identity: 256, flags: 4, ifindex: 0, namedPorts: [] })]))
   t.is(node.maps.generation(1), before + 1)
 })
 
 test('an exception inside a transaction undoes it', async (t) => {
   const engine = await smallEngine()
   engine.takeChanges()
-  const entry = { address: parseAddress('10.0.0.1'), prefixLength: 128, identity: 300, flags: 0, ifindex: 0, namedPorts: [] }
+  const entry = { address: addressOf('10.0.0.1'), prefixLength: 128, identity: 300, flags: 0, ifindex: 0, namedPorts: [] }
   t.throws(() => engine.transaction(() => {
     engine.setAddress(entry)
     throw new Error('changed my mind')

@@ -1,6 +1,6 @@
 // Inputs as the words and strings that engine/assembly/input.ts reads.
 
-import { parsePrefix, type Prefix } from './address.ts'
+import { prefixOf, type Prefix } from './address.ts'
 import { EngineError } from './errors.ts'
 import type { NamedPorts, Peer, Policy, PortMatch, Rule, Selector } from './types.ts'
 
@@ -64,8 +64,8 @@ function encodePrefix(out: InputWriter, prefix: Prefix): void {
 
 function encodeCidr(out: InputWriter, cidr: NonNullable<Peer['cidr']>): void {
   out.word(cidr.workloads ? 1 : 0).word(cidr.except.length)
-  encodePrefix(out, parsePrefix(cidr.prefix))
-  for (const except of [...cidr.except].sort()) encodePrefix(out, parsePrefix(except))
+  encodePrefix(out, prefixOf(cidr.prefix))
+  for (const except of [...cidr.except].sort()) encodePrefix(out, prefixOf(except))
 }
 
 function encodePeers(out: InputWriter, rule: Rule): void {

@@ -1,6 +1,5 @@
 // The engine's public surface: one class over engine.wasm, the vocabulary, and helpers for addresses.
 
-import { readFile } from 'node:fs/promises'
 import { maskAddress } from './address.ts'
 import { encodeDocument, encodeNamedPorts, InputWriter } from './encode.ts'
 import { EngineError } from './errors.ts'
@@ -15,7 +14,8 @@ export * from './types.ts'
 export type { PackedEntries } from './records.ts'
 export { EngineError, type EngineErrorCode } from './errors.ts'
 export {
-  formatAddress, formatPrefix, isIpv4, maskAddress, parseAddress, parsePrefix, prefixCovers, tryParseAddress, type Prefix,
+  addressOf, covers, familyOf, formatAddress, formatPrefix, maskAddress, parseAddress, parsePrefix, prefixCovers, prefixOf,
+  type Family, type Prefix,
 } from './address.ts'
 
 export const DEFAULT_CAPACITIES: Capacities = {
@@ -105,6 +105,7 @@ export class Engine {
 
   /** Reads build/engine.wasm. Capacities that are not given are DEFAULT_CAPACITIES. */
   static async load(options: { capacities?: Partial<Capacities> } = {}): Promise<Engine> {
+    const { readFile } = await import('node:fs/promises') // only here: the rest runs in a browser
     return Engine.instantiate(await readFile(WASM_PATH), options)
   }
 

@@ -1,7 +1,7 @@
 // What policy means, said as plainly as possible: evaluates Policy[] directly against labels, addresses and ports.
 // Slow, and independent of the engine: the property tests and the differential test against BPF compare with this.
 
-import { parsePrefix, prefixCovers } from './address.ts'
+import { prefixOf, prefixCovers } from './address.ts'
 import type { AddressEntry, Decision, Direction, EndpointEntry, Label, Peer, Policy, PortMatch, Requirement, Rule, Selector, Tier } from './types.ts'
 
 export interface World {
@@ -36,8 +36,8 @@ export interface ModelVerdict {
 const PEER_WORKLOAD = 1 << 1
 const ENDPOINT_AUDIT = 1 << 1
 const DEFAULT_ENTRIES: readonly AddressEntry[] = [
-  { address: parsePrefix('::/0').address, prefixLength: 0, identity: 10, flags: 0, ifindex: 0, namedPorts: [] },
-  { address: parsePrefix('0.0.0.0/0').address, prefixLength: 96, identity: 9, flags: 0, ifindex: 0, namedPorts: [] },
+  { address: prefixOf('::/0').address, prefixLength: 0, identity: 10, flags: 0, ifindex: 0, namedPorts: [] },
+  { address: prefixOf('0.0.0.0/0').address, prefixLength: 96, identity: 9, flags: 0, ifindex: 0, namedPorts: [] },
 ]
 
 export function modelVerdict(world: World, query: Query): ModelVerdict {
@@ -121,7 +121,7 @@ function peerMatches(peer: Peer, flow: Flow): boolean {
   if (peer.selector && !selectorMatches(peer.selector, labelsOf(flow.world, flow.peer.identity))) return false
   if (!peer.cidr) return true
   if (!peer.cidr.workloads && (flow.peer.flags & PEER_WORKLOAD) !== 0) return false
-  const inside = (prefix: string) => prefixCovers(parsePrefix(prefix), flow.peerAddress)
+  const inside = (prefix: string) => prefixCovers(prefixOf(prefix), flow.peerAddress)
   return inside(peer.cidr.prefix) && !peer.cidr.except.some(inside)
 }
 

@@ -4,7 +4,7 @@
 
 import test from 'ava'
 import fc from 'fast-check'
-import { parseAddress, parsePrefix, type Policy, type Selector } from './index.ts'
+import { addressOf, prefixOf, type Policy, type Selector } from './index.ts'
 import { history, type Step, steps } from './testing/arbitrary.ts'
 import { Node, smallEngine } from './testing/checks.ts'
 
@@ -41,7 +41,7 @@ async function smallNode(): Promise<Node> {
     steps.identity(256, ['k8s:app=web']), steps.identity(257, ['k8s:app=web']), steps.identity(258, ['k8s:app=db']),
     steps.identity(259, ['k8s:env=prod']),
     ...[11, 12, 13].map((ifindex) => steps.endpoint({ ifindex, id: ifindex, identity: ifindex + 245, flags: 0, mac, nodeMac: mac, namedPorts: [] })),
-    steps.address({ address: parseAddress('fd00::1'), prefixLength: 128, identity: 259, flags: 0, ifindex: 0, namedPorts: [] }),
+    steps.address({ address: addressOf('fd00::1'), prefixLength: 128, identity: 259, flags: 0, ifindex: 0, namedPorts: [] }),
   ])
   return node
 }
@@ -50,19 +50,19 @@ test('an endpoint and its peer relabelled at once: no packet sees one without th
   const node = await smallNode()
   // 11 leaves a subject that 12 keeps, for one that 13 has already, while the peer changes its class.
   node.transact([steps.identity(256, ['k8s:app=db']), steps.identity(259, ['k8s:env=test'])])
-  t.is(node.maps.decide(11, 'ingress', parseAddress('fd00::1'), 6, 80)?.decision, 'allowed')
+  t.is(node.maps.decide(11, 'ingress', addressOf('fd00::1'), 6, 80)?.decision, 'allowed')
 })
 
 test('nested prefixes that come and go at once', async (t) => {
   const node = await smallNode()
   const range = (text: string, identity: number) => {
-    const { address, length } = parsePrefix(text)
+    const { address, length } = prefixOf(text)
     return steps.address({ address, prefixLength: length, identity, flags: 0, ifindex: 0, namedPorts: [] })
   }
   // fd00::2 is denied before, between and after; only the wider prefix, were it alone, would allow it.
   node.transact([range('fd00::/16', 259), range('fd00::/64', 258)])
-  node.transact([steps.removeAddress(parsePrefix('fd00::/64')), steps.removeAddress(parsePrefix('fd00::/16'))])
-  t.is(node.maps.decide(11, 'ingress', parseAddress('fd00::2'), 6, 80)?.decision, 'denied')
+  node.transact([steps.removeAddress(prefixOf('fd00::/64')), steps.removeAddress(prefixOf('fd00::/16'))])
+  t.is(node.maps.decide(11, 'ingress', addressOf('fd00::2'), 6, 80)?.decision, 'denied')
 })
 
 test('policy that allows one and denies the other, swapped: only the subjects selected are written', async (t) => {
@@ -70,5 +70,5 @@ test('policy that allows one and denies the other, swapped: only the subjects se
   const before = node.maps.subject(13)
   node.transact([steps.policy('a', [allowing('web', 'test', 1001)])])
   t.is(node.maps.subject(13), before)
-  t.is(node.maps.decide(11, 'ingress', parseAddress('fd00::1'), 6, 80)?.decision, 'denied')
+  t.is(node.maps.decide(11, 'ingress', addressOf('fd00::1'), 6, 80)?.decision, 'denied')
 })

@@ -1,6 +1,6 @@
 // CIDR peers with their exceptions.
 import type { Peer } from '../engine/types.ts'
-import { covers, familyOf, formatPrefix, parseAddress, parsePrefix, type Prefix } from './address.ts'
+import { covers, familyOf, formatPrefix, parseAddress, parsePrefix, type Prefix } from '../engine/index.ts'
 import type { Path } from './errors.ts'
 import type { Source } from './source.ts'
 

@@ -1,6 +1,6 @@
 // Names of ICMP types that a CiliumNetworkPolicy may use, from IANA's registries "ICMP Type Numbers" and "ICMPv6
 // Parameters" in Cilium's spelling.
-import type { Family } from './address.ts'
+import type { Family } from '../engine/index.ts'
 import type { Format } from './schema.ts'
 
 const TYPES: { readonly [F in Family]: { readonly [name: string]: number } } = {

@@ -1,5 +1,4 @@
 // Manifests -> the cluster they describe. Everything but `loadFiles` (manifests/load.ts) runs in a browser too.
-export { covers, familyOf, formatAddress, formatPrefix, parseAddress, parsePrefix, type Family, type Prefix } from './address.ts'
 export { compile, counter, type NumberOf } from './compile.ts'
 export { ManifestError, type ManifestErrorCode } from './errors.ts'
 export { KIND_NAMES } from './kinds.ts'

@@ -1,5 +1,5 @@
 // Service and LoadBalancer documents, and the backends of their frontends.
-import { familyOf, parseAddress, type Family } from './address.ts'
+import { familyOf, parseAddress, type Family } from '../engine/index.ts'
 import type { Backend, BalancedService, Frontend, Location, Workload } from './model.ts'
 import { PROTOCOLS, protocolName } from './ports.ts'
 import type { LoadBalancerResource, ServiceResource } from './resources.ts'

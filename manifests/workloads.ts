@@ -1,6 +1,6 @@
 // Namespace, Pod and Workload documents, and the labels that they give an identity.
 import type { Label, NamedPorts } from '../engine/types.ts'
-import { formatAddress, parseAddress } from './address.ts'
+import { formatAddress, parseAddress } from '../engine/index.ts'
 import { NAMESPACE_KEY, NAMESPACE_LABELS, SERVICE_ACCOUNT_KEY } from './entities.ts'
 import type { Path } from './errors.ts'
 import { PROTOCOLS, type ProtocolName } from './ports.ts'

@@ -1,7 +1,7 @@
 // A flow: one event of the datapath in words and names. This is what the API answers and the CLI prints.
 import { Direction, enumName, EventKind, Reason } from '../bpf/index.ts'
 import type { EventRecord } from '../bpf/index.ts'
-import { formatAddress } from '../manifests/index.ts'
+import { formatAddress } from '../engine/index.ts'
 import type { Clock } from './clock.ts'
 import { protocolName } from './protocol.ts'
 

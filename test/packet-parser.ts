@@ -1,6 +1,6 @@
 // Reads Ethernet frames back, whatever the programs made of them.
 
-import { formatAddress } from '../manifests/index.ts'
+import { formatAddress } from '../engine/index.ts'
 import { checksum, concat, EtherType, formatMac, IpProtocol, pseudoHeader } from './wire.ts'
 
 export interface ParsedIpPacket {

@@ -1,6 +1,6 @@
 // Builds Ethernet frames from descriptions and reads them back, checksums included, for tests of the BPF programs.
 
-import { familyOf, formatAddress, parseAddress } from '../manifests/index.ts'
+import { familyOf, formatAddress, parseAddress } from '../engine/index.ts'
 import { checksum, concat, EtherType, IpProtocol, macBytes, number16, number32, pseudoHeader } from './wire.ts'
 export { EtherType, formatMac, IpProtocol, macBytes } from './wire.ts'
 export { parsePacket, type ParsedPacket } from './packet-parser.ts'

@@ -1,6 +1,7 @@
 // What the offline commands are given: manifests, ports and the ends of a connection.
 import { Option } from 'commander'
-import { compile, formatAddress, parseAddress, PROTOCOLS } from '../../manifests/index.ts'
+import { formatAddress, parseAddress } from '../../engine/index.ts'
+import { compile, PROTOCOLS } from '../../manifests/index.ts'
 import type { Cluster, Frontend, ManifestError, ProtocolName, Workload } from '../../manifests/index.ts'
 import { loadFiles } from '../../manifests/load.ts'
 import { CliError } from '../errors.ts'

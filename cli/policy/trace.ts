@@ -1,7 +1,8 @@
 // Which rules a side's decision was made from, and for each whether the peer and the port match: what an operator
 // needs to see in order to find the rule that should have matched. The decision itself is the engine's.
 import type { Direction, NamedPorts, Peer, Policy, PortMatch, Requirement, Rule, Selector } from '../../engine/types.ts'
-import { covers, familyOf, formatRule, parseAddress, parsePrefix, type Cluster, type Prefix } from '../../manifests/index.ts'
+import { covers, familyOf, parseAddress, parsePrefix, type Prefix } from '../../engine/index.ts'
+import { formatRule, type Cluster } from '../../manifests/index.ts'
 import type { Probe } from './inputs.ts'
 
 /** What a rule can see of one end. */

@@ -1,12 +1,12 @@
 // fast-check arbitraries: small worlds in which labels, addresses, prefixes and ports often meet.
 
 import fc from 'fast-check'
-import { parseAddress, parsePrefix, type Prefix } from '../address.ts'
+import { addressOf, prefixOf, type Prefix } from '../address.ts'
 import type { Engine } from '../index.ts'
 import type { World } from '../model.ts'
 import type { AddressEntry, EndpointEntry, Label, NamedPorts, Peer, Policy, PortMatch, Requirement, Rule, Selector } from '../types.ts'
 
-export const ADDRESSES = ['10.0.0.1', '10.0.0.2', '10.0.1.1', '10.0.1.2', '192.0.2.1', 'fd00::1', 'fd00::2', 'fd00:1::1', '2001:db8::1'].map(parseAddress)
+export const ADDRESSES = ['10.0.0.1', '10.0.0.2', '10.0.1.1', '10.0.1.2', '192.0.2.1', 'fd00::1', 'fd00::2', 'fd00:1::1', '2001:db8::1'].map(addressOf)
 const PREFIXES = ['0.0.0.0/0', '10.0.0.0/8', '10.0.0.0/24', '10.0.0.0/31', '10.0.1.0/24', '10.0.1.1', '192.0.2.0/24', '192.0.2.1/32', '::/0', 'fd00::/16', 'fd00::/64', 'fd00::2', '2001:db8::/32']
 export const PORTS: readonly (readonly [protocol: number, port: number])[] = [[6, 80], [6, 81], [6, 443], [17, 53], [17, 80], [1, 0x0800], [132, 80]]
 const IDENTITIES = [256, 257, 258, 259, 9]
@@ -72,7 +72,7 @@ const namedPorts: fc.Arbitrary<NamedPorts> = fc.array(
   fc.record({ name, protocol: fc.constantFrom(6, 17), port: fc.constantFrom(80, 81, 53) }), { maxLength: 2 })
 const addressEntry: fc.Arbitrary<AddressEntry> = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom(...ADDRESSES).map((address) => ({ address, prefixLength: 128 })) },
-  { weight: 1, arbitrary: fc.constantFrom(...PREFIXES).map(parsePrefix).map(({ address, length }) => ({ address, prefixLength: length })) },
+  { weight: 1, arbitrary: fc.constantFrom(...PREFIXES).map(prefixOf).map(({ address, length }) => ({ address, prefixLength: length })) },
 ).chain((key) => fc.record({
   identity: fc.constantFrom(...IDENTITIES),
   flags: fc.constantFrom(...PEER_FLAGS),
@@ -127,7 +127,7 @@ export const steps = {
     make('remove identity', number, (e) => e.removeIdentity(number), (t) => { t.identities.delete(number) }),
   address: (entry: AddressEntry) =>
     make('address', entry, (e) => e.setAddress(entry), (t) => { t.addresses.set(addressKey(entry), entry) }),
-  removeAddress: ({ address, length }: Prefix) =>
+  removeAddress: ({ address, length }: Pick<Prefix, 'address' | 'length'>) =>
     make('remove address', [address, length], (e) => e.removeAddress(address, length), (t) => { t.addresses.delete(addressKey({ address, prefixLength: length })) }),
   endpoint: (entry: EndpointEntry) =>
     make('endpoint', entry, (e) => e.setEndpoint(entry), (t) => { t.endpoints.set(entry.ifindex, entry) }),

@@ -13,7 +13,7 @@ import {
   prefixKeyRecord,
 } from '../../bpf/index.ts'
 import type { BpfMap } from '../../loader/index.ts'
-import { parseAddress } from '../../manifests/index.ts'
+import { parseAddress } from '../../engine/index.ts'
 import { IpProtocol, macBytes } from '../wire.ts'
 
 export const ADDRESSES = {

@@ -1,21 +1,6 @@
 // Addresses as 128-bit numbers: what the generator needs to find a prefix's edges.
 
-import { formatAddress, parseAddress, parsePrefix } from '../../manifests/index.ts'
-import type { Prefix } from '../../manifests/index.ts'
-
-/** Throws RangeError for text that is no address: the generator's vocabulary is at fault then. */
-export function addressBytes(text: string): Uint8Array {
-  const bytes = parseAddress(text)
-  if (bytes === undefined) throw new RangeError(`${text} is no IP address`)
-  return bytes
-}
-
-/** Throws RangeError likewise. */
-export function prefixOf(text: string): Prefix {
-  const prefix = parsePrefix(text)
-  if (prefix === undefined) throw new RangeError(`${text} is no IP prefix`)
-  return prefix
-}
+import { formatAddress, prefixOf } from '../../engine/index.ts'
 
 export function isIpv4(text: string): boolean {
   return !text.includes(':')

@@ -2,12 +2,11 @@
 // about each of them, while policies, labels and addresses change between the packets.
 
 import { EventKind } from '../../bpf/index.ts'
-import { Engine } from '../../engine/index.ts'
+import { addressOf, Engine } from '../../engine/index.ts'
 import type { Change, Verdict } from '../../engine/types.ts'
 import { modelVerdict } from '../../engine/model.ts'
 import type { ModelVerdict } from '../../engine/model.ts'
 import type { TcpFlag } from '../packet.ts'
-import { addressBytes } from './addresses.ts'
 import { Coverage } from './coverage.ts'
 import { CLASSES } from './datapath.ts'
 import type { Datapath, Seen } from './datapath.ts'
@@ -145,7 +144,7 @@ class SetRun {
   }
 
   #query({ from, to, protocol, port }: Packet): { from: Uint8Array; to: Uint8Array; protocol: number; port: number } {
-    return { from: addressBytes(from), to: addressBytes(to), protocol, port }
+    return { from: addressOf(from), to: addressOf(to), protocol, port }
   }
 
   #engineDecides(packet: Packet): Decided {

@@ -1,9 +1,9 @@
 // A world in the engine, and the changes that happen to it between packets.
 
 import { EndpointFlags, Identity, PeerFlags } from '../../bpf/index.ts'
+import { addressOf, prefixOf } from '../../engine/index.ts'
 import type { Engine } from '../../engine/index.ts'
 import type { AddressEntry, EndpointEntry, Policy } from '../../engine/types.ts'
-import { addressBytes, prefixOf } from './addresses.ts'
 import type { Random } from './random.ts'
 import { EXCEPTS, HOST_ADDRESSES, LOCAL_RANGES, newWorld, PREFIXES, randomLabels, randomPolicy } from './world.ts'
 import type { World, WorldWorkload } from './world.ts'
@@ -51,7 +51,7 @@ export class Scenario {
     this.#setPrefix('0.0.0.0/0', Identity.WORLD_IPV4, 0)
     this.#setPrefix('::/0', Identity.WORLD_IPV6, 0)
     for (const range of LOCAL_RANGES) this.#setPrefix(range, range.includes(':') ? Identity.WORLD_IPV6 : Identity.WORLD_IPV4, PeerFlags.LOCAL_RANGE)
-    for (const address of HOST_ADDRESSES) this.#setAddress({ address: addressBytes(address), prefixLength: 128, identity: Identity.HOST, flags: PeerFlags.HOST, ifindex: 0, namedPorts: [] })
+    for (const address of HOST_ADDRESSES) this.#setAddress({ address: addressOf(address), prefixLength: 128, identity: Identity.HOST, flags: PeerFlags.HOST, ifindex: 0, namedPorts: [] })
     world.workloads.forEach((workload) => this.#setWorkload(workload))
     for (let count = 2 + this.#random.below(6); count > 0; count--) this.#setPolicy(`policy-${count}`)
   }
@@ -90,7 +90,7 @@ export class Scenario {
   }
 
   #setWorkload({ addresses, identity, ifindex, namedPorts }: WorldWorkload): void {
-    const bytes = addresses.map((address) => addressBytes(address))
+    const bytes = addresses.map((address) => addressOf(address))
     for (const address of bytes) this.#setAddress({ address, prefixLength: 128, identity, flags: PeerFlags.WORKLOAD, ifindex, namedPorts })
     if (ifindex === 0) return
     const [ipv4, ipv6] = bytes as [Uint8Array, Uint8Array]

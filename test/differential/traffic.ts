@@ -1,8 +1,8 @@
 // Random packets for a world, aimed at what its policies name: their ports give or take one, their prefixes' edges.
 
-import { covers } from '../../manifests/index.ts'
-import type { Prefix } from '../../manifests/index.ts'
-import { isIpv4, prefixEdges, prefixOf } from './addresses.ts'
+import { covers, prefixOf } from '../../engine/index.ts'
+import type { Prefix } from '../../engine/index.ts'
+import { isIpv4, prefixEdges } from './addresses.ts'
 import type { Random } from './random.ts'
 import { EXCEPTS, HOST_ADDRESSES, ICMP, ICMPV6, ICMP_MESSAGES, LOCAL_RANGES, PORTS, PREFIXES, PROTOCOLS } from './world.ts'
 import type { World, WorldWorkload } from './world.ts'
