@@ -40,6 +40,11 @@ SUBPROGRAM int next_hop_refresh(
 		return REASON_NO_ROUTE;
 	next_hop_question(&fib, xdp, backend);
 	result = bpf_fib_lookup(xdp, &fib, sizeof(fib), 0);
+	/* Past a workload's node side no hook would ask its ingress policy: redirected frames leave by no tc program. */
+	if (bpf_map_lookup_elem(&endpoints, &fib.ifindex)) {
+		hop->ifindex = 0;
+		return REASON_NO_ROUTE;
+	}
 	if (result == BPF_FIB_LKUP_RET_NO_NEIGH && hop->ifindex == fib.ifindex)
 		return REASON_FORWARDED;
 	hop->ifindex = 0;

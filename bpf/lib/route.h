@@ -11,11 +11,26 @@
 
 #define ROUTE_LIFETIME SECONDS(1)
 
+/* Of the byte whose upper half is the TCP header's length in words of 4 bytes (RFC 9293 section 3.1). */
+#define TCP_DATA_OFFSET 12
+
+/* Bytes of the L4 header that every segment of a GSO skb repeats: TCP's options are part of it. */
+static __always_inline __u32 gso_l4_header(const struct __sk_buff *skb, const struct packet *packet)
+{
+	__u8 data_offset = 0;
+
+	if (packet->tuple.protocol != IPPROTO_TCP)
+		return sizeof(struct udphdr);
+	if (bpf_skb_load_bytes(skb, packet->l4_offset + TCP_DATA_OFFSET, &data_offset, sizeof(data_offset)))
+		return sizeof(struct tcphdr);
+	return (data_offset >> 4) * 4;
+}
+
 /* Bytes that one IP packet of this skb has on the wire: a GSO skb is many of them. */
 static __always_inline __u32 skb_packet_size(const struct __sk_buff *skb, const struct packet *packet)
 {
 	if (skb->gso_size)
-		return packet->l4_offset - ETHERNET_HEADER + sizeof(struct tcphdr) + skb->gso_size;
+		return packet->l4_offset - ETHERNET_HEADER + gso_l4_header(skb, packet) + skb->gso_size;
 	return skb->len - ETHERNET_HEADER;
 }
 
@@ -23,6 +38,11 @@ static __always_inline void route_question(
 	struct bpf_fib_lookup *fib, const struct __sk_buff *skb, const struct packet *packet)
 {
 	fib->ifindex = skb->ifindex;
+	/*
+	 * Any length asks for the MTU of the path, and not the interface's: what ICMP told, and a route's `mtu lock`
+	 * (the helper ignores an `mtu` that is not locked). Who sends compares every packet with it.
+	 */
+	fib->tot_len = IPV6_HEADER;
 	fib->l4_protocol = packet->tuple.protocol;
 	fib->sport = packet->tuple.source_port_be;
 	fib->dport = packet->tuple.destination_port_be;

@@ -7,10 +7,10 @@ import { kernelTest } from '../helpers/index.ts'
 import { buildIpPacket, buildPacket, parsePacket } from '../packet.ts'
 import type { PacketDescription, Transport } from '../packet.ts'
 import { concat, EtherType, IpProtocol, number16 } from '../wire.ts'
-import { GATEWAY, TestNode, UPLINK } from './node.ts'
+import { BEHIND_WORKLOAD, GATEWAY, TestNode, UPLINK } from './node.ts'
 import type { Seen } from './node.ts'
 import { tcp, udp } from './table.ts'
-import { FAMILIES, key32, mapped, TCP, UDP } from './world.ts'
+import { FAMILIES, key32, mapped, setEndpoint, TCP, UDP } from './world.ts'
 import type { Family } from './world.ts'
 
 const VIPS = { 4: '203.0.113.80', 6: '2001:db8:80::1' } as const
@@ -162,6 +162,20 @@ for (const family of FAMILIES) {
     t.is(node.send('xdp_lb', 'uplink', frame).reason, 'malformed')
   })
 }
+
+for (const family of FAMILIES)
+  kernelTest(`IPv${family}: no packet goes past the ingress policy of this node’s own workload`, (t) => {
+    setBalancer(family, family)
+    const toBackend = (number: number): Seen => {
+      node.map('backends').update(key32(number), backendRecord.encode({ address: mapped(BEHIND_WORKLOAD[family]), port: 80, protocol: 0 }))
+      for (let i = 0; i < SLOTS.count; i++) node.map('slots').update(key32(SLOTS.base + i), slotRecord.encode({ backend: number, previous: 0 }))
+      return send(fromClient(family))
+    }
+    t.is(toBackend(60 + family).verdict, 'redirect', 'an interface that is no workload’s')
+    setEndpoint(node.map, 'a', node.ifindexes.a)
+    t.is(toBackend(70 + family).reason, 'no-route')
+    node.map('endpoints').delete(key32(node.ifindexes.a))
+  })
 
 kernelTest('IPv4: what may be fragmented is dropped without an answer when it is too big', (t) => {
   setBalancer(4, 4)

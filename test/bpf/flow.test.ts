@@ -4,7 +4,8 @@ import test from 'ava'
 
 import { Direction, FlowFlags, flow4KeyRecord, flow6KeyRecord, flowStateRecord, PeerFlags, TICK_SHIFT } from '../../bpf/index.ts'
 import { kernelTest } from '../helpers/index.ts'
-import { GATEWAY, TestNode } from './node.ts'
+import { buildPacket } from '../packet.ts'
+import { GATEWAY, NARROW, TestNode } from './node.ts'
 import { echo, packet, runStep, runSteps, tcp, udp } from './table.ts'
 import type { Step } from './table.ts'
 import { addressOf, CLASSES, FAMILIES, key32, setAddress, setEndpoint, setPolicy, setPrefix, UDP } from './world.ts'
@@ -149,6 +150,32 @@ for (const family of FAMILIES) {
       { hook: 'from_world', at: 'uplink', packet: packet(family, 'host', 'a', syn), expect: 'spoofed-address' },
       { hook: 'from_world', at: 'uplink', packet: packet(family, 'b', 'a', syn), expect: 'spoofed-address' },
     ])
+  })
+
+  kernelTest(`IPv${family}: what a route’s own MTU does not let through is the stack’s to answer`, (t) => {
+    setPolicy(node.map, OPEN)
+    const sized = (bytes: number): Step => {
+      const payload = new Uint8Array(bytes - (family === 4 ? 40 : 60))
+      const description = packet(family, 'a', 'world', ack, { payload, dontFragment: true })
+      return { hook: 'from_endpoint', at: 'a', packet: { ...description, destination: NARROW[family] }, expect: bytes > NARROW.mtu ? 'pass' : 'redirect' }
+    }
+    runSteps(t, node, [sized(1428), sized(NARROW.mtu), sized(NARROW.mtu + 1)])
+    t.is(flowOf(family).routeMtu, NARROW.mtu)
+  })
+
+  kernelTest(`IPv${family}: a segment’s size has the L4 header that it really has`, (t) => {
+    setPolicy(node.map, OPEN)
+    const header = family === 4 ? 20 : 40
+    const sent = (transport: typeof syn, l4Header: number, bytes: number): string => {
+      const gsoSize = bytes - header - l4Header
+      const data = buildPacket(packet(family, 'a', 'world', transport, { payload: new Uint8Array(2 * gsoSize + l4Header) }))
+      if (transport.kind === 'tcp') data[14 + header + 12] = (l4Header / 4) << 4
+      return node.send('from_endpoint', 'a', data, 0, gsoSize).verdict
+    }
+    for (const [transport, l4Header] of [[udp(5, 53), 8], [ack, 20], [ack, 32]] as const) {
+      t.is(sent(transport, l4Header, 1500), 'redirect', `${l4Header} bytes`)
+      t.is(sent(transport, l4Header, 1501), 'pass', `${l4Header} bytes`)
+    }
   })
 
   kernelTest(`IPv${family}: a destination that moves to this node with its labels meets its own ingress policy`, (t) => {

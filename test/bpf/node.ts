@@ -30,7 +30,7 @@ const TC_VERDICTS: Readonly<Record<number, Verdict>> = { 0: 'pass', 2: 'drop', 7
 const XDP_VERDICTS: Readonly<Record<number, Verdict>> = { 1: 'drop', 2: 'pass', 3: 'transmit', 4: 'redirect' }
 
 /** Offsets in struct __sk_buff (linux/bpf.h), and its size. */
-const SKB = { mark: 8, ifindex: 40, size: 192 } as const
+const SKB = { mark: 8, ifindex: 40, gsoSize: 176, size: 192 } as const
 
 /** Small maps: a table's packets are few, and a node is made for each test file. */
 const MAP_SIZES: Readonly<Record<string, number>> = {
@@ -46,6 +46,10 @@ const MAP_SIZES: Readonly<Record<string, number>> = {
 /** The gateway answers nobody; its MAC address is fixed. */
 export const GATEWAY = { ipv4: '10.9.0.1', ipv6: 'fd09::1', mac: '02:09:00:00:00:01' } as const
 export const UPLINK = { ipv4: '10.9.0.2', ipv6: 'fd09::2', mac: '02:09:00:00:00:02' } as const
+
+/** Destinations whose route is narrower than its interface, and others that lie behind the workload a's interface. */
+export const NARROW = { 4: '198.18.0.1', 6: '2001:db8:13::1', mtu: 1300 } as const
+export const BEHIND_WORKLOAD = { 4: '10.30.0.1', 6: 'fd30::1' } as const
 
 const OBJECT_OF: Readonly<Record<Hook, string>> = {
   from_endpoint: 'tc_endpoint',
@@ -129,12 +133,12 @@ export class TestNode implements Disposable {
     return events
   }
 
-  /** Gives the packet to the program as if it had come in, or was to go out, at the port. */
-  send(hook: Hook, port: Port, data: Uint8Array, mark = 0): Seen {
+  /** Gives the packet to the program as if it had come in, or was to go out, at the port. `gsoSize`: 0 or bytes a segment. */
+  send(hook: Hook, port: Port, data: Uint8Array, mark = 0, gsoSize = 0): Seen {
     const program = this.#programs.get(hook)
     if (program === undefined) throw new Error(`program ${hook} is not loaded`)
     const xdp = OBJECT_OF[hook] === hook
-    const context = xdp ? undefined : this.#skb(this.ifindexes[port], mark)
+    const context = xdp ? undefined : this.#skb(this.ifindexes[port], mark, gsoSize)
     const input = context === undefined ? { data } : { data, context }
     const output = inNetworkNamespace(this.#namespace, () => program.testRun(input))
     const verdict = (xdp ? XDP_VERDICTS : TC_VERDICTS)[output.result]
@@ -145,11 +149,12 @@ export class TestNode implements Disposable {
     return { verdict, data: output.data, mark: xdp ? 0 : new DataView(output.context.buffer).getUint32(SKB.mark, true), events, ...reason }
   }
 
-  #skb(ifindex: number, mark: number): Uint8Array {
+  #skb(ifindex: number, mark: number, gsoSize: number): Uint8Array {
     const context = new Uint8Array(SKB.size)
     const view = new DataView(context.buffer)
     view.setUint32(SKB.ifindex, ifindex, true)
     view.setUint32(SKB.mark, mark, true)
+    view.setUint32(SKB.gsoSize, gsoSize, true)
     return context
   }
 
@@ -170,6 +175,9 @@ function setupCommands(): string {
     `neighbour add ${GATEWAY.ipv6} lladdr ${GATEWAY.mac} dev up0 nud permanent`,
     `route add default via ${GATEWAY.ipv4} dev up0`,
     `route add ::/0 via ${GATEWAY.ipv6} dev up0`,
+    `route add ${NARROW[4]} via ${GATEWAY.ipv4} dev up0 mtu lock ${NARROW.mtu}`,
+    `route add ${NARROW[6]} via ${GATEWAY.ipv6} dev up0 mtu lock ${NARROW.mtu}`,
+    ...[BEHIND_WORKLOAD[4], BEHIND_WORKLOAD[6]].flatMap((address) => [`route add ${address} dev ep-a`, `neighbour add ${address} lladdr ${GATEWAY.mac} dev ep-a nud permanent`]),
     'route add unreachable 198.51.100.0/24',
     'route add unreachable 2001:db8:dead::/48',
     '',
