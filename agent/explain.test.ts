@@ -70,3 +70,11 @@ for (const [from, to, port, code] of [
     await t.throwsAsync(explain(sources(denied), from, to, port), { code })
   })
 }
+
+test('a Service is no end: policy compares its backends, which the refusal names', async (t) => {
+  const asked = sources(denied)
+  const service = 'apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: demo}\nspec: {selector: {app: web}, clusterIPs: [10.77.8.1], ports: [{port: 80, targetPort: 8080}]}\n'
+  const cluster = compile(parseDocuments(`${TEXT}---\n${service}`, 'a.yaml').documents)
+  await t.throwsAsync(explain({ ...asked, cluster }, 'demo/web', '10.77.8.1', '80/TCP'), { code: 'BAD_REQUEST', message: /Service demo\/web.*ask about demo\/web with its port 8080/ })
+  t.deepEqual(asked.asked, [])
+})

@@ -1,7 +1,7 @@
 // GET /v1/explain: the engine's verdict on one connection, in words.
 import type { SideVerdict, Verdict } from '../engine/types.ts'
 import { formatAddress, parseAddress } from '../engine/index.ts'
-import { formatRule, PROTOCOLS } from '../manifests/index.ts'
+import { formatRule, PROTOCOLS, translationHint } from '../manifests/index.ts'
 import type { Cluster, Workload } from '../manifests/index.ts'
 import { addressBytes } from './address.ts'
 import type { Address, ExplainedEnd, ExplainedSide, Explanation } from './api/types.ts'
@@ -22,6 +22,8 @@ export interface ExplainSources {
 export async function explain(sources: ExplainSources, from: string, to: string, port: string): Promise<Explanation> {
   const { number, protocol } = parsePort(port)
   const [source, destination] = pickAddresses(candidates(sources.cluster, from), candidates(sources.cluster, to), from, to)
+  const hint = translationHint(sources.cluster, destination, protocol, number)
+  if (hint !== undefined) throw new AgentError('BAD_REQUEST', `${destination} ${port} is ${hint}`)
   const verdict = await sources.verdict({ from: addressBytes(source), to: addressBytes(destination), protocol, port: number })
   return {
     from: endOf(sources, source),

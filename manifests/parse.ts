@@ -50,7 +50,9 @@ const isNullScalar = (node: unknown): boolean => isScalar(node) && node.value ==
 
 function reportSyntax(source: Source, document: YamlDocument.Parsed): void {
   for (const { message, pos } of document.errors) {
-    const fault = { code: 'SYNTAX', file: source.file, ...source.position(pos[0]), path: [], problem: message } as const
+    // The parser's own recursion ends in the engine's words.
+    const problem = /call stack/.test(message) ? 'the document is nested too deeply' : message
+    const fault = { code: 'SYNTAX', file: source.file, ...source.position(pos[0]), path: [], problem } as const
     source.budget.errors.push(new ManifestError(fault))
   }
 }

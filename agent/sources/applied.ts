@@ -38,7 +38,8 @@ export function readApplied(text: string, file: string): AppliedManifest[] {
   if (errors.length > 0) throw new InvalidManifestError(errors.map(toDetail))
   if (documents.length === 0) throw new AgentError('BAD_REQUEST', `${file} holds no document`)
   checkDistinct(documents)
-  return parseAllDocuments(text).flatMap((document) => resourcesOf(document.toJS())).flatMap(toManifest)
+  // Its own limit of aliases is off: parseDocuments has bounded what they expand to.
+  return parseAllDocuments(text).flatMap((document) => resourcesOf(document.toJS({ maxAliasCount: -1 }))).flatMap(toManifest)
 }
 
 /** `current` with `added` in place of what has the same names, and what that did. */

@@ -43,6 +43,14 @@ test('a new file with a fault has no effect at all, also not its documents witho
   t.like(problems[0], { name: 'a.yaml', lastGood: false })
 })
 
+test('a file that was cut off keeps its last good version, an empty one that never held anything is no problem', (t) => {
+  const { workloads, problems } = names([origin('a.yaml', '# gone\n', workload('a', '10.0.0.1')), origin('b.yaml', '', '')])
+  t.deepEqual(workloads, ['a'])
+  t.is(problems.length, 1)
+  t.like(problems[0], { name: 'a.yaml', lastGood: true })
+  t.regex(problems[0]?.details[0]?.message ?? '', /delete the file/)
+})
+
 test('a file that cannot be read keeps its last good version', (t) => {
   const { workloads, problems } = names([
     { name: 'a.yaml', content: { error: 'EACCES' }, lastGood: workload('a', '10.0.0.1') },

@@ -103,7 +103,17 @@ function firstCandidate(origin: Origin, parser: ManifestParser): Candidate {
   }
   const { documents, details } = parser.parse(content.text, name)
   const candidate = { origin, text: content.text, documents, details: [] }
-  return details.length === 0 ? candidate : takeBack(candidate, details, parser)
+  if (details.length > 0) return takeBack(candidate, details, parser)
+  return documents.length === 0 && heldDocuments(origin, parser) ? takeBack(candidate, [emptied(name)], parser) : candidate
+}
+
+/** A file that was cut off must not take its policies away; whoever wants that deletes the file. */
+function heldDocuments({ lastGood, name }: Origin, parser: ManifestParser): boolean {
+  return lastGood !== undefined && parser.parse(lastGood, name).documents.length > 0
+}
+
+function emptied(file: string): ApiErrorDetail {
+  return { file, message: 'the file holds no document any more; delete the file to take away what it held' }
 }
 
 /** From the new text to the last good one, from that to nothing. */

@@ -1,8 +1,8 @@
 // What the offline commands are given: manifests, ports and the ends of a connection.
 import { Option } from 'commander'
 import { formatAddress, parseAddress } from '../../engine/index.ts'
-import { compile, PROTOCOLS } from '../../manifests/index.ts'
-import type { Cluster, Frontend, ManifestError, ProtocolName, Workload } from '../../manifests/index.ts'
+import { compile, PROTOCOLS, translationHint } from '../../manifests/index.ts'
+import type { Cluster, ManifestError, ProtocolName, Workload } from '../../manifests/index.ts'
 import { loadFiles } from '../../manifests/load.ts'
 import { CliError } from '../errors.ts'
 
@@ -67,19 +67,10 @@ export function parseEnd(cluster: Cluster, text: string): End {
   )
 }
 
-/** Policy sees a connection to a Service after its translation: asking about the VIP itself would answer wrongly. */
-export function refuseVip({ services }: Cluster, { address }: End, { text, protocol, port }: Probe): void {
-  const ofFrontend = (frontend: Frontend): boolean =>
-    frontend.address === address && frontend.protocol === protocol && frontend.port === port
-  for (const { namespace, name, frontends } of services) {
-    const frontend = frontends.find(ofFrontend)
-    if (frontend === undefined) continue
-    const backends = frontend.backends.map((backend) => `${backend.name} with its port ${backend.port}`).join(', ')
-    throw new CliError(
-      `${address} ${text} is Service ${namespace}/${name}, and policies see its backends: ` +
-        (backends === '' ? 'it has none' : `ask about ${backends}`),
-    )
-  }
+/** Throws CliError for a Service's own address: see translationHint. */
+export function refuseVip(cluster: Cluster, { address }: End, { text, protocol, port }: Probe): void {
+  const hint = address === undefined ? undefined : translationHint(cluster, address, protocol, port)
+  if (hint !== undefined) throw new CliError(`${address} ${text} is ${hint}`)
 }
 
 export function nameOf({ namespace, name }: Workload): string {
