@@ -10,7 +10,7 @@ import { CliError } from './errors.ts'
 const SCRIPTS = {
   bash: `_sluice() {
   local IFS=$'\\n'
-  COMPREPLY=($(sluice complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  COMPREPLY=($("\${COMP_WORDS[0]}" complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
   [ \${#COMPREPLY[@]} -gt 0 ] || compopt -o default
 }
 # The shell would split words at a colon, which labels and addresses hold.
