@@ -174,3 +174,15 @@ test('what a refused first listing told the engine is taken back by the next one
   await node.files({ '/m/a.yaml': POLICY })
   t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'])
 })
+
+test('what comes while a map refuses writes is told once it takes them again', async (t) => {
+  const { node } = await setUp(t)
+  await node.files({})
+  node.kernel.mapFailure = { code: 'SYSTEM', message: 'no memory' }
+  await node.files({ '/m/a.yaml': POLICY })
+  await node.files({ '/m/a.yaml': POLICY, '/m/b.yaml': POLICY.replace('name: web', 'name: other') })
+  t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'], 'taken before it was known that the map refuses')
+  node.kernel.mapFailure = undefined
+  await node.convergence.converge()
+  t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/other', 'policy NetworkPolicy/demo/web'])
+})

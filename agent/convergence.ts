@@ -231,7 +231,6 @@ export class Convergence {
     if (desired === undefined || this.#start === undefined || !this.#foldersListed) return
     const changes = desired.inputs.changesSince(this.#told)
     const { error } = await this.#tell(changes, desired.inputs)
-    this.#told = desired.inputs
     if (error !== undefined) throw Object.assign(new AgentError('CAPACITY', error.message), { code: error.code ?? 'CAPACITY' })
     this.#enforced = true
     const { effective, cluster } = desired.resolution
@@ -243,7 +242,10 @@ export class Convergence {
   async #tell(changes: readonly InputChange[], wanted: InputSet): Promise<ApplyReport> {
     try {
       const report = await this.#parts.kernel.applyPolicy({ changes, finishRestore: !this.#restoreFinished })
-      this.#restoreFinished = true
+      if (report.accepted) {
+        this.#told = wanted
+        this.#restoreFinished = true
+      }
       return report
     } catch (error) {
       if (!this.#restoreFinished) this.#told = InputSet.doubtful(this.#told, wanted)

@@ -71,7 +71,7 @@ const noChanges: InputChange[] = []
 test('runs are written in their order, updates and deletes', (t) => {
   const { engine, maps, policy } = setUp()
   engine.script.push([run('policy', 'update', [1, 2], [10, 20]), run('endpoints', 'update', [7], [1]), run('policy', 'delete', [1])])
-  t.deepEqual(policy.apply(noChanges), { written: 4, pendingRuns: 0 })
+  t.deepEqual(policy.apply(noChanges), { accepted: true, written: 4, pendingRuns: 0 })
   t.deepEqual([...readAll(maps.policy).keys], [2])
   t.deepEqual([...readAll(maps.endpoints).keys], [7])
 })
@@ -82,10 +82,12 @@ test('a refused run and all later ones are kept as they were, and written before
   engine.script.push([run('endpoints', 'delete', [7])])
   maps.addresses.failure = Object.assign(new Error('no memory'), { code: 'SYSTEM' })
   const report = policy.apply(noChanges)
-  t.deepEqual(report, { written: 1, pendingRuns: 2, error: { code: 'SYSTEM', message: 'no memory' } })
+  t.deepEqual(report, { accepted: true, written: 1, pendingRuns: 2, error: { code: 'SYSTEM', message: 'no memory' } })
   t.is(maps.endpoints.contents.size, 0, 'later runs build on earlier ones')
 
-  t.truthy(policy.apply(noChanges).error, 'still refused: the engine is not asked for more')
+  const again = policy.apply(noChanges)
+  t.truthy(again.error, 'still refused: the engine is not asked for more')
+  t.false(again.accepted, 'and the caller is told so, lest it forget these changes')
   t.is(engine.script.length, 1)
 
   maps.addresses.failure = undefined

@@ -11,10 +11,15 @@ const SLICE_ENTRIES = 8192
 export interface ApplyReport {
   /** Entries written or deleted by this call. */
   readonly written: number
+  /** Whether the engine took the call's changes. If not, it never saw them: they are to be told again. */
+  readonly accepted: boolean
   /** Runs of changes that a map refused; they are kept in order and written first next time. */
   readonly pendingRuns: number
   readonly error?: { readonly code: string | undefined; readonly message: string }
 }
+
+/** What writing alone tells. */
+export type WriteReport = Omit<ApplyReport, 'accepted'>
 
 export class PolicyMaps {
   readonly #engine: EnginePort
@@ -47,22 +52,22 @@ export class PolicyMaps {
    */
   apply(changes: readonly InputChange[], { finishRestore = false } = {}): ApplyReport {
     const flushed = this.flush()
-    if (flushed.error !== undefined) return flushed
+    if (flushed.error !== undefined) return { ...flushed, accepted: false }
     this.#engine.transaction(() => {
       for (const change of changes) applyInput(this.#engine, change)
     })
     if (finishRestore) this.#engine.finishRestore()
     const report = this.#write(this.#engine.takeChanges())
-    return { ...report, written: report.written + flushed.written }
+    return { ...report, accepted: true, written: report.written + flushed.written }
   }
 
   /** Writes what was refused before. */
-  flush(): ApplyReport {
+  flush(): WriteReport {
     return this.#write(this.#pending)
   }
 
   /** In order; stops at the first refusal, since later runs build on earlier ones. */
-  #write(runs: readonly Change[]): ApplyReport {
+  #write(runs: readonly Change[]): WriteReport {
     let written = 0
     for (const [index, run] of runs.entries()) {
       try {

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events'
 import type { Interface, InterfacePort } from '../interfaces.ts'
 import type { InputChange } from '../reconcilers/inputs.ts'
+import type { ApplyReport } from '../reconcilers/policy.ts'
 import type { Kernel, KernelStart } from '../worker/protocol.ts'
 
 /** Keeps the inputs that it was told, as the engine would. */
@@ -11,10 +12,16 @@ export class FakeKernel implements Kernel {
   restoresFinished = 0
   /** Thrown by the next calls of applyPolicy. */
   refusal: Error | undefined
+  /** A map refuses what is written: the call's changes are taken and kept, later calls are not taken before that is over. */
+  mapFailure: NonNullable<ApplyReport['error']> | undefined
+  #pendingRuns = 0
 
   start = async (): Promise<KernelStart> => ({ takenOver: 0, maps: [], refused: [] })
 
   applyPolicy: Kernel['applyPolicy'] = async ({ changes, finishRestore }) => {
+    const error = this.mapFailure
+    if (error !== undefined && this.#pendingRuns > 0) return { accepted: false, written: 0, pendingRuns: this.#pendingRuns, error }
+    this.#pendingRuns = 0
     // The first listing gathers before it is committed, as the engine's does.
     if (this.refusal !== undefined && this.restoresFinished > 0) throw this.refusal
     for (const { operation, input } of changes) {
@@ -23,7 +30,9 @@ export class FakeKernel implements Kernel {
     }
     if (this.refusal !== undefined) throw this.refusal
     if (finishRestore) this.restoresFinished++
-    return { written: changes.length, pendingRuns: 0 }
+    if (error === undefined) return { accepted: true, written: changes.length, pendingRuns: 0 }
+    this.#pendingRuns = 1
+    return { accepted: true, written: 0, pendingRuns: 1, error }
   }
 
   reconcileServices: Kernel['reconcileServices'] = async (frontends) =>
