@@ -133,3 +133,33 @@ test('a table of an earlier agent that differs in one slot is built again', (t) 
   new ServiceMaps(engine, m).reconcile([frontend(1, [backend(1)])])
   t.deepEqual(resolve(m, 1), [1, 1, 1, 1, 1, 1, 1])
 })
+
+test('where a map refuses a write, the room for new tables is free again and the old ones still stand', (t) => {
+  const m = maps(28) // Two tables and their successors.
+  const services = new ServiceMaps(engine, m)
+  services.reconcile([frontend(1, [backend(3)]), frontend(2, [backend(3)])])
+  const wanted = [frontend(1, [backend(4)]), frontend(2, [backend(4)])]
+  for (const refusing of [m.backends, m.slots, m.frontends]) {
+    refusing.failure = new Error('no memory')
+    t.throws(() => services.reconcile(wanted), { message: 'no memory' })
+    refusing.failure = undefined
+    t.deepEqual([resolve(m, 1), resolve(m, 2)], [Array(7).fill(3), Array(7).fill(3)])
+  }
+  services.reconcile(wanted)
+  t.deepEqual([resolve(m, 1), resolve(m, 2)], [Array(7).fill(4), Array(7).fill(4)])
+})
+
+test('what switched before a refused write gave the room of its old table back', (t) => {
+  const m = maps(28)
+  const services = new ServiceMaps(engine, m)
+  services.reconcile([frontend(1, [backend(3)]), frontend(2, [backend(3)])])
+  const update = m.frontends.update.bind(m.frontends)
+  const writes: number[] = []
+  m.frontends.update = (key, value) => {
+    if (writes.push(value.length) === 2) throw new Error('no memory')
+    update(key, value)
+  }
+  t.throws(() => services.reconcile([frontend(1, [backend(4)]), frontend(2, [backend(4)])]), { message: 'no memory' })
+  services.reconcile([frontend(1, [backend(5)]), frontend(2, [backend(5)])])
+  t.deepEqual([resolve(m, 1), resolve(m, 2)], [Array(7).fill(5), Array(7).fill(5)])
+})

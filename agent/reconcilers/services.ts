@@ -72,10 +72,8 @@ export class ServiceMaps {
     this.#checkRoom(frontends)
     const changed = frontends.filter((frontend) => this.#programmed.get(keyOf(frontend))?.signature !== signatureOf(frontend))
     const plans = this.#plan(changed.filter((frontend) => !this.#keep(frontend)))
-    this.#writeBackends(changed)
-    const unused = plans.flatMap((plan) => this.#switch(plan))
-    unused.push(...this.#prune(new Set(frontends.map(keyOf))))
-    for (const region of unused) this.#allocator.free(region)
+    this.#execute(plans, changed)
+    this.#prune(new Set(frontends.map(keyOf)))
     return frontends.map((frontend) => this.#programmed.get(keyOf(frontend))?.shares ?? new Map())
   }
 
@@ -122,10 +120,29 @@ export class ServiceMaps {
         plans.push({ frontend, table, region: table.length === 0 ? undefined : this.#allocator.allocate(table.length) })
       }
     } catch (error) {
-      for (const { region } of plans) if (region !== undefined) this.#allocator.free(region)
+      for (const { region } of plans) this.#free(region)
       throw error
     }
     return plans
+  }
+
+  /** Where a map refuses a write, the frontends from there on keep their old tables and the new ones' room is free again. */
+  #execute(plans: readonly Plan[], changed: readonly FrontendSpec[]): void {
+    let switched = 0
+    try {
+      this.#writeBackends(changed)
+      for (const plan of plans) {
+        this.#switch(plan)
+        switched++
+      }
+    } catch (error) {
+      for (const { region } of plans.slice(switched)) this.#free(region)
+      throw error
+    }
+  }
+
+  #free(region: Region | undefined): void {
+    if (region !== undefined) this.#allocator.free(region)
   }
 
   /** Backend number of each slot. */
@@ -144,15 +161,15 @@ export class ServiceMaps {
     }
   }
 
-  /** Writes the new table, then the frontend. Returns the region of the old one. */
-  #switch({ frontend, table, region }: Plan): Region[] {
+  /** Writes the new table, then the frontend, which gives the old table's room back: every plan has its own already. */
+  #switch({ frontend, table, region }: Plan): void {
     const key = keyBytes(frontend)
     const previous = this.#programmed.get(hex(key))
     if (region !== undefined) this.#writeSlots(region, table)
     const record = recordOf(frontend, region)
     this.#maps.frontends.update(key, serviceRecord.encode(record))
     this.#programmed.set(hex(key), { key, record, region, signature: signatureOf(frontend), shares: countShares(table) })
-    return previous?.region === undefined ? [] : [previous.region]
+    this.#free(previous?.region)
   }
 
   #writeSlots(region: Region, table: Uint32Array): void {
@@ -165,15 +182,13 @@ export class ServiceMaps {
     }
   }
 
-  #prune(wanted: ReadonlySet<string>): Region[] {
-    const unused: Region[] = []
+  #prune(wanted: ReadonlySet<string>): void {
     for (const [key, programmed] of this.#programmed) {
       if (wanted.has(key)) continue
       this.#maps.frontends.delete(programmed.key)
       this.#programmed.delete(key)
-      if (programmed.region !== undefined) unused.push(programmed.region)
+      this.#free(programmed.region)
     }
-    return unused
   }
 }
 
