@@ -1,9 +1,11 @@
 // Services of the manifests as the datapath's frontends and backends, with their numbers.
 import { type BalancedService, type Backend, type Cluster, type Frontend, protocolName } from '../manifests/index.ts'
+import { type Family, familyOf } from '../engine/index.ts'
 import { addressBytes } from './address.ts'
 import type { Backend as BackendItem, Service } from './api/types.ts'
 import type { Numbers } from './desired.ts'
 import { nameOf } from './endpoints.ts'
+import type { Interface } from './interfaces.ts'
 import type { BackendSpec, FrontendSpec, ServiceReport } from './reconcilers/services.ts'
 
 export interface BalancedFrontend {
@@ -17,6 +19,13 @@ export function balancedFrontends(cluster: Cluster, numbers: Numbers): BalancedF
   return [...cluster.services, ...cluster.loadBalancers].flatMap((service) =>
     service.frontends.map((frontend) => ({ service, frontend, spec: toSpec(service, frontend, numbers) })),
   )
+}
+
+/** The uplink's first address of each family, which backends are told to trust; link-local ones reach no backend. */
+export function encapsulationSources(uplink: Interface | undefined): string[] {
+  const usable = (uplink?.addresses ?? []).filter((address) => !/^fe[89ab]/i.test(address))
+  const ofFamily = (family: Family): string[] => usable.filter((address) => familyOf(addressBytes(address)) === family).slice(0, 1)
+  return [...ofFamily('IPv4'), ...ofFamily('IPv6')]
 }
 
 export function backendKey(backend: Backend, protocol: number): string {

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { type Cluster, formatRule } from '../manifests/index.ts'
 import type { ApiErrorDetail } from './api/types.ts'
-import { type BalancedFrontend, backendKey, balancedFrontends, serviceKey } from './balance.ts'
+import { type BalancedFrontend, backendKey, balancedFrontends, encapsulationSources, serviceKey } from './balance.ts'
 import { desiredInputs, identityKey } from './desired.ts'
 import { type LocalEndpoint, matchEndpoints, nameOf } from './endpoints.ts'
 import { AgentError } from './errors.ts'
@@ -22,7 +22,7 @@ import type { AppliedManifest, Store } from './store.ts'
 import type { Kernel, KernelOptions, KernelStart } from './worker/protocol.ts'
 
 export interface ConvergenceParts {
-  readonly options: KernelOptions & Pick<RunOptions, 'uplink' | 'workloadRanges'>
+  readonly options: Omit<KernelOptions, 'encapsulationSources'> & Pick<RunOptions, 'uplink' | 'workloadRanges'>
   readonly store: Store
   readonly kernel: Kernel
   readonly interfaces: InterfacePort
@@ -161,8 +161,9 @@ export class Convergence {
   }
 
   async #loadDatapath(): Promise<void> {
-    const { kernel, options, log } = this.#parts
-    this.#start = await kernel.start(options)
+    const { kernel, options, log, interfaces } = this.#parts
+    const uplink = (await interfaces.list()).find(({ name }) => name === options.uplink)
+    this.#start = await kernel.start({ ...options, encapsulationSources: encapsulationSources(uplink) })
     for (const refused of this.#start.refused) log.error('the kernel refused an object', { ...refused })
     log.info('datapath loaded', { takenOver: this.#start.takenOver, maps: this.#start.maps.length })
     this.#programs.request()

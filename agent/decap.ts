@@ -2,29 +2,40 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { attachXdp, type BpfMap, BpfObject, ensurePinned, interfaceIndex } from '../loader/index.ts'
+import { prefixKeyRecord } from '../bpf/index.ts'
+import { parsePrefix } from '../engine/index.ts'
 import { addressBytes } from './address.ts'
 import { AgentError } from './errors.ts'
-import type { DecapOptions } from './options.ts'
+import { ANY_SOURCE, type DecapOptions } from './options.ts'
 import { makePinDirectories, removePinned } from './pins.ts'
 import { readAll } from './reconcilers/policy.ts'
 
 const OBJECT = join(import.meta.dirname, '../build/bpf/decap.bpf.o')
 const PROGRAM = 'decap'
-const USED_MAPS = ['decap_vips', 'counters', 'events', 'events_lost', '.rodata', '.bss', '.data']
+const USED_MAPS = ['decap_vips', 'decap_sources', 'decap_addresses', 'counters', 'events', 'events_lost', '.rodata', '.bss', '.data']
 
 export interface DecapReport {
   readonly interface: string
   readonly vips: readonly string[]
+  readonly sources: readonly string[]
+  /** Outer destinations: the interface's own. */
+  readonly addresses: readonly string[]
   readonly fallback: string | undefined
 }
 
-/** Attaches, or puts a new program and a new list of VIPs into what is attached. */
-export function attachDecap(options: DecapOptions): DecapReport {
+/** Attaches, or puts a new program and new lists into what is attached. `addresses`: of the interface. */
+export function attachDecap(options: DecapOptions, addresses: readonly string[]): DecapReport {
+  if (addresses.length === 0) {
+    throw new AgentError('UNAVAILABLE', `${options.interface} has no address that a balancer could send to`, { hint: 'give it one, then run decap again' })
+  }
   const vips = options.vips.map(addressBytes)
+  const sources = options.sources.map(sourceKey)
   const ifindex = interfaceIndex(options.interface)
   const pins = makePinDirectories(options.bpffs)
   using object = BpfObject.open(OBJECT, { pinDirectory: pins.maps, mapSizes: smallMaps() }).load()
-  setVips(object.map('decap_vips'), vips)
+  setKeys(object.map('decap_addresses'), addresses.map(addressBytes))
+  setKeys(object.map('decap_sources'), sources)
+  setKeys(object.map('decap_vips'), vips)
   const mode = options.xdpMode === 'generic' ? 'generic' : 'native'
   const program = object.program(PROGRAM)
   using link = ensurePinned(join(pins.links, `${PROGRAM}-${ifindex}`), program, ifindex, () => attachXdp(program, ifindex, { mode }))
@@ -32,7 +43,7 @@ export function attachDecap(options: DecapOptions): DecapReport {
     removePinned(options.bpffs)
     throw new AgentError('UNAVAILABLE', `${options.interface} cannot run XDP natively: ${link.fallback}`, { hint: 'use --xdp-mode auto' })
   }
-  return { interface: options.interface, vips: options.vips, fallback: link.fallback }
+  return { interface: options.interface, vips: options.vips, sources: options.sources, addresses, fallback: link.fallback }
 }
 
 export function detachDecap({ bpffs }: DecapOptions): boolean {
@@ -48,10 +59,17 @@ function smallMaps(): Record<string, number> {
   return Object.fromEntries(unused.map(({ name }) => [name, 1]))
 }
 
-/** Additions first: a VIP that stays is never missing. */
-function setVips(map: BpfMap, vips: readonly Uint8Array[]): void {
-  const wanted = new Set(vips.map((vip) => Buffer.from(vip).toString('hex')))
-  for (const vip of vips) map.update(vip, new Uint8Array(map.valueSize))
+/** Key of `decap_sources`; IPv4 stands in mapped form, so that ::/0 covers both families. */
+function sourceKey(text: string): Uint8Array {
+  if (text === ANY_SOURCE) return prefixKeyRecord.encode({ prefixLength: 0, address: new Uint8Array(16) })
+  const { address, length } = parsePrefix(text) ?? { address: addressBytes(text), length: 128 }
+  return prefixKeyRecord.encode({ prefixLength: length, address })
+}
+
+/** Additions first: a key that stays is never missing. */
+function setKeys(map: BpfMap, keysWanted: readonly Uint8Array[]): void {
+  const wanted = new Set(keysWanted.map((key) => Buffer.from(key).toString('hex')))
+  for (const key of keysWanted) map.update(key, new Uint8Array(map.valueSize))
   const { count, keys } = readAll(map)
   for (let index = 0; index < count; index++) {
     const key = keys.subarray(index * map.keySize, (index + 1) * map.keySize)

@@ -2,6 +2,7 @@
 import { Agent } from './agent.ts'
 import { attachDecap, detachDecap } from './decap.ts'
 import { AgentError } from './errors.ts'
+import { SystemInterfaces } from './interfaces.ts'
 import { codeOf, Logger, messageOf } from './log.ts'
 import { type Command, parseCommand, type RunOptions } from './options.ts'
 import { cleanup, removePinned } from './pins.ts'
@@ -23,8 +24,10 @@ async function execute(parsed: Command): Promise<void> {
     }
     case 'decap': {
       if (parsed.options.detach) return console.log(detachDecap(parsed.options) ? 'detached' : 'was not attached')
-      const { interface: device, vips, fallback } = attachDecap(parsed.options)
-      console.log(`${device} receives for ${vips.join(', ')}${fallback === undefined ? '' : ` (${fallback})`}`)
+      const links = await new SystemInterfaces(new Logger('info')).list()
+      const own = links.find(({ name }) => name === parsed.options.interface)?.addresses ?? []
+      const { interface: device, vips, sources, fallback } = attachDecap(parsed.options, own)
+      console.log(`${device} receives for ${vips.join(', ')} from ${sources.join(', ')}${fallback === undefined ? '' : ` (${fallback})`}`)
     }
   }
 }

@@ -48,6 +48,7 @@ for (const [argv, message] of [
   [['--map-size', 'conntrack4=many'], /whole number/],
   [['--config', '/nonexistent.yaml'], /options file/],
   [['decap', '--interface', 'eth0'], /--vip/],
+  [['decap', '--interface', 'eth0', '--vip', '10.77.9.1'], /--source/],
 ] as const) {
   test(`refuses ${argv.join(' ')}`, (t) => {
     t.throws(() => parseCommand(argv, {}), { code: 'BAD_OPTION', message })

@@ -30,9 +30,14 @@ export interface RunOptions {
   readonly cleanup: boolean
 }
 
+/** Of `decap --source`: whoever can reach the interface may send to the VIPs in any client's name. */
+export const ANY_SOURCE = 'any'
+
 export interface DecapOptions {
   readonly interface: string
   readonly vips: readonly string[]
+  /** Prefixes or addresses of balancers that are trusted, or ANY_SOURCE. */
+  readonly sources: readonly string[]
   readonly bpffs: string
   readonly xdpMode: 'auto' | 'native' | 'generic'
   readonly detach: boolean
@@ -67,6 +72,7 @@ const DECAP_FLAGS = {
   config: CONFIG_FLAG,
   interface: { type: 'string', demandOption: true, describe: 'Interface that balanced packets arrive on', requiresArg: true },
   vip: { type: 'string', array: true, default: [], describe: 'Address that is accepted inside; repeatable', requiresArg: true },
+  source: { type: 'string', array: true, default: [], describe: 'Address or prefix of balancers that are trusted, or "any"; repeatable', requiresArg: true },
   bpffs: { type: 'string', default: '/sys/fs/bpf/sluice-decap', describe: 'Folder of the pinned map and link', requiresArg: true },
   'xdp-mode': { choices: ['auto', 'native', 'generic'], default: 'auto', describe: 'How it attaches' },
   detach: { type: 'boolean', default: false, describe: 'Remove it again' },
@@ -110,7 +116,7 @@ function base(argv: readonly string[]): Argv {
     .version(false)
     .epilogue('Every option can also come from SLUICE_NAME_OF_OPTION in the environment, lists with commas.')
     .example('$0 --uplink eth0 --manifests /etc/sluice/manifests', 'protect this node with the manifests of a folder')
-    .example('$0 decap --interface eth0 --vip 10.77.9.1', 'receive balanced connections on a backend')
+    .example('$0 decap --interface eth0 --vip 10.77.9.1 --source 10.77.0.1', 'receive balanced connections on a backend')
     .fail((message, error) => {
       if (error instanceof AgentError) throw error
       throw new AgentError('BAD_OPTION', message ?? String(error), { cause: error, hint: 'see sluiced --help' })
@@ -132,7 +138,7 @@ function lowerPrecedence(
   return typeof config === 'string' ? { ...readConfig(config), ...fromEnvironment } : fromEnvironment
 }
 
-const LISTS = new Set(['manifests', 'workload-range', 'map-size', 'vip'])
+const LISTS = new Set(['manifests', 'workload-range', 'map-size', 'vip', 'source'])
 
 function configPath(argv: readonly string[]): string | undefined {
   return yargs([...argv]).help(false).version(false).options({ config: CONFIG_FLAG }).parseSync().config
@@ -163,9 +169,13 @@ function decapOptions(args: DecapArguments): DecapOptions {
   if (!args.detach && args.vip.length === 0) {
     throw new AgentError('BAD_OPTION', 'decap needs at least one --vip ADDRESS (or --detach)')
   }
+  if (!args.detach && args.source.length === 0) {
+    throw new AgentError('BAD_OPTION', 'decap needs at least one --source PREFIX of its balancers, or --source any to trust everybody')
+  }
   return {
     interface: args.interface,
     vips: args.vip,
+    sources: args.source,
     bpffs: resolve(args.bpffs),
     xdpMode: args['xdp-mode'],
     detach: args.detach,

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0)
 /*
- * A backend's receiving side: takes the outer header off packets whose inner destination is one of its VIPs, which
- * stand on its loopback. It needs no tunnel device. All other packets pass as they are.
+ * A backend's receiving side: takes the outer header off packets of a trusted balancer to this backend whose inner
+ * destination is one of its VIPs, which stand on its loopback. It needs no tunnel device. All others pass as they are.
  */
 #include "maps.h"
 #include "lib/congestion.h"
 #include "lib/xdp.h"
+
+struct outer {
+	struct ip_address source;
+	struct ip_address destination;
+	__u32 length;
+	__u8 protocol; /* 0: nothing that a balancer sends */
+	__u8 traffic_class;
+};
 
 static __always_inline bool is_ip_in_ip(__u8 protocol)
 {
@@ -23,6 +31,15 @@ static __always_inline __u8 outer4_protocol(const struct iphdr *ip)
 static __always_inline __u8 outer6_protocol(const struct ipv6hdr *ip)
 {
 	return is_ip_in_ip(ip->nexthdr) ? ip->nexthdr : 0;
+}
+
+/* The inner source is whatever the sender says, so who may say it is asked of the outer addresses. */
+static __always_inline bool outer_is_trusted(const struct outer *outer)
+{
+	struct prefix_key source = {.prefix_length = 128, .address = outer->source};
+
+	return bpf_map_lookup_elem(&decap_addresses, &outer->destination) &&
+	       bpf_map_lookup_elem(&decap_sources, &source);
 }
 
 static __always_inline bool inner_is_ours(
@@ -54,18 +71,20 @@ static __always_inline int strip(struct xdp_md *xdp, __u32 outer, __u8 protocol)
 	return REASON_FORWARDED;
 }
 
-static __always_inline int decapsulate(struct xdp_md *xdp, __u32 outer, __u8 protocol, __u8 traffic_class)
+static __always_inline int decapsulate(struct xdp_md *xdp, const struct outer *outer)
 {
 	struct packet packet = {
 		.length = xdp->data_end - xdp->data,
 		.decision = {.ifindex = xdp->ingress_ifindex, .direction = DIRECTION_INGRESS},
 	};
+	__u32 offset = ETHERNET_HEADER + outer->length;
 	int reason;
 
-	if (!protocol || !inner_is_ours(&packet, xdp_data(xdp), xdp_end(xdp), ETHERNET_HEADER + outer, protocol))
+	if (!outer->protocol || !outer_is_trusted(outer) ||
+		!inner_is_ours(&packet, xdp_data(xdp), xdp_end(xdp), offset, outer->protocol))
 		return XDP_PASS;
-	reason = strip(xdp, outer, protocol);
-	if (!reason && (traffic_class & ECN_MASK) == ECN_CONGESTION_EXPERIENCED)
+	reason = strip(xdp, outer->length, outer->protocol);
+	if (!reason && (outer->traffic_class & ECN_MASK) == ECN_CONGESTION_EXPERIENCED)
 		reason = mark_congestion(xdp_data(xdp) + ETHERNET_HEADER, xdp_end(xdp), packet.tuple.ipv6);
 	if (reason)
 		return drop_xdp(&packet, reason);
@@ -76,19 +95,33 @@ static __always_inline int decapsulate(struct xdp_md *xdp, __u32 outer, __u8 pro
 static __always_inline int decapsulate4(struct xdp_md *xdp)
 {
 	const struct iphdr *ip = xdp_data(xdp) + ETHERNET_HEADER;
+	struct outer outer = {.length = IPV4_HEADER};
 
 	if ((const void *)(ip + 1) > xdp_end(xdp))
 		return XDP_PASS;
-	return decapsulate(xdp, IPV4_HEADER, outer4_protocol(ip), ip->tos);
+	outer.protocol = outer4_protocol(ip);
+	outer.traffic_class = ip->tos;
+	outer.source.words[2] = outer.destination.words[2] = MAPPED_WORD;
+	outer.source.words[3] = ip->saddr;
+	outer.destination.words[3] = ip->daddr;
+	return decapsulate(xdp, &outer);
 }
 
 static __always_inline int decapsulate6(struct xdp_md *xdp)
 {
 	const struct ipv6hdr *ip = xdp_data(xdp) + ETHERNET_HEADER;
+	struct outer outer = {.length = IPV6_HEADER};
 
 	if ((const void *)(ip + 1) > xdp_end(xdp))
 		return XDP_PASS;
-	return decapsulate(xdp, IPV6_HEADER, outer6_protocol(ip), ipv6_traffic_class(ip));
+	outer.protocol = outer6_protocol(ip);
+	outer.traffic_class = ipv6_traffic_class(ip);
+	__builtin_memcpy(&outer.source, &ip->saddr, sizeof(outer.source));
+	__builtin_memcpy(&outer.destination, &ip->daddr, sizeof(outer.destination));
+	/* No IPv6 packet is to look like one of a trusted IPv4 source. */
+	if (ipv6_is_mapped(&outer.source) || ipv6_is_mapped(&outer.destination))
+		return XDP_PASS;
+	return decapsulate(xdp, &outer);
 }
 
 SEC("xdp")

@@ -458,6 +458,8 @@ export const mapSpecs = {
   backends: { type: 'array', keySize: 4, valueSize: 20, maxEntries: 65536, flags: 0 },
   next_hops: { type: 'percpu_array', keySize: 4, valueSize: 24, maxEntries: 65536, flags: 0 },
   decap_vips: { type: 'hash', keySize: 16, valueSize: 4, maxEntries: 16384, flags: 1 },
+  decap_sources: { type: 'lpm_trie', keySize: 20, valueSize: 4, maxEntries: 1024, flags: 1 },
+  decap_addresses: { type: 'hash', keySize: 16, valueSize: 4, maxEntries: 1024, flags: 1 },
   counters: { type: 'percpu_array', keySize: 4, valueSize: 16, maxEntries: 40, flags: 0 },
   events: { type: 'ringbuf', keySize: 0, valueSize: 0, maxEntries: 4194304, flags: 0 },
   events_lost: { type: 'percpu_array', keySize: 4, valueSize: 8, maxEntries: 1, flags: 0 }

@@ -115,6 +115,24 @@ struct {
 	__type(value, __u32);
 } decap_vips SEC(".maps");
 
+/* Outer sources that decap trusts; the value is unused. Empty: nobody. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct prefix_key);
+	__type(value, __u32);
+} decap_sources SEC(".maps");
+
+/* Outer destinations that decap answers to: the backend's own addresses; the value is unused. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ip_address);
+	__type(value, __u32);
+} decap_addresses SEC(".maps");
+
 /* Index: enum reason << 1 | enum direction. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
-import type { Addresses } from './address.ts'
+import { type Addresses, lanAddresses } from './address.ts'
 import { ClientProcess, type Reply, type Stream, type Target } from './client-process.ts'
 import { inNamespace, ip, run, type RunOptions, type RunResult } from './command.ts'
 import { Service } from './service.ts'
@@ -69,11 +69,13 @@ export class Host implements AsyncDisposable {
     return service
   }
 
-  /** Receives a balancer's packets for these virtual addresses, which stand on the loopback. */
+  /** Receives the first node's packets for these virtual addresses, which stand on the loopback. */
   async decapsulate(virtual: readonly string[]): Promise<void> {
     await this.ip(...virtual.map((address) => `address add ${address} dev lo ${address.includes(':') ? 'nodad' : ''}`))
     const vips = virtual.flatMap((address) => ['--vip', address])
-    await this.run([sluiced, 'decap', '--interface', 'eth0', '--bpffs', this.bpffs, ...vips])
+    const balancer = lanAddresses(1)
+    const sources = ['--source', balancer.ipv4, '--source', balancer.ipv6]
+    await this.run([sluiced, 'decap', '--interface', 'eth0', '--bpffs', this.bpffs, ...vips, ...sources])
   }
 
   /** One request, over a new connection. A dropped packet shows as the outcome `timeout`. */

@@ -2,9 +2,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type MapName, mapSpecs } from '../../bpf/index.ts'
-import { Engine } from '../../engine/index.ts'
+import { Engine, familyOf } from '../../engine/index.ts'
 import type { Capacities, Verdict } from '../../engine/types.ts'
-import { BpfMap, BpfObject, type Program } from '../../loader/index.ts'
+import { BpfMap, BpfObject, type ConstantValue, type Program } from '../../loader/index.ts'
+import { addressBytes } from '../address.ts'
 import type { MapItem } from '../api/types.ts'
 import { AgentError } from '../errors.ts'
 import { codeOf, messageOf } from '../log.ts'
@@ -106,13 +107,24 @@ function loadObjects(options: KernelOptions, pinDirectory: string, stack: Dispos
   for (const name of OBJECTS) {
     const path = join(options.bpfObjects, `${name}.bpf.o`)
     try {
-      const object = stack.use(BpfObject.open(path, { pinDirectory, mapSizes: sizesFor(path, options.mapSizes) })).load()
+      const constants = name === 'xdp_lb' ? balancerConstants(options.encapsulationSources) : {}
+      const object = stack.use(BpfObject.open(path, { pinDirectory, mapSizes: sizesFor(path, options.mapSizes), constants })).load()
       for (const program of object.programs) programs.set(program.name, program)
     } catch (error) {
       refused.push({ object: `${name}.bpf.o`, code: codeOf(error), message: messageOf(error) })
     }
   }
   return { programs, refused }
+}
+
+/** Of bpf/config/balancer.h. An IPv4 address is in network byte order, as it stands in memory. */
+function balancerConstants(sources: readonly string[]): Record<string, ConstantValue> {
+  const constants: Record<string, ConstantValue> = {}
+  for (const address of sources.map(addressBytes)) {
+    if (familyOf(address) === 'IPv4') constants['encapsulation_source4'] = address.slice(12)
+    else constants['encapsulation_source6'] = address
+  }
+  return constants
 }
 
 /** Not every object declares every map. */

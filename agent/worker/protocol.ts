@@ -9,7 +9,10 @@ import type { EngineStatistics, VerdictQuery } from '../reconcilers/ports.ts'
 import type { Attachment, ProgramReport } from '../reconcilers/programs.ts'
 import type { FrontendSpec, ServiceReport } from '../reconcilers/services.ts'
 
-export type KernelOptions = Pick<RunOptions, 'bpffs' | 'bpfObjects' | 'mapSizes' | 'xdpMode'>
+export interface KernelOptions extends Pick<RunOptions, 'bpffs' | 'bpfObjects' | 'mapSizes' | 'xdpMode'> {
+  /** Outer sources of the balancer's packets: addresses of the uplink, one of a family at most. */
+  readonly encapsulationSources: readonly string[]
+}
 
 export interface KernelStart {
   /** Endpoints that an earlier agent left in the pinned maps. */

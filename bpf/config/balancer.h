@@ -6,8 +6,9 @@
 #include "types.h"
 
 /*
- * Source of encapsulated packets, in network byte order: an address of this balancer. All zero: the frontend's own
- * address where it is of the backend's family, else the packet is dropped for want of a source.
+ * Source of encapsulated packets, in network byte order: an address of this balancer, which the agent takes from its
+ * uplink. All zero: the frontend's own address where it is of the backend's family, else the packet is dropped for want
+ * of a source.
  */
 const volatile __be32 encapsulation_source4 = 0;
 const volatile struct ip_address encapsulation_source6 = {};

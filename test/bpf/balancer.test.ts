@@ -2,7 +2,7 @@
 
 import test from 'ava'
 
-import { backendRecord, Forwarding, frontendKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
+import { backendRecord, Forwarding, frontendKeyRecord, prefixKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { buildIpPacket, buildPacket, parsePacket } from '../packet.ts'
 import type { PacketDescription, Transport } from '../packet.ts'
@@ -25,7 +25,16 @@ test.before(() => {
   const source4 = new DataView(mapped(OUTER_SOURCES[4]).buffer).getUint32(12, true)
   node = new TestNode({ hooks: ['xdp_lb', 'decap'], constants: { encapsulation_source4: source4, encapsulation_source6: mapped(OUTER_SOURCES[6]) } })
 })
+test.before(() => {
+  for (const family of FAMILIES) {
+    trust(mapped(OUTER_SOURCES[family]), 128)
+    for (const backend of BACKENDS[family]) node.map('decap_addresses').update(mapped(backend), key32(1))
+  }
+})
 test.after.always(() => node?.[Symbol.dispose]())
+
+const trust = (address: Uint8Array, prefixLength: number): void => node.map('decap_sources').update(prefixKeyRecord.encode({ prefixLength, address }), key32(1))
+const distrust = (address: Uint8Array, prefixLength: number): boolean => node.map('decap_sources').delete(prefixKeyRecord.encode({ prefixLength, address }))
 
 const outerFamilies = (family: Family): readonly [Family, Family][] => [[family, 4], [family, 6]]
 const mixtures = FAMILIES.flatMap(outerFamilies)
@@ -85,6 +94,26 @@ for (const [inner, outer] of mixtures) {
       t.deepEqual(seen.wrongChecksums, [])
     }
     t.is(marked(0xb8, 0x03).reason, 'rewrite-failed')
+  })
+
+  kernelTest(`IPv${inner} in IPv${outer}: decapsulation trusts the balancers it was told of, and takes what is sent to it`, (t) => {
+    node.map('decap_vips').update(mapped(VIPS[inner]), key32(1))
+    const transport = { kind: 'raw', protocol: inner === 4 ? IpProtocol.IPV4 : IpProtocol.IPV6 } as const
+    const payload = buildIpPacket(fromClient(inner))
+    const isTaken = (source: string, destination: string): boolean => {
+      const frame = buildPacket({ source, destination, transport, payload })
+      return node.send('decap', 'uplink', frame).data.byteLength < frame.byteLength
+    }
+    const [balancer, backend] = [OUTER_SOURCES[outer], BACKENDS[outer][0]]
+    t.true(isTaken(balancer, backend))
+    t.false(isTaken(CLIENTS[outer], backend), 'of a stranger')
+    t.false(isTaken(balancer, VIPS[outer]), 'to an address that is not the backend’s')
+    distrust(mapped(balancer), 128)
+    t.false(isTaken(balancer, backend), 'nobody is trusted')
+    trust(mapped('::'), 0)
+    t.true(isTaken(CLIENTS[outer], backend), 'everybody is trusted')
+    distrust(mapped('::'), 0)
+    trust(mapped(balancer), 128)
   })
 
   kernelTest(`IPv${inner} in IPv${outer}: what does not fit is answered with the size that does`, (t) => {
