@@ -82,7 +82,7 @@ export class Convergence {
     this.#desire = reconciler('sources', () => this.#computeDesired(), 10_000)
     this.#policy = reconciler('policy', () => this.#reconcilePolicy())
     this.#services = reconciler('services', () => this.#reconcileServices())
-    this.#programs = reconciler('programs', () => this.#reconcilePrograms())
+    this.#programs = reconciler('programs', () => this.#reconcilePrograms(), 10_000)
   }
 
   get desired(): Desired | undefined {

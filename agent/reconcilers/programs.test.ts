@@ -17,6 +17,10 @@ class MemoryLinks implements LinkPort {
     return { id: 1, name, hook: 'tcx/ingress', ifindex, interface: attachment.interface, pin, linkId: 1, instructions: 1, verifiedInstructions: 1, fallback: undefined }
   }
 
+  isAttached({ pin, ifindex }: AttachedProgram): boolean {
+    return this.pinned.get(pin) === ifindex
+  }
+
   pins(directory: string): string[] {
     return [...this.pinned.keys()].map((pin) => pin.slice(directory.length + 1))
   }
@@ -89,4 +93,17 @@ test('a pin whose interface is gone gives way to the new interface of that numbe
   const report = new ProgramLinks(memory, '/b/links').reconcile([web], { complete: true })
   t.is(memory.pinned.get('/b/links/from_endpoint-7'), 7)
   t.deepEqual(report.failures, [])
+})
+
+test('a link that was detached behind the back of the agent is made again, and until then not reported', (t) => {
+  const memory = links(7)
+  const programs = new ProgramLinks(memory, '/b/links')
+  programs.reconcile([web], { complete: true })
+  memory.pinned.set('/b/links/from_endpoint-7', 0)
+  memory.interfaces.delete(7)
+  const failed = programs.reconcile([web], { complete: true })
+  t.deepEqual([failed.attached.length, failed.failures.length], [0, 1])
+  memory.interfaces.add(7) // Made again, with the number of the old one.
+  t.is(programs.reconcile([web], { complete: true }).attached.length, 1)
+  t.is(memory.pinned.get('/b/links/from_endpoint-7'), 7)
 })

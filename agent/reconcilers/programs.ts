@@ -37,6 +37,8 @@ export interface ProgramReport {
 export interface LinkPort {
   /** Takes over the link pinned at `pin` with the program put in, or makes one. Throws INCOMPATIBLE for another's. */
   ensure(attachment: Attachment, pin: string): AttachedProgram
+  /** As the kernel has it now: a link may be detached by force, and an interface may be made again with the same number. */
+  isAttached(attached: AttachedProgram): boolean
   pins(directory: string): readonly string[]
   remove(pin: string): void
   interfaceExists(ifindex: number): boolean
@@ -68,13 +70,15 @@ export class ProgramLinks {
 
   #ensure(attachment: Attachment): void {
     const name = pinName(attachment)
-    if (this.#attached.has(name)) return
+    const known = this.#attached.get(name)
+    if (known !== undefined && this.#links.isAttached(known)) return
+    this.#attached.delete(name)
     const pin = join(this.#directory, name)
     try {
       this.#attached.set(name, this.#links.ensure(attachment, pin))
     } catch (error) {
       if (codeOf(error) !== 'INCOMPATIBLE') throw error
-      this.#links.remove(pin) // its interface is gone, and the number has a new one
+      this.#links.remove(pin) // detached, or its interface is gone and the number has a new one
       this.#attached.set(name, this.#links.ensure(attachment, pin))
     }
   }

@@ -31,6 +31,13 @@ export class LoaderLinks implements LinkPort {
     return this.#describe(attachment, pin, program, link, takenOver)
   }
 
+  /** A filter of clsact has no link to ask, thus is put there again; that replaces it by itself. */
+  isAttached({ pin, ifindex, linkId }: AttachedProgram): boolean {
+    if (linkId === undefined || !existsSync(pin)) return false
+    using link = Link.openPinned(pin)
+    return link.info.ifindex === ifindex // 0 once it is detached.
+  }
+
   pins(directory: string): readonly string[] {
     return listPins(directory)
   }
