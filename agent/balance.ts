@@ -1,7 +1,7 @@
 // Services of the manifests as the datapath's frontends and backends, with their numbers.
-import { type BalancedService, type Backend, type Cluster, type Frontend, protocolName } from '../manifests/index.ts'
-import { type Family, familyOf } from '../engine/index.ts'
-import { addressBytes } from './address.ts'
+import { type BalancedService, type Backend, type Cluster, type Frontend, ManifestError, protocolName } from '../manifests/index.ts'
+import { type Family, familyOf, prefixCovers } from '../engine/index.ts'
+import { addressBytes, prefixOf } from './address.ts'
 import type { Backend as BackendItem, Service } from './api/types.ts'
 import type { Numbers } from './desired.ts'
 import { nameOf } from './endpoints.ts'
@@ -19,6 +19,19 @@ export function balancedFrontends(cluster: Cluster, numbers: Numbers): BalancedF
   return [...cluster.services, ...cluster.loadBalancers].flatMap((service) =>
     service.frontends.map((frontend) => ({ service, frontend, spec: toSpec(service, frontend, numbers) })),
   )
+}
+
+/** XDP would hand packets to this node's own workloads without asking their ingress policy. */
+export function backendsOnNode({ forwarding, frontends, location }: BalancedService, workloadRanges: readonly string[]): ManifestError[] {
+  if (forwarding !== 'ipip') return []
+  const ranges = workloadRanges.map((text) => ({ text, prefix: prefixOf(text) }))
+  const addresses = new Set(frontends.flatMap(({ backends }) => backends.map(({ address }) => address)))
+  return [...addresses].flatMap((address) => {
+    const range = ranges.find(({ prefix }) => prefixCovers(prefix, addressBytes(address)))
+    if (range === undefined) return []
+    const problem = `backend ${address} lies in ${range.text}, the range of this node's own workloads, past whose ingress policy the balancer would send`
+    return [new ManifestError({ code: 'CONFLICT', ...location, column: 1, path: [], problem, allowed: 'backends outside it, or a Service' })]
+  })
 }
 
 /** The uplink's first address of each family, which backends are told to trust; link-local ones reach no backend. */

@@ -186,3 +186,20 @@ test('what comes while a map refuses writes is told once it takes them again', a
   await node.convergence.converge()
   t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/other', 'policy NetworkPolicy/demo/web'])
 })
+
+test('a balancer’s backend among the node’s own workloads is refused, where it stands', async (t) => {
+  const { node } = await setUp(t)
+  const balancer = (backend: string) => `
+apiVersion: sluice.io/v1
+kind: LoadBalancer
+metadata: {name: edge, namespace: demo}
+spec: {addresses: [10.77.9.1], tableSize: 251, ports: [{port: 80, protocol: TCP}], backends: [{name: b, addresses: [${backend}]}]}
+`
+  await node.files({ '/m/lb.yaml': balancer('10.77.1.11'), '/m/p.yaml': POLICY })
+  t.deepEqual(node.convergence.desired?.frontends, [])
+  t.deepEqual(node.convergence.desired?.resolution.problems.map(({ name }) => name), ['/m/lb.yaml'])
+  t.regex(node.convergence.desired?.resolution.problems[0]?.details[0]?.message ?? '', /10\.77\.1\.11 lies in 10\.77\.1\.0\/24/)
+  t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'], 'other files hold')
+  await node.files({ '/m/lb.yaml': balancer('10.77.0.21') })
+  t.is(node.convergence.desired?.frontends.length, 1)
+})

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { type Cluster, formatRule } from '../manifests/index.ts'
 import type { ApiErrorDetail } from './api/types.ts'
-import { type BalancedFrontend, backendKey, balancedFrontends, encapsulationSources, serviceKey } from './balance.ts'
+import { type BalancedFrontend, backendKey, backendsOnNode, balancedFrontends, encapsulationSources, serviceKey } from './balance.ts'
 import { desiredInputs, identityKey } from './desired.ts'
 import { type LocalEndpoint, matchEndpoints, nameOf } from './endpoints.ts'
 import { AgentError } from './errors.ts'
@@ -214,7 +214,9 @@ export class Convergence {
   }
 
   #resolve(origins: readonly Origin[]): Resolution {
-    return resolve(origins, this.#parser, (reference) => this.#parts.store.number('rule', reference))
+    const { store, options } = this.#parts
+    const refuse = ({ loadBalancers }: Cluster) => loadBalancers.flatMap((service) => backendsOnNode(service, options.workloadRanges))
+    return resolve(origins, this.#parser, (reference) => store.number('rule', reference), refuse)
   }
 
   #fileOrigins(): Origin[] {

@@ -77,16 +77,20 @@ interface Candidate {
   readonly details: readonly ApiErrorDetail[]
 }
 
+/** What this node cannot do of a cluster that is right in itself. */
+export type Refuse = (cluster: Cluster) => readonly ManifestError[]
+
 /**
  * Files that are as they were when they last were enforced come first, so that in a conflict the newcomer is the one
  * that is refused. Each round takes back at least one origin, so it ends.
  */
-export function resolve(origins: readonly Origin[], parser: ManifestParser, numberOf: NumberOf): Resolution {
+export function resolve(origins: readonly Origin[], parser: ManifestParser, numberOf: NumberOf, refuse: Refuse = () => []): Resolution {
   let candidates = origins.map((origin) => firstCandidate(origin, parser)).sort(settledFirst)
   for (;;) {
     const cluster = compile(candidates.flatMap(({ documents }) => documents), numberOf)
-    if (cluster.errors.length === 0) return resolution(cluster, candidates)
-    const refused = groupByFile(cluster.errors)
+    const errors = [...cluster.errors, ...refuse(cluster)]
+    if (errors.length === 0) return resolution(cluster, candidates)
+    const refused = groupByFile(errors)
     candidates = candidates
       .map((candidate) => {
         const details = refused.get(candidate.origin.name)
