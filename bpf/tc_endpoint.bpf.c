@@ -73,7 +73,7 @@ static __always_inline int to_endpoint_ip(
 
 	/* The node's stack asks for the workload's MAC address, and answers its questions. */
 	if (!reason && ipv6 && unlikely(nd_is(packet)))
-		return TC_ACT_OK;
+		return nd_is_of_link(skb) ? TC_ACT_OK : drop_skb(packet, REASON_MALFORMED);
 	if (!reason)
 		reason = check_destination(packet, endpoint, ipv6);
 	if (unlikely(reason))

@@ -167,10 +167,10 @@ static __always_inline bool peer_is_current(const struct known_peer *known)
 SUBPROGRAM int admit(struct packet *packet, struct flow_state *state, struct admission *admission, bool from_world)
 {
 	__u32 source_ifindex, destination_ifindex;
-	int reason = REASON_NO_SUBJECT;
+	int reason;
 
 	if (!packet || !state || !admission)
-		return reason;
+		return REASON_NO_SUBJECT;
 	source_ifindex = state->source_ifindex;
 	destination_ifindex = state->destination_ifindex;
 	for (int i = 0; i < ADMIT_ATTEMPTS; i++) {
@@ -179,9 +179,9 @@ SUBPROGRAM int admit(struct packet *packet, struct flow_state *state, struct adm
 		state->flags &= ~(FLOW_HOST | FLOW_AUDITED);
 		reason = admit_once(packet, state, admission, from_world);
 		if (peer_is_current(&admission->source) && peer_is_current(&admission->destination))
-			break;
+			return reason;
 	}
-	return reason;
+	return REASON_NO_SUBJECT; /* classes move faster than they can be read: nothing was decided */
 }
 
 #endif

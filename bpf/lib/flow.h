@@ -231,8 +231,9 @@ SUBPROGRAM int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, _
 
 static __always_inline void flow_mark_revoked(struct flow_state *flow, __u32 now)
 {
-	__sync_fetch_and_or(&flow->flags, FLOW_REVOKED);
-	WRITE_ONCE(flow->last_seen, now);
+	/* Refused packets do not keep it: later the replier may open a flow of its own, if policy lets it. */
+	if (!(__sync_fetch_and_or(&flow->flags, FLOW_REVOKED) & FLOW_REVOKED))
+		WRITE_ONCE(flow->last_seen, now);
 }
 
 /*

@@ -167,6 +167,25 @@ static __always_inline void nd_write_answer(struct nd_frame *frame, const struct
 	frame->checksum = nd_checksum(frame);
 }
 
+/* Whether the node itself may be meant: an advertisement to anybody else would leave the link by the node's routes. */
+static __always_inline bool nd_is_for_node(const struct ip_address *destination)
+{
+	const struct peer *peer;
+
+	if (ipv6_is_link_local(destination) || ipv6_is_multicast(destination))
+		return true;
+	peer = address_find(destination);
+	return peer && peer->flags & PEER_HOST;
+}
+
+/* Neighbour discovery never crosses a router: what did has a smaller hop limit (RFC 4861, section 7.1). */
+static __always_inline bool nd_is_of_link(struct __sk_buff *skb)
+{
+	const struct ipv6hdr *ip = skb_data(skb) + ETHERNET_HEADER;
+
+	return (const void *)(ip + 1) <= skb_end(skb) && ip->hop_limit == ND_HOP_LIMIT;
+}
+
 /* As arp_check. The frame's IPv6 payload is exactly a solicitation with its source's link-layer address. */
 static __always_inline int nd_check(
 	const struct nd_frame *frame, const struct packet *packet, const struct endpoint *endpoint)
@@ -185,7 +204,7 @@ static __always_inline int nd_check(
 	if (frame->type == ICMP6_NEIGHBOUR_ADVERTISEMENT) {
 		bool own = ipv6_is_link_local(&target) || endpoint_owns(endpoint, &target, true);
 
-		return own ? NOT_OURS : REASON_SPOOFED_ADDRESS;
+		return own && nd_is_for_node(&packet->tuple.destination) ? NOT_OURS : REASON_SPOOFED_ADDRESS;
 	}
 	if (address_equal(&target, source) || endpoint_owns(endpoint, &target, true))
 		return REASON_MULTICAST;

@@ -106,10 +106,11 @@ interface Neighbour {
   readonly source?: string
   readonly target?: string
   readonly hops?: number
+  readonly destination?: string
 }
 
-function neighbour({ type = 135, source = addressOf('a', 6), target = addressOf('world', 6), hops = 255 }: Neighbour = {}): Uint8Array {
-  const group = mapped('ff02::1:ff00:7')
+function neighbour({ type = 135, source = addressOf('a', 6), target = addressOf('world', 6), hops = 255, destination = 'ff02::1:ff00:7' }: Neighbour = {}): Uint8Array {
+  const group = mapped(destination)
   const message = concat(Uint8Array.of(type, 0, 0, 0), number32(0), mapped(target), Uint8Array.of(1, 1), macBytes(MACS.a))
   message.set(number16(checksum(concat(pseudoHeader(mapped(source), group, message.byteLength, IpProtocol.ICMPV6), message))), 2)
   const ip = concat(number32(0x6000_0000), number16(message.byteLength), Uint8Array.of(IpProtocol.ICMPV6, hops), mapped(source), group)
@@ -140,4 +141,21 @@ kernelTest('neighbour discovery: duplicate address detection, the own address an
   t.is(result({ hops: 254 }), 'malformed')
   t.is(result({ type: 136, target: addressOf('a', 6) }), 'pass')
   t.is(result({ type: 136, target: addressOf('b', 6) }), 'spoofed-address')
+})
+
+kernelTest('neighbour discovery: an advertisement carries nothing past policy', (t) => {
+  const sent = (destination: string): string => {
+    const { verdict, reason } = node.send('from_endpoint', 'a', neighbour({ type: 136, target: addressOf('a', 6), destination }))
+    return reason ?? verdict
+  }
+  t.is(sent(addressOf('host', 6)), 'pass', 'the node asked for it')
+  t.is(sent('fe80::1'), 'pass')
+  t.is(sent(addressOf('b', 6)), 'spoofed-address')
+  t.is(sent(addressOf('world', 6)), 'spoofed-address')
+  const received = (hops: number): string => {
+    const { verdict, reason } = node.send('to_endpoint', 'b', neighbour({ type: 136, target: addressOf('a', 6), destination: addressOf('b', 6), hops }))
+    return reason ?? verdict
+  }
+  t.is(received(255), 'pass')
+  t.is(received(254), 'malformed', 'it crossed a router')
 })
