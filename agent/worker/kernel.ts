@@ -40,7 +40,7 @@ export class KernelThread implements Kernel {
     using stack = new DisposableStack()
     const { programs, refused } = loadObjects(options, pins.maps, stack)
     const map = mapOpener(pins.maps, refused, stack)
-    const engine = await Engine.load({ capacities: capacitiesOf(map) })
+    const engine = await Engine.load({ capacities: capacitiesOf((name) => map(name).maxEntries) })
     const policy = new PolicyMaps(engine, {
       addresses: map('addresses'),
       prefixes: map('prefixes'),
@@ -154,13 +154,14 @@ function mapOpener(directory: string, refused: KernelStart['refused'], stack: Di
 }
 
 /** What the engine refuses then is what a map could not hold: nothing is half written. */
-function capacitiesOf(map: (name: MapName) => BpfMap): Partial<Capacities> {
+export function capacitiesOf(maxEntries: (name: MapName) => number): Partial<Capacities> {
   return {
-    addresses: map('addresses').maxEntries,
-    endpoints: map('endpoints').maxEntries,
-    classes: map('class_generations').maxEntries - 1, // Class 0 is everybody.
-    policyEntries: map('policy').maxEntries,
-    policyRows: map('policy_rows').maxEntries,
+    // An entry of the engine stands in either map, and may move: all of them must fit both.
+    addresses: Math.min(maxEntries('addresses'), maxEntries('prefixes')),
+    endpoints: maxEntries('endpoints'),
+    classes: maxEntries('class_generations') - 1, // Class 0 is everybody.
+    policyEntries: maxEntries('policy'),
+    policyRows: maxEntries('policy_rows'),
   }
 }
 

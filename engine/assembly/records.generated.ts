@@ -237,7 +237,7 @@ export const EVENT_LENGTH_OFFSET: usize = 68
 
 // default sizes of maps
 export const ADDRESSES_MAX_ENTRIES: u32 = 131072
-export const PREFIXES_MAX_ENTRIES: u32 = 65536
+export const PREFIXES_MAX_ENTRIES: u32 = 131072
 export const CLASS_GENERATIONS_MAX_ENTRIES: u32 = 65536
 export const ENDPOINTS_MAX_ENTRIES: u32 = 4096
 export const POLICY_MAX_ENTRIES: u32 = 262144
