@@ -45,13 +45,13 @@ static __always_inline bool outer_is_trusted(const struct outer *outer)
 static __always_inline bool inner_is_ours(
 	struct packet *packet, const void *data, const void *end, __u32 offset, __u8 protocol)
 {
-	struct network network;
+	__u32 l4_offset;
 	int reason;
 
 	if (protocol == IPPROTO_IPIP)
-		reason = parse_ipv4(packet, data, end, offset, &network);
+		reason = parse_ipv4(packet, data, end, offset, &l4_offset);
 	else
-		reason = parse_ipv6(packet, data, end, offset, &network);
+		reason = parse_ipv6(packet, data, end, offset, &l4_offset);
 	tuple_map(&packet->tuple);
 	return !reason && bpf_map_lookup_elem(&decap_vips, &packet->tuple.destination);
 }

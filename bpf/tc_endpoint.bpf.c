@@ -90,13 +90,15 @@ int to_endpoint(struct __sk_buff *skb)
 		.decision = {.ifindex = skb->ifindex, .direction = DIRECTION_INGRESS},
 	};
 
-	if (skb->mark == MARK_DECIDED) {
+	if (skb->mark == MARK_TO_ENDPOINT) {
 		skb->mark = 0;
 		return TC_ACT_OK;
 	}
 	endpoint = endpoint_find(skb->ifindex);
 	if (unlikely(!endpoint))
 		return drop_skb(&packet, REASON_UNKNOWN_INTERFACE);
+	if (unlikely(skb->vlan_present))
+		return drop_skb(&packet, REASON_UNSUPPORTED_PROTOCOL);
 	if (likely(skb->protocol == bpf_htons(ETH_P_IP)))
 		return to_endpoint_ip(skb, &packet, endpoint, false);
 	if (feature_ipv6 && skb->protocol == bpf_htons(ETH_P_IPV6))

@@ -18,6 +18,9 @@ int from_world(struct __sk_buff *skb)
 		.decision = {.ifindex = skb->ifindex, .direction = DIRECTION_INGRESS},
 	};
 
+	/* A tag that is still there belongs to a VLAN device over this one, which has hooks of its own. */
+	if (unlikely(skb->vlan_present))
+		return TC_ACT_OK;
 	if (likely(skb->protocol == bpf_htons(ETH_P_IP)))
 		return from_world_ip(skb, &packet, false);
 	if (feature_ipv6 && skb->protocol == bpf_htons(ETH_P_IPV6))
@@ -27,17 +30,20 @@ int from_world(struct __sk_buff *skb)
 
 /*
  * A workload's packets leave only after from_endpoint has decided about them; its address on any other packet is
- * somebody else's work. Nor does the node send to workloads of its own range that do not exist.
+ * somebody else's work, and so is one of the node's range that no workload has. Nor does the node send to such. Where
+ * addresses cannot be read, nobody can say whose the packet is.
  */
 static __always_inline int to_world_ip(struct __sk_buff *skb, struct packet *packet, const bool ipv6)
 {
 	const struct peer *source, *destination;
+	__u32 l4_offset;
+	int reason = skb_parse_ip(skb, packet, &l4_offset, ipv6);
 
-	if (skb_parse(skb, packet, ipv6))
-		return TC_ACT_OK;
+	if (reason)
+		return drop_skb(packet, reason);
 	tuple_map(&packet->tuple);
 	source = address_find(&packet->tuple.source);
-	if (source && source->ifindex)
+	if (source && (source->ifindex || peer_is_nobody(source)))
 		return drop_skb(packet, REASON_SPOOFED_ADDRESS);
 	destination = address_find(&packet->tuple.destination);
 	if (destination && peer_is_nobody(destination))
@@ -54,7 +60,7 @@ int to_world(struct __sk_buff *skb)
 		.decision = {.ifindex = skb->ifindex, .direction = DIRECTION_EGRESS},
 	};
 
-	if (skb->mark == MARK_DECIDED) {
+	if (skb->mark == MARK_TO_WORLD) {
 		skb->mark = 0;
 		return TC_ACT_OK;
 	}

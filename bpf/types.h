@@ -171,6 +171,7 @@ enum flow_flags {
 	FLOW_FIN_REPLY = 1 << 4,
 	FLOW_TRANSLATE_DESTINATION = 1 << 5, /* packets of the originator: destination becomes `translated` */
 	FLOW_TRANSLATE_SOURCE = 1 << 6, /* packets of the replier: source becomes `translated` */
+	FLOW_TRANSLATED = FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE, /* one of the two */
 	FLOW_HAIRPIN = 1 << 7, /* both translated: the originator is its own backend */
 	FLOW_AUDITED = 1 << 8,
 	FLOW_HOST = 1 << 9, /* the end that is no local endpoint is this node: packets to it go to the stack */

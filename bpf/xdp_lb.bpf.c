@@ -96,6 +96,8 @@ static __always_inline int balance(struct xdp_md *xdp, struct packet *packet, co
 	service = service_find(&packet->tuple, ipv6);
 	if (!service || service->forwarding != FORWARDING_IPIP)
 		return XDP_PASS;
+	if (unlikely(packet->flags & PACKET_FIRST_FRAGMENT))
+		fragment_remember(packet);
 	packet->decision.service = service->id;
 	inner.hash = flow_hash(&packet->tuple, ipv6);
 	return to_backend(xdp, packet, service_backend_id(service, inner.hash), &inner, ipv6);

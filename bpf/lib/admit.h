@@ -15,6 +15,13 @@ struct admission {
 	struct known_peer destination;
 };
 
+/* Who vouches for the source of a flow's first packet. */
+enum origin {
+	ORIGIN_CHECKED, /* from_endpoint, or the flow was open already */
+	ORIGIN_STACK, /* the node's stack: itself, or it forwards what came in elsewhere */
+	ORIGIN_WORLD,
+};
+
 /*
  * Rows are read without a lock. They may go, and their place be used again, only after the endpoint has another
  * subject, and a class's only after its generation moved: what was read counts if neither has happened since.
@@ -130,25 +137,28 @@ static __always_inline int admit_sides(
 	return reason;
 }
 
-/* From outside come neither our own addresses, nor flows that end elsewhere. */
-static __always_inline int admit_world(const struct flow_state *state, const struct admission *admission)
+/* From outside come neither our own addresses, nor flows that end elsewhere; from the stack no workload's address. */
+static __always_inline int admit_origin(
+	const struct flow_state *state, const struct admission *admission, enum origin origin)
 {
 	const struct peer *source = &admission->source.peer;
 
+	if (origin == ORIGIN_CHECKED)
+		return REASON_FORWARDED;
 	if (!state->destination_ifindex)
 		return NOT_OURS;
-	if (state->source_ifindex || source->flags & PEER_HOST || peer_is_nobody(source))
+	if (state->source_ifindex || peer_is_nobody(source))
 		return REASON_SPOOFED_ADDRESS;
-	return REASON_FORWARDED;
+	return origin == ORIGIN_WORLD && source->flags & PEER_HOST ? REASON_SPOOFED_ADDRESS : REASON_FORWARDED;
 }
 
 static __always_inline int admit_once(
-	struct packet *packet, struct flow_state *state, struct admission *admission, bool from_world)
+	struct packet *packet, struct flow_state *state, struct admission *admission, enum origin origin)
 {
 	int reason = admit_resolve(packet, state, admission);
 
-	if (!reason && from_world)
-		reason = admit_world(state, admission);
+	if (!reason)
+		reason = admit_origin(state, admission, origin);
 	/* A flow that was ours until its end left. */
 	if (!reason && !state->source_ifindex && !state->destination_ifindex)
 		reason = REASON_UNKNOWN_DESTINATION;
@@ -162,9 +172,10 @@ static __always_inline bool peer_is_current(const struct known_peer *known)
 
 /*
  * Decides about the flow packet->tuple, in its own direction, and fills `state`. Its ifindexes say which ends the hook
- * knows already; the others come from the address table. `from_world`: the flow's first packet comes from outside.
+ * knows already; the others come from the address table.
  */
-SUBPROGRAM int admit(struct packet *packet, struct flow_state *state, struct admission *admission, bool from_world)
+SUBPROGRAM int admit(
+	struct packet *packet, struct flow_state *state, struct admission *admission, enum origin origin)
 {
 	__u32 source_ifindex, destination_ifindex;
 	int reason;
@@ -177,7 +188,7 @@ SUBPROGRAM int admit(struct packet *packet, struct flow_state *state, struct adm
 		state->source_ifindex = source_ifindex;
 		state->destination_ifindex = destination_ifindex;
 		state->flags &= ~(FLOW_HOST | FLOW_AUDITED);
-		reason = admit_once(packet, state, admission, from_world);
+		reason = admit_once(packet, state, admission, origin);
 		if (peer_is_current(&admission->source) && peer_is_current(&admission->destination))
 			return reason;
 	}

@@ -58,6 +58,16 @@ static __always_inline void mark_decided(struct __sk_buff *skb, __u32 mark)
 		skb->mark = mark;
 }
 
+/* The stack answers whoever sent too few hops (RFC 1812 section 5.3.1, RFC 4443 section 3.3): it forwards none either. */
+static __always_inline int deliver_failed(struct __sk_buff *skb, struct packet *packet, int reason)
+{
+	drop_packet(packet, reason);
+	if (reason != REASON_TTL_EXCEEDED)
+		return TC_ACT_SHOT;
+	mark_decided(skb, MARK_TO_WORLD);
+	return TC_ACT_OK;
+}
+
 static __always_inline int deliver_local(struct __sk_buff *skb, struct packet *packet,
 	const struct endpoint *receiver, __u32 ifindex, const bool ipv6)
 {
@@ -65,16 +75,14 @@ static __always_inline int deliver_local(struct __sk_buff *skb, struct packet *p
 
 	if (!reason)
 		reason = write_macs(skb, receiver->mac, receiver->node_mac);
-	if (unlikely(reason)) {
-		drop_packet(packet, reason);
-		return TC_ACT_SHOT;
-	}
+	if (unlikely(reason))
+		return deliver_failed(skb, packet, reason);
 	count_packet(REASON_FORWARDED, packet->decision.direction, packet->length);
 	if (receiver->flags & ENDPOINT_PEER_NETNS) {
 		mark_decided(skb, 0);
 		return bpf_redirect_peer(ifindex, 0);
 	}
-	mark_decided(skb, MARK_DECIDED);
+	mark_decided(skb, MARK_TO_ENDPOINT);
 	return bpf_redirect(ifindex, 0);
 }
 
@@ -89,7 +97,7 @@ static __always_inline int deliver_host(const struct packet *packet)
 static __always_inline int deliver_stack(struct __sk_buff *skb, const struct packet *packet)
 {
 	count_packet(REASON_FORWARDED, packet->decision.direction, packet->length);
-	mark_decided(skb, MARK_DECIDED);
+	mark_decided(skb, MARK_TO_WORLD);
 	return TC_ACT_OK;
 }
 
@@ -106,12 +114,10 @@ static __always_inline int deliver_world(
 		return deliver_stack(skb, packet);
 	if (!reason)
 		reason = decrease_hops(skb, ipv6);
-	if (unlikely(reason)) {
-		drop_packet(packet, reason);
-		return TC_ACT_SHOT;
-	}
+	if (unlikely(reason))
+		return deliver_failed(skb, packet, reason);
 	count_packet(REASON_FORWARDED, packet->decision.direction, packet->length);
-	mark_decided(skb, MARK_DECIDED);
+	mark_decided(skb, MARK_TO_WORLD);
 	return route_redirect(flow);
 }
 

@@ -37,46 +37,10 @@ static __always_inline void tuple_translate(struct tuple *tuple, const struct fl
 	tuple->source = address;
 }
 
-/* Marks the flow's other key as seen, so that both live equally long. */
-SUBPROGRAM int flow_touch_twin(const struct packet *packet, const struct flow_state *flow, bool from_origin)
-{
-	struct flow_state *twin;
-	struct tuple tuple;
-
-	if (!packet || !flow)
-		return 0;
-	tuple = packet->tuple;
-	if (!from_origin)
-		tuple_reverse(&tuple);
-	tuple_map(&tuple);
-	tuple_translate(&tuple, flow);
-	twin = conntrack_find_any(&tuple);
-	if (!twin)
-		return 0;
-	WRITE_ONCE(twin->last_seen, flow->last_seen);
-	__sync_fetch_and_or(
-		&twin->flags, flow->flags & (FLOW_REPLIED | FLOW_CLOSING | FLOW_FIN_ORIGIN | FLOW_FIN_REPLY));
-	return 0;
-}
-
-/* Writes only what changed: the line is shared by both directions' CPUs. */
-static __always_inline void flow_touch(
-	const struct packet *packet, struct flow_state *flow, __u32 now, bool from_origin)
-{
-	__u32 added = flow_progress(flow->flags, packet, from_origin) & ~flow->flags;
-	bool stale = clock_since(now, flow->last_seen) >= SEEN_GRANULARITY;
-
-	if (unlikely(added))
-		__sync_fetch_and_or(&flow->flags, added);
-	if (unlikely(stale))
-		WRITE_ONCE(flow->last_seen, now);
-	if (unlikely(stale || added) && flow->flags & (FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE))
-		flow_touch_twin(packet, flow, from_origin);
-}
-
 /* What opening or renewing a flow needs beside the stack's 512 bytes: these paths nest deep. */
 struct opening {
 	struct flow_state state;
+	struct flow_state twin;
 	struct admission admission;
 	struct tuple original;
 };
@@ -97,6 +61,59 @@ static __always_inline struct opening *opening_take(void)
 	if (opening)
 		__builtin_memset(opening, 0, sizeof(*opening));
 	return opening;
+}
+
+/*
+ * The state of the flow's other key. `tuple`, in the flow's own direction, becomes that key: each key translates to the
+ * other's destination.
+ */
+static __always_inline void twin_state(struct flow_state *twin, struct tuple *tuple, const struct flow_state *flow)
+{
+	*twin = *flow;
+	twin->flags ^= FLOW_TRANSLATED;
+	twin->translated = tuple->destination;
+	twin->translated_port_be = tuple->destination_port_be;
+	tuple_translate(tuple, flow);
+}
+
+/*
+ * Marks the flow's other key as seen, so that both live equally long. One that the LRU took is written again, also over
+ * the flow that the replier's packets have opened there meanwhile.
+ */
+SUBPROGRAM int flow_touch_twin(const struct packet *packet, const struct flow_state *flow, bool from_origin)
+{
+	struct opening *opening = opening_take();
+	struct flow_state *twin;
+
+	if (!packet || !flow || !opening)
+		return 0;
+	opening->original = packet->tuple;
+	if (!from_origin)
+		tuple_reverse(&opening->original);
+	tuple_map(&opening->original);
+	twin_state(&opening->state, &opening->original, flow);
+	twin = conntrack_find_any(&opening->original);
+	if (!twin || (twin->flags ^ opening->state.flags) & FLOW_TRANSLATED)
+		return conntrack_write(&opening->original, &opening->state);
+	WRITE_ONCE(twin->last_seen, flow->last_seen);
+	__sync_fetch_and_or(
+		&twin->flags, flow->flags & (FLOW_REPLIED | FLOW_CLOSING | FLOW_FIN_ORIGIN | FLOW_FIN_REPLY));
+	return 0;
+}
+
+/* Writes only what changed: the line is shared by both directions' CPUs. */
+static __always_inline void flow_touch(
+	const struct packet *packet, struct flow_state *flow, __u32 now, bool from_origin)
+{
+	__u32 added = flow_progress(flow->flags, packet, from_origin) & ~flow->flags;
+	bool stale = clock_since(now, flow->last_seen) >= SEEN_GRANULARITY;
+
+	if (unlikely(added))
+		__sync_fetch_and_or(&flow->flags, added);
+	if (unlikely(stale))
+		WRITE_ONCE(flow->last_seen, now);
+	if (unlikely(stale || added) && flow->flags & FLOW_TRANSLATED)
+		flow_touch_twin(packet, flow, from_origin);
 }
 
 /* Whether the reply key of a flow to this backend is free, or a remainder of this very flow. */
@@ -147,28 +164,21 @@ static __noinline int flow_translate(struct packet *packet, struct flow_state *s
 	return REASON_NO_BACKEND;
 }
 
-/* Both keys of a translated flow, the reply's first: a packet that finds the first key finds the second too. */
-static __noinline int flow_write_translated(const struct packet *packet, struct opening *opening)
+/* Both keys of a translated flow, the reply's first: a packet that finds the key of its service finds the other too. */
+static __noinline int flow_write_translated(struct opening *opening)
 {
-	struct flow_state *state = &opening->state;
-	struct ip_address backend = state->translated;
-	__be16 backend_port_be = state->translated_port_be;
+	struct tuple reply = opening->original;
 
-	state->flags = (state->flags & ~FLOW_TRANSLATE_DESTINATION) | FLOW_TRANSLATE_SOURCE;
-	state->translated = opening->original.destination;
-	state->translated_port_be = opening->original.destination_port_be;
-	if (conntrack_write(&packet->tuple, state))
+	twin_state(&opening->twin, &reply, &opening->state);
+	if (conntrack_write(&reply, &opening->twin))
 		return REASON_CONNTRACK_FULL;
-	state->flags = (state->flags & ~FLOW_TRANSLATE_SOURCE) | FLOW_TRANSLATE_DESTINATION;
-	state->translated = backend;
-	state->translated_port_be = backend_port_be;
-	return conntrack_write(&opening->original, state) ? REASON_CONNTRACK_FULL : REASON_FORWARDED;
+	return conntrack_write(&opening->original, &opening->state) ? REASON_CONNTRACK_FULL : REASON_FORWARDED;
 }
 
 static __noinline int flow_write(struct packet *packet, struct opening *opening)
 {
 	if (opening->state.flags & FLOW_TRANSLATE_DESTINATION)
-		return flow_write_translated(packet, opening);
+		return flow_write_translated(opening);
 	return conntrack_write(&packet->tuple, &opening->state) ? REASON_CONNTRACK_FULL : REASON_FORWARDED;
 }
 
@@ -182,6 +192,13 @@ static __always_inline int flow_check_destination(const struct tuple *tuple)
 	return ipv6_is_link_local(&tuple->destination) ? REASON_UNKNOWN_DESTINATION : REASON_FORWARDED;
 }
 
+static __always_inline enum origin origin_of(enum hook hook)
+{
+	if (hook == HOOK_FROM_ENDPOINT)
+		return ORIGIN_CHECKED;
+	return hook == HOOK_FROM_WORLD ? ORIGIN_WORLD : ORIGIN_STACK;
+}
+
 static __noinline int flow_open_with(struct packet *packet, enum hook hook, __u32 ifindex, struct opening *opening)
 {
 	struct flow_state *state = &opening->state;
@@ -191,7 +208,7 @@ static __noinline int flow_open_with(struct packet *packet, enum hook hook, __u3
 		state->source_ifindex = ifindex;
 	if (hook == HOOK_TO_ENDPOINT)
 		state->destination_ifindex = ifindex;
-	reason = admit(packet, state, &opening->admission, hook == HOOK_FROM_WORLD);
+	reason = admit(packet, state, &opening->admission, origin_of(hook));
 	if (!reason)
 		reason = flow_write(packet, opening);
 	if (!reason && report_flows)
@@ -246,7 +263,7 @@ static __always_inline void flow_revoke(struct tuple *tuple, struct flow_state *
 	struct flow_state *twin;
 
 	flow_mark_revoked(flow, now);
-	if (!(flow->flags & (FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE)))
+	if (!(flow->flags & FLOW_TRANSLATED))
 		return;
 	tuple_translate(tuple, flow);
 	twin = conntrack_find_any(tuple);
@@ -288,7 +305,7 @@ static __noinline int flow_renew_with(
 	packet->tuple = *key;
 	if (flow->flags & FLOW_TRANSLATE_DESTINATION)
 		tuple_translate(&packet->tuple, flow);
-	reason = admit(packet, &opening->state, &opening->admission, false);
+	reason = admit(packet, &opening->state, &opening->admission, ORIGIN_CHECKED);
 	if (!reason) {
 		flow_update(flow, &opening->state);
 		return REASON_FORWARDED;

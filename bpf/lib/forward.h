@@ -94,10 +94,18 @@ static __always_inline bool receiver_is_current(const struct passage *passage, c
 	       (hook == HOOK_TO_ENDPOINT || receiver_owns(passage, packet, ipv6));
 }
 
-/* From outside, no packet comes from an end that is here. */
-static __always_inline bool passage_is_spoofed(const struct passage *passage, const enum hook hook)
+/*
+ * From outside no packet comes from an end that is here, and from the stack none of a workload's: from_endpoint delivers
+ * those. But the stack answers with ICMP errors in the name of either end.
+ */
+static __always_inline bool passage_is_spoofed(
+	const struct passage *passage, const struct packet *packet, const enum hook hook)
 {
-	return hook == HOOK_FROM_WORLD && (sender_ifindex_of(passage) || passage->flow->flags & FLOW_HOST);
+	if (hook == HOOK_FROM_ENDPOINT)
+		return false;
+	if (hook == HOOK_FROM_WORLD && passage->flow->flags & FLOW_HOST)
+		return true;
+	return unlikely(sender_ifindex_of(passage)) && (hook == HOOK_FROM_WORLD || !(packet->flags & PACKET_RELATED));
 }
 
 static __always_inline int passage_renew(
@@ -129,7 +137,7 @@ static __always_inline int passage_find(struct __sk_buff *skb, struct packet *pa
 	}
 	passage->from_origin = flow_is_from_origin(passage->flow, &packet->tuple, ipv6);
 	find_receiver(passage, hook);
-	if (passage_is_spoofed(passage, hook))
+	if (passage_is_spoofed(passage, packet, hook))
 		return REASON_SPOOFED_ADDRESS;
 	if (likely(sender_is_current(passage, skb->ifindex, hook) &&
 		    receiver_is_current(passage, packet, skb->ifindex, hook, ipv6)))
@@ -174,10 +182,11 @@ static __always_inline int forward(struct __sk_buff *skb, struct packet *packet,
 	barrier_var(passage.flow);
 	if (unlikely(!passage.flow))
 		return drop_skb(packet, REASON_CONNTRACK_FULL);
+	if (unlikely(packet->flags & PACKET_FIRST_FRAGMENT))
+		fragment_remember(packet);
 	if (likely(!(packet->flags & PACKET_RELATED)))
 		flow_touch(packet, passage.flow, passage.now, passage.from_origin);
-	if (feature_services &&
-		unlikely(passage.flow->flags & (FLOW_TRANSLATE_DESTINATION | FLOW_TRANSLATE_SOURCE)))
+	if (feature_services && unlikely(passage.flow->flags & FLOW_TRANSLATED))
 		reason = passage_translate(skb, packet, &passage);
 	if (unlikely(reason))
 		return drop_skb(packet, reason);

@@ -52,7 +52,7 @@ struct nd_frame {
 static __always_inline int answer(struct __sk_buff *skb, const struct packet *packet)
 {
 	count_packet(REASON_FORWARDED, packet->decision.direction, packet->length);
-	mark_decided(skb, MARK_DECIDED);
+	mark_decided(skb, MARK_TO_ENDPOINT);
 	return bpf_redirect(skb->ifindex, 0);
 }
 

@@ -75,6 +75,7 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 flags; /* enum packet_flags */
 	__u32 length; /* with the Ethernet header */
+	__u32 fragment_identification; /* of a fragment, as the packet has it */
 	struct decision decision;
 };
 

@@ -30,12 +30,6 @@ struct ipv6_fragment_header {
 	__be32 identification;
 };
 
-/* What a network header says beyond the tuple. */
-struct network {
-	__u32 fragment_identification;
-	__u32 l4_offset;
-};
-
 static __always_inline bool ipv4_is_multicast(__be32 address)
 {
 	return (address & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) || address == bpf_htonl(0xffffffff);
@@ -71,8 +65,9 @@ static __always_inline int parse_fragment(struct packet *packet, __u32 offset, b
 	return REASON_FORWARDED;
 }
 
+/* Here and below `l4_offset` counts from `data`: a number of 32 bits, which the verifier can bound, and packet's cannot. */
 static __always_inline int parse_ipv4(
-	struct packet *packet, const void *data, const void *end, __u32 offset, struct network *network)
+	struct packet *packet, const void *data, const void *end, __u32 offset, __u32 *l4_offset)
 {
 	const struct iphdr *ip = data + offset;
 	__u32 fragment;
@@ -82,11 +77,11 @@ static __always_inline int parse_ipv4(
 	packet->tuple.source.words[3] = ip->saddr;
 	packet->tuple.destination.words[3] = ip->daddr;
 	packet->tuple.protocol = ip->protocol;
-	network->l4_offset = offset + ip->ihl * 4;
+	*l4_offset = offset + ip->ihl * 4;
 	fragment = bpf_ntohs(ip->frag_off) & (IPV4_OFFSET_MASK | IPV4_MORE_FRAGMENTS);
 	if (likely(!fragment))
 		return REASON_FORWARDED;
-	network->fragment_identification = ip->id;
+	packet->fragment_identification = ip->id;
 	return parse_fragment(packet, fragment & IPV4_OFFSET_MASK, fragment & IPV4_MORE_FRAGMENTS);
 }
 
@@ -103,9 +98,9 @@ struct ipv6_extension {
 
 /* Steps over one extension header. `offset` stays below IPV6_MAX_L4_OFFSET, which the verifier needs to see. */
 static __always_inline int parse_ipv6_extension(
-	struct packet *packet, const void *data, const void *end, struct network *network)
+	struct packet *packet, const void *data, const void *end, __u32 *l4_offset)
 {
-	__u32 offset = network->l4_offset;
+	__u32 offset = *l4_offset;
 	const struct ipv6_fragment_header *fragment;
 	const struct ipv6_extension *extension;
 	__u32 position;
@@ -118,25 +113,25 @@ static __always_inline int parse_ipv6_extension(
 	if (packet->tuple.protocol != IPPROTO_FRAGMENT) {
 		extension = data + offset;
 		packet->tuple.protocol = extension->next_header;
-		network->l4_offset = offset + (extension->length + 1) * 8;
+		*l4_offset = offset + (extension->length + 1) * 8;
 		return REASON_FORWARDED;
 	}
 	position = bpf_ntohs(fragment->offset_flags_be);
 	packet->tuple.protocol = fragment->next_header;
-	network->fragment_identification = fragment->identification;
-	network->l4_offset = offset + sizeof(*fragment);
+	packet->fragment_identification = fragment->identification;
+	*l4_offset = offset + sizeof(*fragment);
 	return parse_fragment(packet, position >> 3, position & 1);
 }
 
 static __always_inline int parse_ipv6_extensions(
-	struct packet *packet, const void *data, const void *end, struct network *network)
+	struct packet *packet, const void *data, const void *end, __u32 *l4_offset)
 {
 	for (int i = 0; i < IPV6_MAX_EXTENSIONS; i++) {
 		int reason;
 
 		if (!ipv6_is_extension(packet->tuple.protocol) || packet->flags & PACKET_LATER_FRAGMENT)
 			return REASON_FORWARDED;
-		reason = parse_ipv6_extension(packet, data, end, network);
+		reason = parse_ipv6_extension(packet, data, end, l4_offset);
 		if (reason)
 			return reason;
 	}
@@ -145,7 +140,7 @@ static __always_inline int parse_ipv6_extensions(
 
 /* Only the fixed header: the caller asks for the extensions, where there are any. */
 static __always_inline int parse_ipv6(
-	struct packet *packet, const void *data, const void *end, __u32 offset, struct network *network)
+	struct packet *packet, const void *data, const void *end, __u32 offset, __u32 *l4_offset)
 {
 	const struct ipv6hdr *ip = data + offset;
 
@@ -155,7 +150,7 @@ static __always_inline int parse_ipv6(
 	__builtin_memcpy(&packet->tuple.destination, &ip->daddr, sizeof(struct ip_address));
 	packet->tuple.ipv6 = 1;
 	packet->tuple.protocol = ip->nexthdr;
-	network->l4_offset = offset + sizeof(*ip);
+	*l4_offset = offset + sizeof(*ip);
 	if (unlikely(ipv6_is_mapped(&packet->tuple.source) || ipv6_is_mapped(&packet->tuple.destination)))
 		return REASON_MAPPED_ADDRESS;
 	return REASON_FORWARDED;
@@ -242,17 +237,17 @@ static __always_inline int parse_quoted_l4(
 static __always_inline int parse_quoted(
 	struct packet *quoted, const void *data, const void *end, __u32 offset, const bool ipv6)
 {
-	struct network network = {};
+	__u32 l4_offset = 0;
 	int reason;
 
 	if (ipv6)
-		reason = parse_ipv6(quoted, data, end, offset, &network);
+		reason = parse_ipv6(quoted, data, end, offset, &l4_offset);
 	else
-		reason = parse_ipv4(quoted, data, end, offset, &network);
+		reason = parse_ipv4(quoted, data, end, offset, &l4_offset);
 	if (reason)
 		return reason;
-	quoted->l4_offset = network.l4_offset;
-	return parse_quoted_l4(quoted, data + network.l4_offset, end, ipv6);
+	quoted->l4_offset = l4_offset;
+	return parse_quoted_l4(quoted, data + l4_offset, end, ipv6);
 }
 
 #endif

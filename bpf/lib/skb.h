@@ -7,11 +7,13 @@
 #include "lib/parse.h"
 
 /*
- * Packets that the programs have decided about carry this mark, so that a hook which they pass next lets them:
- * delivery by bpf_redirect leaves through to_endpoint, and to the world through to_world. Only a process with
- * CAP_NET_ADMIN in the node's namespace could set it otherwise; crossing namespaces clears it.
+ * Packets that the programs have decided about carry a mark, so that the hook which they pass next lets them: delivery
+ * by bpf_redirect leaves through to_endpoint, what goes out through to_world, also by way of the stack. Each hook takes
+ * its own mark alone: what was decided to be for the world may be routed to a workload. Only a process with
+ * CAP_NET_ADMIN in the node's namespace could set them otherwise; crossing namespaces clears them.
  */
-#define MARK_DECIDED 0x51a1ce00
+#define MARK_TO_ENDPOINT 0x51a1ce00
+#define MARK_TO_WORLD    0x51a1ce01
 
 static __always_inline void *skb_data(const struct __sk_buff *skb)
 {
@@ -32,12 +34,12 @@ static __always_inline void skb_make_linear(struct __sk_buff *skb, __u32 bytes)
 		bpf_skb_pull_data(skb, skb->len < bytes ? skb->len : bytes);
 }
 
-SUBPROGRAM int skb_parse_extensions(struct __sk_buff *skb, struct packet *packet, struct network *network)
+SUBPROGRAM int skb_parse_extensions(struct __sk_buff *skb, struct packet *packet, __u32 *l4_offset)
 {
-	if (!packet || !network)
+	if (!packet || !l4_offset)
 		return REASON_MALFORMED;
 	skb_make_linear(skb, IPV6_MAX_L4_OFFSET + sizeof(struct tcphdr));
-	return parse_ipv6_extensions(packet, skb_data(skb), skb_end(skb), network);
+	return parse_ipv6_extensions(packet, skb_data(skb), skb_end(skb), l4_offset);
 }
 
 static __always_inline int skb_parse_l4(struct __sk_buff *skb, struct packet *packet, const bool ipv6)
@@ -49,30 +51,32 @@ static __always_inline int skb_parse_l4(struct __sk_buff *skb, struct packet *pa
 	return parse_l4(packet, skb_data(skb) + offset, skb_end(skb), ipv6);
 }
 
+/* The fixed IP header of a zeroed packet: its addresses. */
+static __always_inline int skb_parse_ip(
+	struct __sk_buff *skb, struct packet *packet, __u32 *l4_offset, const bool ipv6)
+{
+	skb_make_linear(skb, ETHERNET_HEADER + (ipv6 ? IPV6_HEADER : IPV4_HEADER) + sizeof(struct tcphdr));
+	if (ipv6)
+		return parse_ipv6(packet, skb_data(skb), skb_end(skb), ETHERNET_HEADER, l4_offset);
+	return parse_ipv4(packet, skb_data(skb), skb_end(skb), ETHERNET_HEADER, l4_offset);
+}
+
 /* Fills packet->tuple of a zeroed packet. */
 static __always_inline int skb_parse(struct __sk_buff *skb, struct packet *packet, const bool ipv6)
 {
-	const __u32 minimum = ETHERNET_HEADER + (ipv6 ? IPV6_HEADER : IPV4_HEADER);
-	struct network network = {};
-	int reason;
+	__u32 l4_offset = 0;
+	int reason = skb_parse_ip(skb, packet, &l4_offset, ipv6);
 
-	skb_make_linear(skb, minimum + sizeof(struct tcphdr));
-	if (ipv6)
-		reason = parse_ipv6(packet, skb_data(skb), skb_end(skb), ETHERNET_HEADER, &network);
-	else
-		reason = parse_ipv4(packet, skb_data(skb), skb_end(skb), ETHERNET_HEADER, &network);
 	if (!reason && ipv6 && unlikely(ipv6_is_extension(packet->tuple.protocol)))
-		reason = skb_parse_extensions(skb, packet, &network);
+		reason = skb_parse_extensions(skb, packet, &l4_offset);
 	if (unlikely(reason))
 		return reason;
-	packet->l4_offset = network.l4_offset;
-	if (unlikely(network.l4_offset != minimum))
-		skb_make_linear(skb, (network.l4_offset & 0x3ff) + sizeof(struct tcphdr));
-	if (!(packet->flags & PACKET_LATER_FRAGMENT))
-		reason = skb_parse_l4(skb, packet, ipv6);
-	if (!reason && unlikely(packet->flags & (PACKET_FIRST_FRAGMENT | PACKET_LATER_FRAGMENT)))
-		reason = fragment_ports(packet, network.fragment_identification);
-	return reason;
+	packet->l4_offset = l4_offset;
+	if (unlikely(l4_offset != ETHERNET_HEADER + (ipv6 ? IPV6_HEADER : IPV4_HEADER)))
+		skb_make_linear(skb, (l4_offset & 0x3ff) + sizeof(struct tcphdr));
+	if (unlikely(packet->flags & PACKET_LATER_FRAGMENT))
+		return fragment_find(packet);
+	return skb_parse_l4(skb, packet, ipv6);
 }
 
 #endif

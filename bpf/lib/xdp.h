@@ -23,32 +23,32 @@ static __always_inline int drop_xdp(struct packet *packet, int reason)
 	return XDP_DROP;
 }
 
-SUBPROGRAM int xdp_parse_extensions(struct xdp_md *xdp, struct packet *packet, struct network *network)
+SUBPROGRAM int xdp_parse_extensions(struct xdp_md *xdp, struct packet *packet, __u32 *l4_offset)
 {
-	if (!packet || !network)
+	if (!packet || !l4_offset)
 		return REASON_MALFORMED;
-	return parse_ipv6_extensions(packet, xdp_data(xdp), xdp_end(xdp), network);
+	return parse_ipv6_extensions(packet, xdp_data(xdp), xdp_end(xdp), l4_offset);
 }
 
 /* Fills packet->tuple of a zeroed packet. */
 static __always_inline int xdp_parse(struct xdp_md *xdp, struct packet *packet, const bool ipv6)
 {
-	struct network network = {};
+	__u32 l4_offset = 0;
 	int reason;
 
 	if (ipv6)
-		reason = parse_ipv6(packet, xdp_data(xdp), xdp_end(xdp), ETHERNET_HEADER, &network);
+		reason = parse_ipv6(packet, xdp_data(xdp), xdp_end(xdp), ETHERNET_HEADER, &l4_offset);
 	else
-		reason = parse_ipv4(packet, xdp_data(xdp), xdp_end(xdp), ETHERNET_HEADER, &network);
+		reason = parse_ipv4(packet, xdp_data(xdp), xdp_end(xdp), ETHERNET_HEADER, &l4_offset);
 	if (!reason && ipv6 && unlikely(ipv6_is_extension(packet->tuple.protocol)))
-		reason = xdp_parse_extensions(xdp, packet, &network);
-	if (unlikely(reason || network.l4_offset > ETHERNET_HEADER + IPV6_MAX_L4_OFFSET))
+		reason = xdp_parse_extensions(xdp, packet, &l4_offset);
+	if (unlikely(reason || l4_offset > ETHERNET_HEADER + IPV6_MAX_L4_OFFSET))
 		return REASON_MALFORMED;
-	packet->l4_offset = network.l4_offset;
+	packet->l4_offset = l4_offset;
 	if (!(packet->flags & PACKET_LATER_FRAGMENT))
-		reason = parse_l4(packet, xdp_data(xdp) + network.l4_offset, xdp_end(xdp), ipv6);
-	if (!reason && unlikely(packet->flags & (PACKET_FIRST_FRAGMENT | PACKET_LATER_FRAGMENT)))
-		reason = fragment_ports(packet, network.fragment_identification);
+		reason = parse_l4(packet, xdp_data(xdp) + l4_offset, xdp_end(xdp), ipv6);
+	else
+		reason = fragment_find(packet);
 	return reason;
 }
 

@@ -43,6 +43,7 @@ export const FLOW_FIN_ORIGIN: u32 = 8
 export const FLOW_FIN_REPLY: u32 = 16
 export const FLOW_TRANSLATE_DESTINATION: u32 = 32
 export const FLOW_TRANSLATE_SOURCE: u32 = 64
+export const FLOW_TRANSLATED: u32 = 96
 export const FLOW_HAIRPIN: u32 = 128
 export const FLOW_AUDITED: u32 = 256
 export const FLOW_HOST: u32 = 512

@@ -1,15 +1,15 @@
-// The life of flows: revocation, expiry, direction, fragments, counters; and the ways to host and world.
+// The life of flows: revocation, expiry, direction, counters.
 
 import test from 'ava'
 
-import { Direction, FlowFlags, flow4KeyRecord, flow6KeyRecord, flowStateRecord, PeerFlags, TICK_SHIFT } from '../../bpf/index.ts'
+import { Direction, FlowFlags, PeerFlags } from '../../bpf/index.ts'
 import { kernelTest } from '../helpers/index.ts'
-import { buildPacket } from '../packet.ts'
-import { GATEWAY, NARROW, TestNode } from './node.ts'
-import { echo, packet, runStep, runSteps, tcp, udp } from './table.ts'
+import { age, onlyFlow } from './conntrack.ts'
+import { TestNode } from './node.ts'
+import { ack, answer, echo, packet, reply, request, runStep, runSteps, syn, tcp } from './table.ts'
 import type { Step } from './table.ts'
-import { addressOf, CLASSES, FAMILIES, key32, setAddress, setEndpoint, setPolicy, setPrefix, UDP } from './world.ts'
-import type { Family, Local, Rule } from './world.ts'
+import { addressOf, allow, CLASSES, deny, FAMILIES, key32, OPEN, setAddress, setEndpoint, setPolicy, setPrefix } from './world.ts'
+import type { Family } from './world.ts'
 
 let node: TestNode
 test.before(() => {
@@ -17,17 +17,6 @@ test.before(() => {
 })
 test.after.always(() => node?.[Symbol.dispose]())
 test.beforeEach(() => node?.reset())
-
-const allow = (subject: Local, direction: 'ingress' | 'egress'): Rule => ({ subject, direction, peer: 'any', action: 'allow' })
-const deny = (subject: Local, direction: 'ingress' | 'egress'): Rule => ({ subject, direction, peer: 'any', action: 'deny', rule: 9 })
-const OPEN = [allow('a', 'egress'), allow('a', 'ingress'), allow('b', 'egress'), allow('b', 'ingress')]
-
-const syn = tcp(4000, 80, 'SYN')
-const ack = tcp(4000, 80, 'ACK')
-const answer = tcp(80, 4000, 'ACK')
-
-const request = (family: Family, transport = syn) => ({ hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'b', transport) }) as const
-const reply = (family: Family, transport = answer) => ({ hook: 'from_endpoint', at: 'b', packet: packet(family, 'b', 'a', transport) }) as const
 
 function moveGeneration(peerClass: number): void {
   node.map('class_generations').update(key32(peerClass), key32(1))
@@ -121,107 +110,6 @@ for (const family of FAMILIES) {
     runStep(t, node, { ...out, expect: 'policy-denied', events: ['drop'], rule: 9 })
   })
 
-  kernelTest(`IPv${family}: from the host all is allowed, to the host policy decides; replies pass`, (t) => {
-    setPolicy(node.map, [deny('a', 'ingress'), { subject: 'a', direction: 'egress', peer: 'host', protocol: UDP, ports: [53, 53], action: 'allow', precedence: 5, rule: 3 }, deny('a', 'egress')])
-    runSteps(t, node, [
-      { hook: 'to_endpoint', at: 'a', packet: packet(family, 'host', 'a', syn), expect: 'pass', events: ['flow'] },
-      { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'host', answer), expect: 'pass', events: [], out: { hops: 64 } },
-      { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'host', udp(5, 53)), expect: 'pass', events: ['flow'] },
-      { hook: 'to_endpoint', at: 'a', packet: packet(family, 'host', 'a', udp(53, 5)), expect: 'pass', events: [] },
-      { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'host', udp(5, 54)), expect: 'policy-denied', events: ['drop'] },
-      { hook: 'to_endpoint', at: 'a', packet: packet(family, 'world', 'a', syn), expect: 'policy-denied' },
-    ])
-  })
-
-  kernelTest(`IPv${family}: to the world and back, through the gateway`, (t) => {
-    setPolicy(node.map, [allow('a', 'egress'), deny('a', 'ingress')])
-    const { data } = runStep(t, node, { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'world', syn), expect: 'redirect', out: { hops: 63 } })
-    t.true(data.byteLength > 0)
-    const state = flowOf(family)
-    t.is(state.routeIfindex, node.ifindexes.uplink)
-    t.is(state.routeMtu, 1500)
-    t.deepEqual([...state.nextHop.subarray(12)], family === 4 ? GATEWAY.ipv4.split('.').map(Number) : [0, 0, 0, 1])
-    runSteps(t, node, [
-      { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'a', answer), expect: 'redirect', events: [], out: { hops: 63 } },
-      { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'a', tcp(81, 4000, 'SYN')), expect: 'policy-denied' },
-      { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'nobody', syn), expect: 'unknown-destination' },
-      { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'host', syn), expect: 'pass', events: [] },
-      { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'remote', syn), expect: 'pass', events: [] },
-      { hook: 'from_world', at: 'uplink', packet: packet(family, 'host', 'a', syn), expect: 'spoofed-address' },
-      { hook: 'from_world', at: 'uplink', packet: packet(family, 'b', 'a', syn), expect: 'spoofed-address' },
-    ])
-  })
-
-  kernelTest(`IPv${family}: what a route’s own MTU does not let through is the stack’s to answer`, (t) => {
-    setPolicy(node.map, OPEN)
-    const sized = (bytes: number): Step => {
-      const payload = new Uint8Array(bytes - (family === 4 ? 40 : 60))
-      const description = packet(family, 'a', 'world', ack, { payload, dontFragment: true })
-      return { hook: 'from_endpoint', at: 'a', packet: { ...description, destination: NARROW[family] }, expect: bytes > NARROW.mtu ? 'pass' : 'redirect' }
-    }
-    runSteps(t, node, [sized(1428), sized(NARROW.mtu), sized(NARROW.mtu + 1)])
-    t.is(flowOf(family).routeMtu, NARROW.mtu)
-  })
-
-  kernelTest(`IPv${family}: a segment’s size has the L4 header that it really has`, (t) => {
-    setPolicy(node.map, OPEN)
-    const header = family === 4 ? 20 : 40
-    const sent = (transport: typeof syn, l4Header: number, bytes: number): string => {
-      const gsoSize = bytes - header - l4Header
-      const data = buildPacket(packet(family, 'a', 'world', transport, { payload: new Uint8Array(2 * gsoSize + l4Header) }))
-      if (transport.kind === 'tcp') data[14 + header + 12] = (l4Header / 4) << 4
-      return node.send('from_endpoint', 'a', data, 0, gsoSize).verdict
-    }
-    for (const [transport, l4Header] of [[udp(5, 53), 8], [ack, 20], [ack, 32]] as const) {
-      t.is(sent(transport, l4Header, 1500), 'redirect', `${l4Header} bytes`)
-      t.is(sent(transport, l4Header, 1501), 'pass', `${l4Header} bytes`)
-    }
-  })
-
-  kernelTest(`IPv${family}: a destination that moves to this node with its labels meets its own ingress policy`, (t) => {
-    setPolicy(node.map, [allow('a', 'egress'), deny('b', 'ingress')])
-    const out: Step = { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'b', syn), expect: 'redirect' }
-    setAddress(node.map, addressOf('b', family), { class: 'b', flags: PeerFlags.WORKLOAD })
-    runStep(t, node, { ...out, events: ['flow'] })
-    setAddress(node.map, addressOf('b', family), { class: 'b', ifindex: node.ifindexes.b, flags: PeerFlags.WORKLOAD })
-    forgetRoute(family)
-    runSteps(t, node, [
-      { ...out, expect: 'unknown-destination' },
-      { ...out, expect: 'policy-denied', events: ['revoked'], rule: 9 },
-    ])
-  })
-
-  kernelTest(`IPv${family}: a workload that leaves takes its flows along`, (t) => {
-    setPolicy(node.map, OPEN)
-    const back: Step = { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'a', answer), expect: 'redirect' }
-    runStep(t, node, back)
-    node.map('endpoints').delete(key32(node.ifindexes.a))
-    setAddress(node.map, addressOf('a', family), { class: 'remote', flags: PeerFlags.WORKLOAD })
-    runSteps(t, node, [
-      { ...back, expect: 'unknown-destination', events: ['revoked'] },
-      { ...back, expect: 'pass', events: [] },
-    ])
-  })
-
-  kernelTest(`IPv${family}: a flow between two workloads cannot be joined from outside`, (t) => {
-    setPolicy(node.map, OPEN)
-    runSteps(t, node, [
-      { ...request(family), expect: 'redirect' },
-      { hook: 'from_world', at: 'uplink', packet: packet(family, 'a', 'b', ack), expect: 'spoofed-address' },
-      { ...request(family, ack), expect: 'redirect', events: [] },
-    ])
-  })
-
-  kernelTest(`IPv${family}: nobody’s address, an unreachable one and the last hop are dropped; hop counts end`, (t) => {
-    setPolicy(node.map, OPEN)
-    const unreachable = family === 4 ? '198.51.100.1' : '2001:db8:dead::1'
-    runSteps(t, node, [
-      { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'nobody', syn), expect: 'unknown-destination' },
-      { hook: 'from_endpoint', at: 'a', packet: { ...packet(family, 'a', 'world', syn), destination: unreachable }, expect: 'no-route' },
-      { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'b', syn, { hops: 1 }), expect: 'ttl-exceeded' },
-    ])
-  })
-
   kernelTest(`IPv${family}: an echo request does not pass as the reply of one that went the other way`, (t) => {
     setPolicy(node.map, [allow('a', 'egress'), deny('a', 'ingress'), allow('b', 'egress'), allow('b', 'ingress')])
     runSteps(t, node, [
@@ -238,13 +126,13 @@ for (const family of FAMILIES) {
       { ...request(family), expect: 'redirect', events: ['flow'] },
       { ...request(family, ack), expect: 'redirect', events: [] },
     ])
-    age(family, 61)
+    age(node.map, family, 61)
     runStep(t, node, { ...reply(family), expect: 'policy-denied' })
     runSteps(t, node, [
       { ...request(family), expect: 'redirect', events: ['flow'] },
       { ...reply(family), expect: 'redirect', events: [] },
     ])
-    age(family, 5 * 3600)
+    age(node.map, family, 5 * 3600)
     runSteps(t, node, [
       { ...reply(family), expect: 'redirect', events: [] },
       { ...request(family, tcp(4000, 80, 'FIN', 'ACK')), expect: 'redirect', events: [] },
@@ -253,47 +141,10 @@ for (const family of FAMILIES) {
       { ...request(family, ack), expect: 'redirect', events: [] },
       { ...request(family), expect: 'redirect', events: ['flow'] },
     ])
-    t.is(flowOf(family).flags & FlowFlags.CLOSING, 0)
+    t.is(onlyFlow(node.map, family).state.flags & FlowFlags.CLOSING, 0)
     runStep(t, node, { ...reply(family, tcp(80, 4000, 'RST')), expect: 'redirect', events: [] })
-    age(family, 11)
+    age(node.map, family, 11)
     runStep(t, node, { ...reply(family), expect: 'policy-denied' })
-  })
-
-  kernelTest(`IPv${family}: later fragments follow the first one’s ports; without it they are dropped`, (t) => {
-    setPolicy(node.map, [allow('a', 'egress'), { subject: 'b', direction: 'ingress', peer: 'any', protocol: UDP, ports: [53, 53], action: 'allow', rule: 1 }])
-    const payload = new Uint8Array(64)
-    const part = (port: number, identification: number, offset: number, more: boolean) => packet(family, 'a', 'b', udp(9, port), { payload, fragment: { identification, offset, more, ...(more ? { length: 32 } : {}) } })
-    runSteps(t, node, [
-      { hook: 'from_endpoint', at: 'a', packet: part(53, 1, 32, false), expect: 'fragment-without-first' },
-      { hook: 'from_endpoint', at: 'a', packet: part(53, 1, 0, true), expect: 'redirect', events: ['flow'] },
-      { hook: 'from_endpoint', at: 'a', packet: part(53, 1, 32, false), expect: 'redirect', events: [] },
-      { hook: 'from_endpoint', at: 'a', packet: part(53, 2, 32, false), expect: 'fragment-without-first' },
-    ])
-  })
-
-  kernelTest(`IPv${family}: packets of any header length are read`, (t) => {
-    setPolicy(node.map, OPEN)
-    const odd = family === 4 ? { options: Uint8Array.of(1, 1, 1, 1, 1, 1, 1, 0) } : { extensions: 3 }
-    runStep(t, node, { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'b', syn, odd), expect: 'redirect', events: ['flow'] })
-    t.is(flowOf(family).destinationIfindex, node.ifindexes.b)
-    runStep(t, node, { ...reply(family), expect: 'redirect', events: [] })
-    if (family === 6) runStep(t, node, { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'b', syn, { extensions: 7 }), expect: 'malformed' })
-  })
-
-  kernelTest(`IPv${family}: what a hook has decided passes the next one; a workload’s address leaves in no other way`, (t) => {
-    setPolicy(node.map, OPEN)
-    const { mark, data } = runStep(t, node, { ...request(family), expect: 'redirect' })
-    node.map(`conntrack${family}`).delete(onlyEntry(family).key)
-    setEndpoint(node.map, 'b', node.ifindexes.b, { subject: 0 })
-    const marked = node.send('to_endpoint', 'b', data, mark)
-    t.is(marked.verdict, 'pass')
-    t.is(marked.mark, 0)
-    t.is(node.send('to_endpoint', 'b', data).reason, 'no-subject')
-    runSteps(t, node, [
-      { hook: 'to_world', at: 'uplink', packet: packet(family, 'host', 'world', syn), expect: 'pass' },
-      { hook: 'to_world', at: 'uplink', packet: packet(family, 'a', 'world', syn), expect: 'spoofed-address' },
-      { hook: 'to_world', at: 'uplink', packet: packet(family, 'host', 'nobody', syn), expect: 'unknown-destination' },
-    ])
   })
 }
 
@@ -319,30 +170,4 @@ function counted(reason: number, direction: number): { packets: bigint; bytes: b
   const views = values.map((value) => new DataView(value.buffer, value.byteOffset))
   const sum = (offset: number): bigint => views.reduce((total, view) => total + view.getBigUint64(offset, true), 0n)
   return { packets: sum(0), bytes: sum(8) }
-}
-
-/** The only entry. */
-function onlyEntry(family: Family): { key: Uint8Array; value: Uint8Array } {
-  const [batch] = [...node.map(`conntrack${family}`).entries()]
-  if (batch === undefined || batch.count !== 1) throw new Error(`${batch?.count ?? 0} flows`)
-  const keySize = family === 4 ? flow4KeyRecord.size : flow6KeyRecord.size
-  return { key: batch.keys.slice(0, keySize), value: batch.values.slice(0, flowStateRecord.size) }
-}
-
-function flowOf(family: Family) {
-  return flowStateRecord.decode(onlyEntry(family).value)
-}
-
-/** Makes the only flow ask for its next hop again. */
-function forgetRoute(family: Family): void {
-  const { key, value } = onlyEntry(family)
-  node.map(`conntrack${family}`).update(key, flowStateRecord.encode({ ...flowStateRecord.decode(value), routeIfindex: 0 }))
-}
-
-/** Makes the only flow look as if its last packet had come so many seconds earlier. */
-function age(family: Family, seconds: number): void {
-  const { key, value } = onlyEntry(family)
-  const state = flowStateRecord.decode(value)
-  const ticks = Math.round((seconds * 1e9) / 2 ** TICK_SHIFT)
-  node.map(`conntrack${family}`).update(key, flowStateRecord.encode({ ...state, lastSeen: (state.lastSeen - ticks) >>> 0 }))
 }

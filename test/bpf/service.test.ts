@@ -2,14 +2,15 @@
 
 import test from 'ava'
 
-import { backendRecord, Forwarding, frontendKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
+import { backendRecord, FlowFlags, Forwarding, frontendKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { buildIpPacket, buildPacket, parsePacket } from '../packet.ts'
 import type { PacketDescription, Transport } from '../packet.ts'
 import { parseIpPacket } from '../packet-parser.ts'
+import { flowsOf, writeFlow } from './conntrack.ts'
 import { TestNode } from './node.ts'
-import { packet, runStep, runSteps, tcp, udp } from './table.ts'
-import { addressOf, FAMILIES, key32, mapped, SCTP, setEndpoint, setPolicy, TCP, UDP } from './world.ts'
+import { ack, packet, runStep, runSteps, tcp, udp } from './table.ts'
+import { addressOf, FAMILIES, key32, mapped, OPEN, SCTP, setEndpoint, setPolicy, TCP, UDP } from './world.ts'
 import type { Family, Name } from './world.ts'
 
 const VIPS = { 4: '10.96.0.1', 6: 'fd96::1' } as const
@@ -22,7 +23,7 @@ test.before(() => {
 test.after.always(() => node?.[Symbol.dispose]())
 test.beforeEach(() => {
   node?.reset()
-  if (node !== undefined) setPolicy(node.map, (['a', 'b'] as const).flatMap((subject) => (['ingress', 'egress'] as const).map((direction) => ({ subject, direction, peer: 'any', action: 'allow' }) as const)))
+  if (node !== undefined) setPolicy(node.map, OPEN)
 })
 
 /** One backend in all slots. */
@@ -72,6 +73,27 @@ for (const family of FAMILIES) {
         { ...back, expect: 'policy-denied', events: ['drop'], rule: 6 },
       ])
     }
+  })
+
+  kernelTest(`IPv${family}: a translated flow that lost one of its two keys gets it again`, (t) => {
+    setService(family, TCP, 'b', 8080)
+    const there = { hook: 'from_endpoint', at: 'a', packet: toVip(family, ack) } as const
+    const back = { hook: 'from_endpoint', at: 'b', packet: packet(family, 'b', 'a', tcp(8080, 4000, 'ACK')) } as const
+    const toBackend = { ...there, expect: 'redirect', events: [], out: { destination: addressOf('b', family), destinationPort: 8080 } } as const
+    const fromVip = { ...back, expect: 'redirect', events: [], out: { source: VIPS[family], sourcePort: 80 } } as const
+    const lose = (flag: number): void => {
+      for (const { key, state } of flowsOf(node.map, family)) {
+        if (state.flags & flag) node.map(`conntrack${family}`).delete(key)
+        else writeFlow(node.map, family, key, { ...state, lastSeen: state.lastSeen - 60 })
+      }
+    }
+    runSteps(t, node, [{ ...toBackend, events: ['flow'] }, fromVip])
+    lose(FlowFlags.TRANSLATE_SOURCE)
+    runSteps(t, node, [toBackend, fromVip])
+    lose(FlowFlags.TRANSLATE_DESTINATION)
+    runSteps(t, node, [fromVip, toBackend])
+    lose(FlowFlags.TRANSLATE_SOURCE)
+    runSteps(t, node, [{ ...fromVip, events: ['flow'], out: { source: addressOf('b', family), sourcePort: 8080 } }, toBackend, fromVip])
   })
 
   kernelTest(`IPv${family}: a workload that is its own backend hears the service`, (t) => {

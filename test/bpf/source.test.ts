@@ -6,8 +6,8 @@ import { kernelTest } from '../helpers/index.ts'
 import { buildPacket, formatMac, macBytes } from '../packet.ts'
 import { checksum, concat, EtherType, IpProtocol, number16, number32, pseudoHeader } from '../wire.ts'
 import { TestNode } from './node.ts'
-import { packet, runSteps, tcp, udp } from './table.ts'
-import { addressOf, FAMILIES, MACS, mapped, setPolicy } from './world.ts'
+import { packet, runSteps, syn, udp } from './table.ts'
+import { addressOf, FAMILIES, MACS, mapped, OPEN, setPolicy } from './world.ts'
 
 let node: TestNode
 test.before(() => {
@@ -16,10 +16,8 @@ test.before(() => {
 test.after.always(() => node?.[Symbol.dispose]())
 test.beforeEach(() => {
   node?.reset()
-  if (node !== undefined) setPolicy(node.map, (['a', 'b'] as const).flatMap((subject) => (['ingress', 'egress'] as const).map((direction) => ({ subject, direction, peer: 'any', action: 'allow' }) as const)))
+  if (node !== undefined) setPolicy(node.map, OPEN)
 })
-
-const syn = tcp(4000, 80, 'SYN')
 
 for (const family of FAMILIES) {
   kernelTest(`IPv${family}: only the workload’s own MAC and IP addresses may be its packets’ source`, (t) => {

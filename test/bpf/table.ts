@@ -54,6 +54,14 @@ export function echo(family: Family, kind: 'request' | 'reply', identifier: numb
   return { kind: 'icmp', type: types[kind], identifier }
 }
 
+/** The connection that most tables speak of: a's port 4000 to b's port 80. */
+export const syn = tcp(4000, 80, 'SYN')
+export const ack = tcp(4000, 80, 'ACK')
+export const answer = tcp(80, 4000, 'ACK')
+
+export const request = (family: Family, transport = syn) => ({ hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'b', transport) }) as const
+export const reply = (family: Family, transport = answer) => ({ hook: 'from_endpoint', at: 'b', packet: packet(family, 'b', 'a', transport) }) as const
+
 /** Sends one packet and compares everything that the step expects. */
 export function runStep(t: ExecutionContext, node: TestNode, step: Step, label = ''): Seen {
   const seen = node.send(step.hook, step.at, buildPacket(step.packet))

@@ -135,6 +135,11 @@ export function setPolicy(maps: Maps, rules: readonly Rule[], subjects: Readonly
   }
 }
 
+/** What `subject` may do with every peer. */
+export const allow = (subject: Local, direction: Rule['direction']): Rule => ({ subject, direction, peer: 'any', action: 'allow' })
+export const deny = (subject: Local, direction: Rule['direction']): Rule => ({ subject, direction, peer: 'any', action: 'deny', rule: 9 })
+export const OPEN: readonly Rule[] = [allow('a', 'egress'), allow('a', 'ingress'), allow('b', 'egress'), allow('b', 'ingress')]
+
 const ACTIONS = { allow: PolicyAction.ALLOW, deny: PolicyAction.DENY, audit: PolicyAction.AUDIT } as const
 
 function rowBytes({ protocol, ports, action, precedence = 1, rule = 0 }: Rule): Uint8Array<ArrayBuffer> {
