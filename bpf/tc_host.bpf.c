@@ -28,6 +28,16 @@ int from_world(struct __sk_buff *skb)
 	return TC_ACT_OK;
 }
 
+/* The ports are for the event, where they can be read. */
+static __always_inline int drop_unsent(
+	struct __sk_buff *skb, struct packet *packet, __u32 l4_offset, int reason, const bool ipv6)
+{
+	packet->l4_offset = l4_offset;
+	if (!(packet->flags & PACKET_LATER_FRAGMENT))
+		skb_parse_l4(skb, packet, ipv6);
+	return drop_skb(packet, reason);
+}
+
 /*
  * A workload's packets leave only after from_endpoint has decided about them; its address on any other packet is
  * somebody else's work, and so is one of the node's range that no workload has. Nor does the node send to such. Where
@@ -44,10 +54,10 @@ static __always_inline int to_world_ip(struct __sk_buff *skb, struct packet *pac
 	tuple_map(&packet->tuple);
 	source = address_find(&packet->tuple.source);
 	if (source && (source->ifindex || peer_is_nobody(source)))
-		return drop_skb(packet, REASON_SPOOFED_ADDRESS);
+		return drop_unsent(skb, packet, l4_offset, REASON_SPOOFED_ADDRESS, ipv6);
 	destination = address_find(&packet->tuple.destination);
 	if (destination && peer_is_nobody(destination))
-		return drop_skb(packet, REASON_UNKNOWN_DESTINATION);
+		return drop_unsent(skb, packet, l4_offset, REASON_UNKNOWN_DESTINATION, ipv6);
 	count_packet(REASON_FORWARDED, DIRECTION_EGRESS, packet->length);
 	return TC_ACT_OK;
 }
