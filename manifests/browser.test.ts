@@ -17,5 +17,5 @@ async function reachable(file: string, seen = new Set<string>()): Promise<Readon
 test('manifests/index.ts needs no package but yaml', async (t) => {
   const seen = await reachable(join(import.meta.dirname, 'index.ts'))
   t.deepEqual([...seen].filter((item) => !item.startsWith('/')), ['yaml'])
-  t.true(seen.has(join(import.meta.dirname, 'cilium-policy.ts')), 'the walk follows imports')
+  t.true(seen.has(join(import.meta.dirname, 'cilium/policy.ts')), 'the walk follows imports')
 })

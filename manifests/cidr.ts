@@ -1,8 +1,8 @@
 // CIDR peers with their exceptions.
 import type { Peer } from '../engine/types.ts'
 import { covers, familyOf, formatPrefix, parseAddress, parsePrefix, type Prefix } from '../engine/index.ts'
-import type { Path } from './errors.ts'
-import type { Source } from './source.ts'
+import type { Path } from './document/errors.ts'
+import type { Source } from './document/source.ts'
 
 interface Block {
   readonly cidr: string

@@ -1,6 +1,6 @@
 // Documents of all files together -> the cluster: labels with those of the namespaces, backends of services, rules
 // with their numbers, and what the documents contradict each other in.
-import { ManifestError } from './errors.ts'
+import { ManifestError } from './document/errors.ts'
 import type { BalancedService, Cluster, CompiledPolicy, PolicyDraft, RuleReference, Workload } from './model.ts'
 import { protocolName } from './ports.ts'
 import { formatRule } from './references.ts'

@@ -1,13 +1,14 @@
 // The table of kinds: which schema a document has to follow and who reads it.
-import { readCiliumPolicy } from './cilium-policy.ts'
-import { readNetworkPolicy } from './network-policy.ts'
+import { readCiliumPolicy } from './cilium/policy.ts'
+import { readNetworkPolicy } from './kubernetes/network-policy.ts'
 import type { Resource } from './resources.ts'
-import type { ObjectSchema, Value } from './schema.ts'
-import { ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy } from './schemas-cilium.ts'
-import * as schemas from './schemas.ts'
+import type { ObjectSchema, Value } from './document/schema.ts'
+import { ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy } from './cilium/schemas.ts'
+import * as schemas from './kubernetes/schemas.ts'
+import { loadBalancer, workload } from './sluice/schemas.ts'
 import { readLoadBalancer, readService } from './services.ts'
-import type { Source } from './source.ts'
-import { validate } from './validate.ts'
+import type { Source } from './document/source.ts'
+import { validate } from './document/validate.ts'
 import { readNamespace, readPod, readWorkload } from './workloads.ts'
 
 /** Reads one document; undefined where it has no effect here, or has faults, which are reported. */
@@ -31,8 +32,8 @@ const KINDS: { readonly [type: string]: Reader } = {
     ciliumClusterwideNetworkPolicy,
     readCiliumPolicy('CiliumClusterwideNetworkPolicy'),
   ),
-  'sluice.io/v1 Workload': kind(schemas.workload, readWorkload),
-  'sluice.io/v1 LoadBalancer': kind(schemas.loadBalancer, readLoadBalancer),
+  'sluice.io/v1 Workload': kind(workload, readWorkload),
+  'sluice.io/v1 LoadBalancer': kind(loadBalancer, readLoadBalancer),
 }
 
 export const KIND_NAMES: readonly string[] = Object.keys(KINDS)

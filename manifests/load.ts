@@ -1,7 +1,7 @@
 // Manifests from the file system: the only file of this folder that needs Node.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ManifestError } from './errors.ts'
+import { ManifestError } from './document/errors.ts'
 import { parseDocuments, type ParsedFile } from './parse.ts'
 
 const EXTENSION = /\.(ya?ml|json)$/

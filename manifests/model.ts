@@ -1,6 +1,6 @@
 // What manifests compile to: plain data that the agent, the offline commands and the page read.
 import type { Direction, Label, NamedPorts, Policy, Protocol, Rule } from '../engine/types.ts'
-import type { ManifestError } from './errors.ts'
+import type { ManifestError } from './document/errors.ts'
 
 export type PolicyKind = 'NetworkPolicy' | 'CiliumNetworkPolicy' | 'CiliumClusterwideNetworkPolicy'
 

@@ -1,9 +1,9 @@
 // Text of one file -> documents. YAML 1.2 or JSON, several documents, kind List; every fault with its place.
 import { isMap, isScalar, LineCounter, parseAllDocuments, type Document as YamlDocument } from 'yaml'
-import { ManifestError } from './errors.ts'
+import { ManifestError } from './document/errors.ts'
 import { KIND_NAMES, readerOf } from './kinds.ts'
 import type { Document } from './resources.ts'
-import { Budget, Source, TOO_LARGE, resolveAliases } from './source.ts'
+import { Budget, Source, TOO_LARGE, resolveAliases } from './document/source.ts'
 
 /** Fifty times what Kubernetes takes for one object (etcd's 1.5 MiB). */
 const SIZE_LIMIT = 64 * 1024 * 1024

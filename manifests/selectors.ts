@@ -1,10 +1,10 @@
 // Label selectors of Kubernetes and Cilium as the engine's requirements.
 import type { Requirement } from '../engine/types.ts'
-import { NAMESPACE_KEY, NAMESPACE_LABELS, equals, exists } from './entities.ts'
-import type { Path } from './errors.ts'
-import type { Value } from './schema.ts'
-import type { endpointSelector } from './schemas-cilium.ts'
-import type { Source } from './source.ts'
+import { NAMESPACE_KEY, NAMESPACE_LABELS, equals, exists } from './labels.ts'
+import type { Path } from './document/errors.ts'
+import type { Value } from './document/schema.ts'
+import type { endpointSelector } from './cilium/schemas.ts'
+import type { Source } from './document/source.ts'
 
 export type LabelSelector = Value<typeof endpointSelector>
 

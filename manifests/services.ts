@@ -3,9 +3,10 @@ import { familyOf, parseAddress, type Family } from '../engine/index.ts'
 import type { Backend, BalancedService, Frontend, Location, Workload } from './model.ts'
 import { PROTOCOLS, protocolName } from './ports.ts'
 import type { LoadBalancerResource, ServiceResource } from './resources.ts'
-import type { Value } from './schema.ts'
-import type { loadBalancer, service } from './schemas.ts'
-import type { Source } from './source.ts'
+import type { Value } from './document/schema.ts'
+import type { service } from './kubernetes/schemas.ts'
+import type { loadBalancer } from './sluice/schemas.ts'
+import type { Source } from './document/source.ts'
 import { canonicalAddress } from './workloads.ts'
 
 /** Primes for `tableSize: auto`: the least with a hundred slots a backend keeps shares within a percent. */

@@ -1,13 +1,14 @@
 // Namespace, Pod and Workload documents, and the labels that they give an identity.
 import type { Label, NamedPorts } from '../engine/types.ts'
 import { formatAddress, parseAddress } from '../engine/index.ts'
-import { NAMESPACE_KEY, NAMESPACE_LABELS, SERVICE_ACCOUNT_KEY } from './entities.ts'
-import type { Path } from './errors.ts'
+import { NAMESPACE_KEY, NAMESPACE_LABELS, SERVICE_ACCOUNT_KEY } from './labels.ts'
+import type { Path } from './document/errors.ts'
 import { PROTOCOLS, type ProtocolName } from './ports.ts'
 import type { Labels, NamespaceResource, WorkloadResource } from './resources.ts'
-import type { Value } from './schema.ts'
-import type { namespace, pod, workload } from './schemas.ts'
-import type { Source } from './source.ts'
+import type { Value } from './document/schema.ts'
+import type { namespace, pod } from './kubernetes/schemas.ts'
+import type { workload } from './sluice/schemas.ts'
+import type { Source } from './document/source.ts'
 
 export function readNamespace({ metadata }: Value<typeof namespace>): NamespaceResource {
   return { kind: 'Namespace', namespace: '', name: metadata.name, labels: metadata.labels ?? {} }

@@ -1,16 +1,16 @@
 // networking.k8s.io/v1 NetworkPolicy as drafts of policies.
 // Semantics: https://kubernetes.io/docs/concepts/services-networking/network-policies/ and the API reference.
-import type { Direction, Peer, PortMatch } from '../engine/types.ts'
-import { cidrPeer } from './cidr.ts'
-import { NAMESPACE_KEY, equals, exists } from './entities.ts'
-import type { Path } from './errors.ts'
-import type { PolicyDraft, RuleDraft, RuleReference } from './model.ts'
-import { PROTOCOLS, wholeProtocol } from './ports.ts'
-import type { PolicyResource } from './resources.ts'
-import type { Value } from './schema.ts'
+import type { Direction, Peer, PortMatch } from '../../engine/types.ts'
+import { cidrPeer } from '../cidr.ts'
+import { NAMESPACE_KEY, equals, exists } from '../labels.ts'
+import type { Path } from '../document/errors.ts'
+import type { PolicyDraft, RuleDraft, RuleReference } from '../model.ts'
+import { PROTOCOLS, wholeProtocol } from '../ports.ts'
+import type { PolicyResource } from '../resources.ts'
+import type { Value } from '../document/schema.ts'
 import type { networkPolicy } from './schemas.ts'
-import { namespaceKey, podKey, requirementsOf } from './selectors.ts'
-import type { Source } from './source.ts'
+import { namespaceKey, podKey, requirementsOf } from '../selectors.ts'
+import type { Source } from '../document/source.ts'
 
 type Document = Value<typeof networkPolicy>
 type IngressRule = NonNullable<Document['spec']['ingress']>[number]

@@ -1,7 +1,7 @@
 // Names of ICMP types that a CiliumNetworkPolicy may use, from IANA's registries "ICMP Type Numbers" and "ICMPv6
 // Parameters" in Cilium's spelling.
-import type { Family } from '../engine/index.ts'
-import type { Format } from './schema.ts'
+import type { Family } from '../../engine/index.ts'
+import type { Format } from '../document/schema.ts'
 
 const TYPES: { readonly [F in Family]: { readonly [name: string]: number } } = {
   IPv4: {

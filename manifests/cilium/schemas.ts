@@ -1,8 +1,8 @@
 // cilium.io/v2 CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy as schemas. What is not enforced yet is
 // listed as such, so that its error can say what to use instead.
-import * as format from './formats.ts'
-import { boolean, ignored, integer, integerOrString, list, map, object, oneOf, string, unsupported } from './schema.ts'
-import { clusterwide, head, namespaced } from './schemas.ts'
+import * as format from '../document/formats.ts'
+import { boolean, ignored, integer, integerOrString, list, map, object, oneOf, string, unsupported } from '../document/schema.ts'
+import { clusterwide, head, namespaced } from '../metadata.ts'
 import { ENTITIES } from './entities.ts'
 import { icmpType } from './icmp.ts'
 

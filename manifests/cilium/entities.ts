@@ -1,16 +1,6 @@
 // Entities of a CiliumNetworkPolicy: well-known peers by name, as selectors over reserved labels.
-import type { Requirement, Selector } from '../engine/types.ts'
-
-/** Of every Pod and Workload, and of nothing else. */
-export const NAMESPACE_KEY = 'k8s:io.kubernetes.pod.namespace'
-export const NAMESPACE_LABELS = 'k8s:io.cilium.k8s.namespace.labels.'
-export const SERVICE_ACCOUNT_KEY = 'k8s:io.cilium.k8s.policy.serviceaccount'
-
-export const exists = (key: string): Requirement => ({ key, operator: 'Exists', values: [] })
-export const lacks = (key: string): Requirement => ({ key, operator: 'DoesNotExist', values: [] })
-export const equals = (key: string, value: string): Requirement => ({ key, operator: 'In', values: [value] })
-
-export const anyWorkload: Selector = { requirements: [exists(NAMESPACE_KEY)] }
+import type { Selector } from '../../engine/types.ts'
+import { anyWorkload, exists } from '../labels.ts'
 
 const reserved = (name: string): Selector => ({ requirements: [exists(`reserved:${name}`)] })
 

@@ -1,17 +1,18 @@
 // cilium.io/v2 CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy, layers 3 and 4, as drafts of policies.
 // Semantics: https://docs.cilium.io/en/stable/security/policy/
-import type { Direction, Peer, PortMatch, Requirement } from '../engine/types.ts'
-import { cidrPeer } from './cidr.ts'
-import { NAMESPACE_KEY, equals, lacks, selectorsOf } from './entities.ts'
-import type { Path } from './errors.ts'
+import type { Direction, Peer, PortMatch, Requirement } from '../../engine/types.ts'
+import { cidrPeer } from '../cidr.ts'
+import { selectorsOf } from './entities.ts'
+import { NAMESPACE_KEY, equals, lacks } from '../labels.ts'
+import type { Path } from '../document/errors.ts'
 import { icmpTypeNames, icmpTypeNumber } from './icmp.ts'
-import type { PolicyDraft, PolicyKind, RuleDraft, RuleReference } from './model.ts'
-import { PROTOCOLS, icmpCodes, wholeProtocol } from './ports.ts'
-import type { PolicyResource } from './resources.ts'
-import type { Value } from './schema.ts'
-import type { ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy, ciliumRule } from './schemas-cilium.ts'
-import { requirementsOf, sourcedKey, withNamespace } from './selectors.ts'
-import type { Source } from './source.ts'
+import type { PolicyDraft, PolicyKind, RuleDraft, RuleReference } from '../model.ts'
+import { PROTOCOLS, icmpCodes, wholeProtocol } from '../ports.ts'
+import type { PolicyResource } from '../resources.ts'
+import type { Value } from '../document/schema.ts'
+import type { ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy, ciliumRule } from './schemas.ts'
+import { requirementsOf, sourcedKey, withNamespace } from '../selectors.ts'
+import type { Source } from '../document/source.ts'
 
 type Document = Value<typeof ciliumNetworkPolicy> | Value<typeof ciliumClusterwideNetworkPolicy>
 type Spec = Value<typeof ciliumRule>

@@ -1,5 +1,5 @@
 // Formats of strings in manifests, each with the words in which an error says what is allowed.
-import { parseAddress, parsePrefix } from '../engine/index.ts'
+import { parseAddress, parsePrefix } from '../../engine/index.ts'
 import type { Format } from './schema.ts'
 
 const matches = (pattern: RegExp, longest: number, allowed: string): Format => ({

@@ -1,0 +1,13 @@
+// Labels that Sluice itself gives to workloads and nodes, and requirements about any label.
+import type { Requirement, Selector } from '../engine/types.ts'
+
+/** Of every Pod and Workload, and of nothing else. */
+export const NAMESPACE_KEY = 'k8s:io.kubernetes.pod.namespace'
+export const NAMESPACE_LABELS = 'k8s:io.cilium.k8s.namespace.labels.'
+export const SERVICE_ACCOUNT_KEY = 'k8s:io.cilium.k8s.policy.serviceaccount'
+
+export const exists = (key: string): Requirement => ({ key, operator: 'Exists', values: [] })
+export const lacks = (key: string): Requirement => ({ key, operator: 'DoesNotExist', values: [] })
+export const equals = (key: string, value: string): Requirement => ({ key, operator: 'In', values: [value] })
+
+export const anyWorkload: Selector = { requirements: [exists(NAMESPACE_KEY)] }

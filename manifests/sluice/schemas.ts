@@ -1,0 +1,52 @@
+// Our own kinds as schemas.
+import * as format from '../document/formats.ts'
+import { ignored, integer, integerOrString, list, object, oneOf, string } from '../document/schema.ts'
+import { head, namespaced } from '../metadata.ts'
+
+const protocol = oneOf('TCP', 'UDP', 'SCTP')
+const port = integer(1, 65_535)
+
+export const workload = object(
+  {
+    ...head,
+    metadata: namespaced,
+    spec: object(
+      {
+        addresses: list(string(format.address), 1, 16),
+        serviceAccount: string(format.dnsName),
+        ports: list(object({ name: string(format.portName), port, protocol }, ['name', 'port'])),
+        interface: string(format.interfaceName),
+        netns: string(),
+        mac: string(format.macAddress),
+      },
+      ['addresses'],
+    ),
+    status: ignored,
+  },
+  ['metadata', 'spec'],
+)
+
+export const loadBalancer = object(
+  {
+    ...head,
+    metadata: namespaced,
+    spec: object(
+      {
+        addresses: list(string(format.address), 1, 16),
+        forwarding: oneOf('ipip', 'nat'),
+        algorithm: oneOf('maglev'),
+        tableSize: integerOrString(2, 131_071, { allowed: 'auto', accepts: (text) => text === 'auto' }),
+        ports: list(object({ name: string(format.portName), port, protocol }, ['port']), 1),
+        backends: list(
+          object(
+            { name: string(format.dnsName), addresses: list(string(format.address), 1, 16), weight: integer(0, 65_535) },
+            ['addresses'],
+          ),
+        ),
+      },
+      ['addresses', 'ports', 'backends'],
+    ),
+    status: ignored,
+  },
+  ['metadata', 'spec'],
+)
