@@ -1,7 +1,7 @@
 // Documents of all files together -> the cluster: labels with those of the namespaces, backends of services, rules
 // with their numbers, and what the documents contradict each other in.
 import { ManifestError } from './document/errors.ts'
-import type { BalancedService, Cluster, CompiledPolicy, PolicyDraft, RuleReference, Workload } from './model.ts'
+import { POLICY_KINDS, type BalancedService, type Cluster, type CompiledPolicy, type PolicyDraft, type RuleReference, type Workload } from './model.ts'
 import { protocolName } from './ports.ts'
 import { formatRule } from './references.ts'
 import type { Document, Labels, PolicyResource, Resource, WorkloadResource } from './resources.ts'
@@ -27,8 +27,7 @@ export function compile(documents: readonly Document[], numberOf: NumberOf = cou
   const errors: ManifestError[] = []
   const distinct = withoutDuplicates(documents, errors)
   const workloads = compileWorkloads(distinct, errors)
-  const policies = ofKind(distinct, 'NetworkPolicy', 'CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy')
-    .map((document) => compilePolicy(document, numberOf))
+  const policies = ofKind(distinct, ...POLICY_KINDS).map((document) => compilePolicy(document, numberOf))
   const balanced = [
     ...ofKind(distinct, 'Service').map(({ resource, location }) => balanceService(resource, workloads, location)),
     ...ofKind(distinct, 'LoadBalancer').map(({ resource, location }) => balanceLoadBalancer(resource, location)),
@@ -39,6 +38,7 @@ export function compile(documents: readonly Document[], numberOf: NumberOf = cou
     services: services.filter(({ kind }) => kind === 'Service'),
     loadBalancers: services.filter(({ kind }) => kind === 'LoadBalancer'),
     policies: new Map(policies.map((policy) => [policy.key, policy])),
+    warnings: distinct.flatMap(({ warnings }) => warnings),
     errors,
   }
 }
@@ -116,7 +116,7 @@ function conflict({ location }: Pick<Document, 'location'>, problem: string, all
 
 const place = ({ location }: Document): string => `${location.file}:${location.line}`
 
-function compilePolicy({ resource, location }: Document & { readonly resource: PolicyResource }, numberOf: NumberOf): CompiledPolicy {
+function compilePolicy({ resource, location, warnings }: Document & { readonly resource: PolicyResource }, numberOf: NumberOf): CompiledPolicy {
   const { kind, namespace, name, drafts } = resource
   const rules = new Map<number, RuleReference>()
   const number = (reference: RuleReference): number => {
@@ -125,7 +125,7 @@ function compilePolicy({ resource, location }: Document & { readonly resource: P
     return assigned
   }
   const policies = drafts.map((draft) => numbered(draft, number))
-  return { key: `${kind}/${namespace}/${name}`, kind, namespace, name, location, policies, rules }
+  return { key: `${kind}/${namespace}/${name}`, kind, namespace, name, location, policies, warnings, rules }
 }
 
 function numbered(draft: PolicyDraft, number: (reference: RuleReference) => number): Policy {

@@ -1,6 +1,7 @@
 // Manifests -> the cluster they describe. Everything but `loadFiles` (manifests/load.ts) runs in a browser too.
 export { compile, counter, type NumberOf } from './compile.ts'
 export { ManifestError, type ManifestErrorCode } from './document/errors.ts'
+export { formatWarning, type ManifestWarning, type WarningCode } from './document/warnings.ts'
 export { KIND_NAMES } from './kinds.ts'
 export type * from './model.ts'
 export { parseDocuments, type ParsedFile } from './parse.ts'

@@ -1,6 +1,9 @@
 // The table of kinds: which schema a document has to follow and who reads it.
 import { readCiliumPolicy } from './cilium/policy.ts'
 import { readNetworkPolicy } from './kubernetes/network-policy.ts'
+import { readAdminNetworkPolicy, readBaselineAdminNetworkPolicy } from './policy-api/admin-network-policy.ts'
+import { readClusterNetworkPolicy } from './policy-api/cluster-network-policy.ts'
+import { adminNetworkPolicy, baselineAdminNetworkPolicy, clusterNetworkPolicy } from './policy-api/schemas.ts'
 import type { Resource } from './resources.ts'
 import type { ObjectSchema, Value } from './document/schema.ts'
 import { ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy } from './cilium/schemas.ts'
@@ -27,6 +30,9 @@ const KINDS: { readonly [type: string]: Reader } = {
   'v1 Pod': kind(schemas.pod, readPod),
   'v1 Service': kind(schemas.service, readService),
   'networking.k8s.io/v1 NetworkPolicy': kind(schemas.networkPolicy, readNetworkPolicy),
+  'policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy': kind(clusterNetworkPolicy, readClusterNetworkPolicy),
+  'policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy': kind(adminNetworkPolicy, readAdminNetworkPolicy),
+  'policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy': kind(baselineAdminNetworkPolicy, readBaselineAdminNetworkPolicy),
   'cilium.io/v2 CiliumNetworkPolicy': kind(ciliumNetworkPolicy, readCiliumPolicy('CiliumNetworkPolicy')),
   'cilium.io/v2 CiliumClusterwideNetworkPolicy': kind(
     ciliumClusterwideNetworkPolicy,

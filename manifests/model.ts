@@ -1,8 +1,18 @@
 // What manifests compile to: plain data that the agent, the offline commands and the page read.
 import type { Direction, Label, NamedPorts, Policy, Protocol, Rule } from '../engine/types.ts'
 import type { ManifestError } from './document/errors.ts'
+import type { ManifestWarning } from './document/warnings.ts'
 
-export type PolicyKind = 'NetworkPolicy' | 'CiliumNetworkPolicy' | 'CiliumClusterwideNetworkPolicy'
+export const POLICY_KINDS = [
+  'NetworkPolicy',
+  'ClusterNetworkPolicy',
+  'AdminNetworkPolicy',
+  'BaselineAdminNetworkPolicy',
+  'CiliumNetworkPolicy',
+  'CiliumClusterwideNetworkPolicy',
+] as const
+
+export type PolicyKind = (typeof POLICY_KINDS)[number]
 
 /** Where a document stands: its file and the line it starts on, from 1. */
 export interface Location {
@@ -13,11 +23,11 @@ export interface Location {
 /** What a rule number stands for; `formatRule` gives its text. */
 export interface RuleReference {
   readonly kind: PolicyKind
-  /** Empty for a CiliumClusterwideNetworkPolicy. */
+  /** Empty for kinds without a namespace. */
   readonly namespace: string
   readonly name: string
   readonly direction: Direction
-  readonly action: 'allow' | 'deny' | 'default-deny'
+  readonly action: 'allow' | 'deny' | 'pass' | 'default-deny'
   /** Place of the rule in its list; of no meaning for a default deny. */
   readonly index: number
   /** Place in `specs`, where the document has that list. */
@@ -43,6 +53,8 @@ export interface CompiledPolicy {
   readonly name: string
   readonly location: Location
   readonly policies: readonly Policy[]
+  /** What of it is not enforced as it is written. */
+  readonly warnings: readonly ManifestWarning[]
   /** By rule number. */
   readonly rules: ReadonlyMap<number, RuleReference>
 }
@@ -98,6 +110,8 @@ export interface Cluster {
   readonly loadBalancers: readonly BalancedService[]
   /** By `CompiledPolicy.key`. */
   readonly policies: ReadonlyMap<string, CompiledPolicy>
+  /** What is not enforced, or not served, as it is written, with the reason; those of policies among them. */
+  readonly warnings: readonly ManifestWarning[]
   /** Contradictions between documents (same name twice, same address twice, overlapping VIPs); empty if all is well. */
   readonly errors: readonly ManifestError[]
 }

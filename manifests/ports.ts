@@ -1,5 +1,7 @@
 // Protocols and ports of manifests as the engine's numbers.
 import type { PortMatch, Protocol } from '../engine/types.ts'
+import type { Path } from './document/errors.ts'
+import type { Source } from './document/source.ts'
 
 /** IANA protocol numbers. */
 export const PROTOCOLS = { ICMP: 1, TCP: 6, UDP: 17, ICMPv6: 58, SCTP: 132 } as const
@@ -18,3 +20,9 @@ export const icmpCodes = (protocol: Protocol, type: number): PortMatch => ({
   first: type << 8,
   last: (type << 8) | 0xff,
 })
+
+/** Both ends included; one that ends before it starts is reported. */
+export function portRange(source: Source, protocol: Protocol, { start, end }: { start: number; end: number }, path: Path): PortMatch {
+  if (end < start) source.report('INVALID', [...path, 'end'], `is below start ${start}`, `${start} to 65535`)
+  return { protocol, first: start, last: end }
+}

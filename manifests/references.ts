@@ -7,7 +7,8 @@ export function formatRule(reference: RuleReference): string {
   const part = spec === undefined ? '' : `specs[${spec}].`
   const rule = {
     allow: `${direction}[${index}]`,
-    deny: `${direction}Deny[${index}]`,
+    pass: `${direction}[${index}]`,
+    deny: kind.startsWith('Cilium') ? `${direction}Deny[${index}]` : `${direction}[${index}]`,
     'default-deny': `${direction} (default deny)`,
   }[action]
   return `${kind} ${namespace === '' ? name : `${namespace}/${name}`} ${part}${rule}`

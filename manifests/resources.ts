@@ -1,5 +1,6 @@
 // What a single document says, before documents are brought together by compile.ts.
 import type { NamedPorts, Protocol } from '../engine/types.ts'
+import type { ManifestWarning } from './document/warnings.ts'
 import type { Location, PolicyDraft, PolicyKind } from './model.ts'
 
 interface Named {
@@ -57,4 +58,5 @@ export type Resource = NamespaceResource | WorkloadResource | ServiceResource | 
 export interface Document {
   readonly location: Location
   readonly resource: Resource
+  readonly warnings: readonly ManifestWarning[]
 }

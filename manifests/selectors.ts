@@ -13,6 +13,7 @@ export type KeyOf = (key: string) => string
 
 export const podKey: KeyOf = (key) => `k8s:${key}`
 export const namespaceKey: KeyOf = (key) => `${NAMESPACE_LABELS}${key}`
+export const nodeKey: KeyOf = (key) => `node:${key}`
 /** A key without a source matches every source, as in Cilium. */
 export const sourcedKey: KeyOf = (key) => (key.includes(':') ? key : `any:${key}`)
 

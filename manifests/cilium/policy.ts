@@ -6,7 +6,7 @@ import { selectorsOf } from './entities.ts'
 import { NAMESPACE_KEY, equals, lacks } from '../labels.ts'
 import type { Path } from '../document/errors.ts'
 import { icmpTypeNames, icmpTypeNumber } from './icmp.ts'
-import type { PolicyDraft, PolicyKind, RuleDraft, RuleReference } from '../model.ts'
+import type { PolicyDraft, RuleDraft, RuleReference } from '../model.ts'
 import { PROTOCOLS, icmpCodes, wholeProtocol } from '../ports.ts'
 import type { PolicyResource } from '../resources.ts'
 import type { Value } from '../document/schema.ts'
@@ -40,7 +40,7 @@ interface PeerFields {
 const NOT_A_NODE: readonly Requirement[] = [lacks('reserved:host'), lacks('reserved:remote-node')]
 
 export const readCiliumPolicy =
-  (kind: Exclude<PolicyKind, 'NetworkPolicy'>) =>
+  (kind: 'CiliumNetworkPolicy' | 'CiliumClusterwideNetworkPolicy') =>
   (document: Document, source: Source): PolicyResource => {
     const { name } = document.metadata
     const namespace = kind === 'CiliumNetworkPolicy' ? (document.metadata.namespace ?? 'default') : ''

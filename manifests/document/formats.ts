@@ -24,6 +24,16 @@ export const dnsName = matches(
   "a DNS name: lower-case letters, digits, '-' and '.', at most 253 characters",
 )
 
+/** A DNS name to select peers by; `*.` before it stands for one or more labels. */
+export const domainName = matches(
+  /^(\*\.)?([A-Za-z0-9]([-A-Za-z0-9_]*[A-Za-z0-9])?\.)+[A-Za-z0-9]([-A-Za-z0-9_]*[A-Za-z0-9])?\.?$/,
+  253,
+  'a DNS name of at least two labels, with *. before it or nothing, e.g. *.example.com',
+)
+
+/** Free text, short enough for a listing. */
+export const ruleName = matches(/^/, 100, 'text of at most 100 characters')
+
 /** Kubernetes' syntax: an optional DNS name with '/', then at most 63 characters. */
 export const labelKey: Format = {
   allowed: "a label key: NAME or DNS.NAME/NAME; NAME of letters, digits, '-', '_', '.', at most 63 characters",

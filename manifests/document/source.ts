@@ -1,6 +1,7 @@
 // One parsed document: where each of its values stands in the file, and a place to report faults to.
 import { isAlias, isMap, isScalar, isSeq, visit, type Alias, type Document as YamlDocument, type LineCounter, type Node } from 'yaml'
-import { ManifestError, type ManifestErrorCode, type Path } from './errors.ts'
+import { formatPath, ManifestError, type ManifestErrorCode, type Path } from './errors.ts'
+import type { ManifestWarning, WarningCode } from './warnings.ts'
 
 /** More would hide the first ones, and a hostile file could make millions. */
 const ERROR_LIMIT = 100
@@ -51,6 +52,8 @@ export interface Origin {
 export class Source {
   readonly #origin: Origin
   readonly #root: Path
+  /** Of this document, in the order of reading. */
+  readonly warnings: ManifestWarning[] = []
 
   /** `root` is the path of the resource inside its document: empty, or an item of a `List`. */
   constructor(origin: Origin, root: Path = []) {
@@ -119,5 +122,14 @@ export class Source {
     const full = [...this.#root, ...path]
     const fault = { code, file: this.file, ...this.#place(path), path: full, problem }
     this.budget.errors.push(new ManifestError(allowed === undefined ? fault : { ...fault, allowed }))
+  }
+
+  warn(code: WarningCode, path: Path, problem: string, effect: string): void {
+    this.warnings.push({ code, ...this.locate(path), problem, effect })
+  }
+
+  /** Where a value stands, for what is found out later about it. */
+  locate(path: Path): { file: string; line: number; column: number; path: string } {
+    return { file: this.file, ...this.#place(path), path: formatPath([...this.#root, ...path]) }
   }
 }

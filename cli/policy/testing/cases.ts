@@ -31,6 +31,8 @@ export interface Case {
   /** Of the policy, as YAML. */
   readonly spec: string
   readonly kind?: keyof typeof HEADS
+  /** Other documents beside it. */
+  readonly beside?: string
   /** "FROM TO PORT". */
   readonly allowed?: readonly string[]
   readonly denied?: readonly string[]
@@ -44,14 +46,19 @@ const HEADS = {
   NetworkPolicy: 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: demo}\n',
   CiliumNetworkPolicy: 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: demo}\n',
   CiliumClusterwideNetworkPolicy: 'apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: p}\n',
+  ClusterNetworkPolicy: 'apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: p}\n',
+  AdminNetworkPolicy: 'apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: p}\n',
+  BaselineAdminNetworkPolicy: 'apiVersion: policy.networking.k8s.io/v1alpha1\nkind: BaselineAdminNetworkPolicy\nmetadata: {name: default}\n',
 }
 
 /** The small cluster with one policy. Throws the first fault of the policy. */
-export async function simulate({ spec, kind = 'CiliumNetworkPolicy' }: Pick<Case, 'spec' | 'kind'>): Promise<Simulation> {
+export async function simulate({ spec, kind = 'CiliumNetworkPolicy', beside = '' }: Pick<Case, 'spec' | 'kind' | 'beside'>): Promise<Simulation> {
   const body = spec.split('\n').map((line) => `  ${line}`).join('\n')
-  const { documents, errors } = parseDocuments(`${WORLD}${HEADS[kind]}spec:\n${body}\n`, 'case.yaml')
-  if (errors[0]) throw errors[0]
-  return Simulation.of(compile(documents))
+  const { documents, errors } = parseDocuments(`${WORLD}${HEADS[kind]}spec:\n${body}\n---\n${beside}`, 'case.yaml')
+  const cluster = compile(documents)
+  const error = errors[0] ?? cluster.errors[0]
+  if (error) throw error
+  return Simulation.of(cluster)
 }
 
 /** `connection`: "FROM TO PORT". */
