@@ -53,14 +53,23 @@ export interface TestProbe {
 
 export function isAllowed(cluster: TestCluster, from: TestPod, to: TestPod, probe: TestProbe): boolean {
   if (from === to) return true
-  return passes(cluster, from, to, to, probe, 'Egress') && passes(cluster, to, from, to, probe, 'Ingress')
+  const passes = (pod: TestPod, peer: TestPod, type: string): boolean => decidedByNetworkPolicies(cluster, pod, peer, to, probe, type) ?? true
+  return passes(from, to, 'Egress') && passes(to, from, 'Ingress')
 }
 
-function passes(cluster: TestCluster, pod: TestPod, peer: TestPod, destination: TestPod, probe: TestProbe, type: string): boolean {
+/** Undefined where no NetworkPolicy isolates the pod in that direction. */
+export function decidedByNetworkPolicies(
+  cluster: Pick<TestCluster, 'namespaces' | 'policies'>,
+  pod: TestPod,
+  peer: TestPod,
+  destination: TestPod,
+  probe: TestProbe,
+  type: string,
+): boolean | undefined {
   const isolating = cluster.policies.filter(
     ({ namespace, spec }) => namespace === pod.namespace && selects(spec.podSelector ?? {}, pod.labels) && typesOf(spec).includes(type),
   )
-  if (isolating.length === 0) return true
+  if (isolating.length === 0) return undefined
   return isolating.some((policy) =>
     rulesOf(policy, type).some(
       ({ peers, ports }) =>
@@ -80,7 +89,7 @@ function rulesOf({ spec }: TestPolicy, type: string): readonly { peers: readonly
   return (spec.egress ?? []).map(({ to = [], ports = [] }) => ({ peers: to, ports }))
 }
 
-function selects(selector: TestSelector, labels: Record<string, string>): boolean {
+export function selects(selector: TestSelector, labels: Record<string, string>): boolean {
   const equal = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value)
   return equal && (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
     const value = labels[key]
@@ -91,19 +100,25 @@ function selects(selector: TestSelector, labels: Record<string, string>): boolea
   })
 }
 
-function admits(cluster: TestCluster, policyNamespace: string, peer: TestPeer, pod: TestPod): boolean {
+function admits(cluster: Pick<TestCluster, 'namespaces'>, policyNamespace: string, peer: TestPeer, pod: TestPod): boolean {
   if (peer.ipBlock) {
     const { cidr, except = [] } = peer.ipBlock
     return within(pod.ip, cidr) && !except.some((exception) => within(pod.ip, exception))
   }
-  const namespace = cluster.namespaces.find(({ name }) => name === pod.namespace)
-  const labelsOfNamespace = { ...namespace?.labels, 'kubernetes.io/metadata.name': pod.namespace }
-  const inNamespace = peer.namespaceSelector ? selects(peer.namespaceSelector, labelsOfNamespace) : pod.namespace === policyNamespace
+  const inNamespace = peer.namespaceSelector
+    ? selects(peer.namespaceSelector, namespaceLabelsOf(cluster, pod))
+    : pod.namespace === policyNamespace
   return inNamespace && selects(peer.podSelector ?? {}, pod.labels)
 }
 
+/** As Kubernetes has them: with the name among them. */
+export function namespaceLabelsOf(cluster: Pick<TestCluster, 'namespaces'>, pod: TestPod): Record<string, string> {
+  const namespace = cluster.namespaces.find(({ name }) => name === pod.namespace)
+  return { ...namespace?.labels, 'kubernetes.io/metadata.name': pod.namespace }
+}
+
 /** Test addresses differ in their last byte only, and prefixes are longer than 24 bits from the end. */
-function within(ip: string, cidr: string): boolean {
+export function within(ip: string, cidr: string): boolean {
   const [base = '', length = ''] = cidr.split('/')
   const free = (ip.includes(':') ? 128 : 32) - Number(length)
   return lastByte(ip) >> free === lastByte(base) >> free
@@ -153,17 +168,17 @@ const selectorOver = (keys: readonly string[], values: readonly string[]): fc.Ar
   )
 }
 
-const podSelector = selectorOver(KEYS, VALUES)
-const namespaceSelector = fc.oneof(
+export const podSelector = selectorOver(KEYS, VALUES)
+export const namespaceSelector = fc.oneof(
   selectorOver(['team', 'app'], VALUES),
   selectorOver(['kubernetes.io/metadata.name'], NAMESPACES),
 )
 
-type Family = 'IPv4' | 'IPv6'
+export type Family = 'IPv4' | 'IPv6'
 
 const addressOf = (family: Family, last: number): string => (family === 'IPv4' ? `10.0.0.${last}` : `fd00::${last.toString(16)}`)
 
-function prefixOf(family: Family, last: number, free: number): string {
+export function prefixOf(family: Family, last: number, free: number): string {
   return `${addressOf(family, (last >> free) << free)}/${(family === 'IPv4' ? 32 : 128) - free}`
 }
 
@@ -220,15 +235,16 @@ function pods(family: Family): fc.Arbitrary<TestPod[]> {
     .map((list) => list.map((item, index) => ({ ...item, name: `pod-${index}`, ip: addressOf(family, 2 * index + 1) })))
 }
 
-export const testCluster: fc.Arbitrary<TestCluster> = fc.constantFrom<Family[]>('IPv4', 'IPv6').chain((family) =>
+export const testClusterOf = (family: Family): fc.Arbitrary<TestCluster> =>
   fc.record({
     namespaces: fc.tuple(...NAMESPACES.map((name) => namespaceLabels.map((own) => ({ name, labels: own })))),
     pods: pods(family),
     policies: fc
       .array(fc.record({ namespace: fc.constantFrom(...NAMESPACES), spec: policySpec(family) }), { minLength: 1, maxLength: 4 })
       .map((list) => list.map((item, index) => ({ ...item, name: `policy-${index}` }))),
-  }),
-)
+  })
+
+export const testCluster: fc.Arbitrary<TestCluster> = fc.constantFrom<Family[]>('IPv4', 'IPv6').chain(testClusterOf)
 
 /** The cluster as Kubernetes documents. */
 export function documentsOf({ namespaces, pods: list, policies }: TestCluster): readonly object[] {
