@@ -1,13 +1,14 @@
 // Documents of all files together -> the cluster: labels with those of the namespaces, backends of services, rules
 // with their numbers, and what the documents contradict each other in.
 import { ManifestError } from './document/errors.ts'
-import { POLICY_KINDS, type BalancedService, type Cluster, type CompiledPolicy, type PolicyDraft, type RuleReference, type Workload } from './model.ts'
+import { POLICY_KINDS, type BalancedService, type Cluster, type CompiledPolicy, type PolicyDraft, type RuleDraft, type RuleReference, type Workload } from './model.ts'
 import { protocolName } from './ports.ts'
 import { formatRule } from './references.ts'
 import type { Document, Labels, PolicyResource, Resource, WorkloadResource } from './resources.ts'
 import { balanceLoadBalancer, balanceService } from './services.ts'
 import { identityLabels } from './workloads.ts'
-import type { Policy } from '../engine/types.ts'
+import { Referents } from './resolution.ts'
+import type { Policy, Rule } from '../engine/types.ts'
 
 /** Gives each rule its number, 1 and up; the same text must get the same number. The agent's store remembers them. */
 export type NumberOf = (reference: string) => number
@@ -27,7 +28,8 @@ export function compile(documents: readonly Document[], numberOf: NumberOf = cou
   const errors: ManifestError[] = []
   const distinct = withoutDuplicates(documents, errors)
   const workloads = compileWorkloads(distinct, errors)
-  const policies = ofKind(distinct, ...POLICY_KINDS).map((document) => compilePolicy(document, numberOf))
+  const referents = new Referents(distinct)
+  const policies = ofKind(distinct, ...POLICY_KINDS).map((document) => compilePolicy(document, referents, numberOf))
   const balanced = [
     ...ofKind(distinct, 'Service').map(({ resource, location }) => balanceService(resource, workloads, location)),
     ...ofKind(distinct, 'LoadBalancer').map(({ resource, location }) => balanceLoadBalancer(resource, location)),
@@ -38,7 +40,7 @@ export function compile(documents: readonly Document[], numberOf: NumberOf = cou
     services: services.filter(({ kind }) => kind === 'Service'),
     loadBalancers: services.filter(({ kind }) => kind === 'LoadBalancer'),
     policies: new Map(policies.map((policy) => [policy.key, policy])),
-    warnings: distinct.flatMap(({ warnings }) => warnings),
+    warnings: policies.flatMap(({ warnings }) => warnings),
     errors,
   }
 }
@@ -116,23 +118,33 @@ function conflict({ location }: Pick<Document, 'location'>, problem: string, all
 
 const place = ({ location }: Document): string => `${location.file}:${location.line}`
 
-function compilePolicy({ resource, location, warnings }: Document & { readonly resource: PolicyResource }, numberOf: NumberOf): CompiledPolicy {
+function compilePolicy(
+  { resource, location, warnings: read }: Document & { readonly resource: PolicyResource },
+  referents: Referents,
+  numberOf: NumberOf,
+): CompiledPolicy {
   const { kind, namespace, name, drafts } = resource
   const rules = new Map<number, RuleReference>()
+  const warnings = [...read]
   const number = (reference: RuleReference): number => {
     const assigned = numberOf(formatRule(reference))
     rules.set(assigned, reference)
     return assigned
   }
-  const policies = drafts.map((draft) => numbered(draft, number))
+  const peers = (peers: RuleDraft['peers']) => (peers === 'any' ? peers : referents.resolve(peers, warnings))
+  const policies = drafts.map((draft) => numbered(draft, number, peers))
   return { key: `${kind}/${namespace}/${name}`, kind, namespace, name, location, policies, warnings, rules }
 }
 
-function numbered(draft: PolicyDraft, number: (reference: RuleReference) => number): Policy {
+function numbered(
+  draft: PolicyDraft,
+  number: (reference: RuleReference) => number,
+  resolve: (peers: RuleDraft['peers']) => Rule['peers'],
+): Policy {
   const { ingress, egress } = draft.isolates
   return {
     ...draft,
     isolates: { ...(ingress && { ingress: number(ingress) }), ...(egress && { egress: number(egress) }) },
-    rules: draft.rules.map(({ reference, ...rule }) => ({ ...rule, number: number(reference) })),
+    rules: draft.rules.map(({ reference, peers, ...rule }) => ({ ...rule, peers: resolve(peers), number: number(reference) })),
   }
 }

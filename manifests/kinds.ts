@@ -6,7 +6,8 @@ import { readClusterNetworkPolicy } from './policy-api/cluster-network-policy.ts
 import { adminNetworkPolicy, baselineAdminNetworkPolicy, clusterNetworkPolicy } from './policy-api/schemas.ts'
 import type { Resource } from './resources.ts'
 import type { ObjectSchema, Value } from './document/schema.ts'
-import { ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy } from './cilium/schemas.ts'
+import { readCidrGroup } from './cilium/cidr-group.ts'
+import { ciliumCidrGroup, ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy } from './cilium/schemas.ts'
 import * as schemas from './kubernetes/schemas.ts'
 import { loadBalancer, workload } from './sluice/schemas.ts'
 import { readLoadBalancer, readService } from './services.ts'
@@ -38,6 +39,9 @@ const KINDS: { readonly [type: string]: Reader } = {
     ciliumClusterwideNetworkPolicy,
     readCiliumPolicy('CiliumClusterwideNetworkPolicy'),
   ),
+  'cilium.io/v2 CiliumCIDRGroup': kind(ciliumCidrGroup, readCidrGroup),
+  // The same under its older version.
+  'cilium.io/v2alpha1 CiliumCIDRGroup': kind(ciliumCidrGroup, readCidrGroup),
   'sluice.io/v1 Workload': kind(workload, readWorkload),
   'sluice.io/v1 LoadBalancer': kind(loadBalancer, readLoadBalancer),
 }

@@ -1,5 +1,5 @@
 // What manifests compile to: plain data that the agent, the offline commands and the page read.
-import type { Direction, Label, NamedPorts, Policy, Protocol, Rule } from '../engine/types.ts'
+import type { Direction, Label, NamedPorts, Peer, Policy, Protocol, Requirement, Rule } from '../engine/types.ts'
 import type { ManifestError } from './document/errors.ts'
 import type { ManifestWarning } from './document/warnings.ts'
 
@@ -32,7 +32,13 @@ export interface RuleReference {
   readonly index: number
   /** Place in `specs`, where the document has that list. */
   readonly spec?: number
+  /** The list that it stands in, where that is not the direction's own. */
+  readonly list?: string
+  /** The field that the decision comes from, where that is not the rule as a whole. */
+  readonly field?: string
   readonly description?: string
+  /** Text that the policy wants to be recorded with its decisions. */
+  readonly log?: string
 }
 
 /** A policy whose rules do not have their numbers yet. */
@@ -41,9 +47,22 @@ export interface PolicyDraft extends Omit<Policy, 'rules' | 'isolates'> {
   readonly rules: readonly RuleDraft[]
 }
 
-export interface RuleDraft extends Omit<Rule, 'number'> {
+export interface RuleDraft extends Omit<Rule, 'number' | 'peers'> {
   readonly reference: RuleReference
+  readonly peers: 'any' | readonly DraftPeer[]
 }
+
+/** Peers that another document knows: by its name, or by its labels. */
+export interface PeerReference {
+  readonly refersTo: 'Service' | 'CiliumCIDRGroup'
+  /** Of a Service; absent: any. */
+  readonly namespace?: string
+  readonly name?: string
+  readonly labels?: readonly Requirement[]
+  readonly at: { readonly file: string; readonly line: number; readonly column: number; readonly path: string }
+}
+
+export type DraftPeer = Peer | PeerReference
 
 export interface CompiledPolicy {
   /** `KIND/NAMESPACE/NAME`, the namespace empty where there is none: the key for `Engine.setPolicy`. */

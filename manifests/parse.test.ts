@@ -1,30 +1,18 @@
-// Faults: each says file, line, place in the document, and what is allowed there.
+// Faults: each says file, line, place in the document, and what is allowed there. Those of a family of policies stand
+// in its folder.
 import test from 'ava'
 import { parseDocuments } from './index.ts'
+import { declareFaults, head, type Fault } from './testing/faults.ts'
 
 const HEAD = {
-  policy: 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: demo}\n',
-  cilium: 'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: demo}\n',
-  clusterwide: 'apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\n',
+  policy: head('networking.k8s.io/v1', 'NetworkPolicy', '{name: p, namespace: demo}'),
+  cilium: head('cilium.io/v2', 'CiliumNetworkPolicy', '{name: p, namespace: demo}'),
   workload: 'apiVersion: sluice.io/v1\nkind: Workload\n',
-  balancer: 'apiVersion: sluice.io/v1\nkind: LoadBalancer\nmetadata: {name: lb}\n',
-}
-
-interface Fault {
-  readonly title: string
-  readonly text: string
-  readonly code: string
-  readonly line: number
-  readonly path: string
-  /** Part of what is said to be allowed. */
-  readonly allowed?: string
+  balancer: head('sluice.io/v1', 'LoadBalancer', '{name: lb}'),
 }
 
 /** A first ingress rule: it stands on line 6. */
 const policyRule = (rule: string): string => `${HEAD.policy}spec:\n  ingress:\n  - ${rule}\n`
-
-/** A first ingress rule: it stands on line 7. */
-const ciliumRule = (rule: string): string => `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress:\n  - ${rule}\n`
 
 const FAULTS: readonly Fault[] = [
   { title: 'no YAML', text: 'a: [1', code: 'SYNTAX', line: 1, path: '' },
@@ -47,14 +35,6 @@ const FAULTS: readonly Fault[] = [
     line: 3,
     path: 'metadata.name',
     allowed: 'DNS name',
-  },
-  {
-    title: 'a namespace on a clusterwide kind',
-    text: `${HEAD.clusterwide}metadata: {name: p, namespace: demo}\nspec: {endpointSelector: {}, ingress: [{}]}\n`,
-    code: 'INVALID',
-    line: 3,
-    path: 'metadata.namespace',
-    allowed: 'no namespace',
   },
   {
     title: 'an unknown field',
@@ -199,111 +179,6 @@ const FAULTS: readonly Fault[] = [
     allowed: 'label key',
   },
   {
-    title: 'an unknown source',
-    text: `${HEAD.cilium}spec:\n  endpointSelector:\n    matchLabels: {"azure:app": web}\n  ingress: [{}]\n`,
-    code: 'INVALID',
-    line: 6,
-    path: 'spec.endpointSelector.matchLabels["azure:app"]',
-    allowed: 'k8s:',
-  },
-  {
-    title: 'no endpointSelector',
-    text: `${HEAD.cilium}spec:\n  ingress: [{}]\n`,
-    code: 'MISSING_FIELD',
-    line: 4,
-    path: 'spec.endpointSelector',
-    allowed: '{} selects every workload',
-  },
-  {
-    title: 'another namespace as subject',
-    text: `${HEAD.cilium}spec:\n  endpointSelector: {matchLabels: {"k8s:io.kubernetes.pod.namespace": other}}\n  ingress: [{}]\n`,
-    code: 'INVALID',
-    line: 5,
-    path: 'spec.endpointSelector',
-    allowed: 'namespace demo',
-  },
-  {
-    title: 'no rule at all',
-    text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress: []\n`,
-    code: 'INVALID',
-    line: 4,
-    path: 'spec',
-    allowed: 'ingress: [{}]',
-  },
-  { title: 'neither spec nor specs', text: HEAD.cilium, code: 'MISSING_FIELD', line: 1, path: '', allowed: 'spec, specs' },
-  {
-    title: 'default deny without rules',
-    text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  ingress: [{}]\n  enableDefaultDeny: {egress: true}\n`,
-    code: 'INVALID',
-    line: 7,
-    path: 'spec.enableDefaultDeny.egress',
-    allowed: 'egress: [{}]',
-  },
-  {
-    title: 'a number as Cilium port',
-    text: ciliumRule('toPorts: [{ports: [{port: 80}]}]'),
-    code: 'INVALID',
-    line: 7,
-    path: 'spec.ingress[0].toPorts[0].ports[0].port',
-    allowed: 'in quotes',
-  },
-  {
-    title: 'rules of layer 7',
-    text: ciliumRule('toPorts: [{ports: [{port: "80"}], rules: {http: [{}]}}]'),
-    code: 'UNSUPPORTED',
-    line: 7,
-    path: 'spec.ingress[0].toPorts[0].rules',
-    allowed: 'ports alone',
-  },
-  {
-    title: 'toFQDNs',
-    text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  egress:\n  - toFQDNs: [{matchName: a.example}]\n`,
-    code: 'UNSUPPORTED',
-    line: 7,
-    path: 'spec.egress[0].toFQDNs',
-    allowed: 'toCIDR',
-  },
-  {
-    title: 'nodeSelector',
-    text: `${HEAD.cilium}spec:\n  nodeSelector: {}\n  ingress: [{}]\n`,
-    code: 'UNSUPPORTED',
-    line: 5,
-    path: 'spec.nodeSelector',
-    allowed: 'endpointSelector',
-  },
-  {
-    title: 'two kinds of peers',
-    text: ciliumRule('fromEntities: [world]\n    fromEndpoints: [{}]'),
-    code: 'INVALID',
-    line: 7,
-    path: 'spec.ingress[0]',
-    allowed: 'one of fromEndpoints',
-  },
-  {
-    title: 'an unknown entity',
-    text: ciliumRule('fromEntities: [internet]'),
-    code: 'INVALID',
-    line: 7,
-    path: 'spec.ingress[0].fromEntities[0]',
-    allowed: 'world',
-  },
-  {
-    title: 'ports beside ICMP',
-    text: ciliumRule('toPorts: [{ports: [{port: "80"}]}]\n    icmps: [{fields: [{type: 8}]}]'),
-    code: 'INVALID',
-    line: 7,
-    path: 'spec.ingress[0]',
-    allowed: 'one of the two',
-  },
-  {
-    title: 'an ICMP type of the other family',
-    text: ciliumRule('icmps: [{fields: [{type: PacketTooBig}]}]'),
-    code: 'INVALID',
-    line: 7,
-    path: 'spec.ingress[0].icmps[0].fields[0].type',
-    allowed: 'EchoRequest',
-  },
-  {
     title: 'a forged namespace',
     text: `${HEAD.workload}metadata:\n  name: w\n  labels: {io.kubernetes.pod.namespace: other}\nspec: {addresses: [10.0.0.1]}\n`,
     code: 'INVALID',
@@ -343,16 +218,7 @@ const FAULTS: readonly Fault[] = [
   },
 ]
 
-for (const { title, text, code, line, path, allowed = '' } of FAULTS) {
-  test(`${title} is a fault with its place`, (t) => {
-    const { documents, errors } = parseDocuments(text, 'dir/file.yaml')
-    const [error] = errors
-    t.like(error, { code, file: 'dir/file.yaml', line, path })
-    t.true((error?.allowed ?? '').includes(allowed), error?.message)
-    t.true(error?.message.startsWith(`dir/file.yaml:${line}:`), error?.message)
-    t.deepEqual(documents, [])
-  })
-}
+declareFaults(test, FAULTS)
 
 test('one bad document leaves the others of the file', (t) => {
   const { documents, errors } = parseDocuments(`${HEAD.policy}spec: {}\n---\n${HEAD.policy}spec: {bad: 1}\n---\n# nothing\n---\n`, 'f')

@@ -3,13 +3,8 @@ import type { RuleReference } from './model.ts'
 
 /** `CiliumNetworkPolicy demo/web ingress[0]`, `... specs[1].egressDeny[2]`, `... ingress (default deny)`. */
 export function formatRule(reference: RuleReference): string {
-  const { kind, namespace, name, direction, action, index, spec } = reference
+  const { kind, namespace, name, direction, action, index, list = direction, field, spec } = reference
   const part = spec === undefined ? '' : `specs[${spec}].`
-  const rule = {
-    allow: `${direction}[${index}]`,
-    pass: `${direction}[${index}]`,
-    deny: kind.startsWith('Cilium') ? `${direction}Deny[${index}]` : `${direction}[${index}]`,
-    'default-deny': `${direction} (default deny)`,
-  }[action]
+  const rule = action === 'default-deny' ? `${direction} (default deny)` : `${list}[${index}]${field === undefined ? '' : `.${field}`}`
   return `${kind} ${namespace === '' ? name : `${namespace}/${name}`} ${part}${rule}`
 }

@@ -32,6 +32,7 @@ export interface WorkloadResource extends Named {
 
 export interface ServiceResource extends Named {
   readonly kind: 'Service'
+  readonly labels: Labels
   /** Absent: nobody's labels decide, so the service has no backends here. */
   readonly selector?: Labels
   readonly addresses: readonly string[]
@@ -47,12 +48,19 @@ export interface LoadBalancerResource extends Named {
   readonly backends: readonly { readonly name: string; readonly addresses: readonly string[]; readonly weight: number }[]
 }
 
+export interface CidrGroupResource extends Named {
+  readonly kind: 'CiliumCIDRGroup'
+  readonly labels: Labels
+  /** Canonical text. */
+  readonly prefixes: readonly string[]
+}
+
 export interface PolicyResource extends Named {
   readonly kind: PolicyKind
   readonly drafts: readonly PolicyDraft[]
 }
 
-export type Resource = NamespaceResource | WorkloadResource | ServiceResource | LoadBalancerResource | PolicyResource
+export type Resource = NamespaceResource | WorkloadResource | ServiceResource | LoadBalancerResource | CidrGroupResource | PolicyResource
 
 /** A correct document and where it stands. */
 export interface Document {

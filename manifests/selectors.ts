@@ -5,6 +5,7 @@ import type { Path } from './document/errors.ts'
 import type { Value } from './document/schema.ts'
 import type { endpointSelector } from './cilium/schemas.ts'
 import type { Source } from './document/source.ts'
+import type { Labels } from './resources.ts'
 
 export type LabelSelector = Value<typeof endpointSelector>
 
@@ -16,6 +17,9 @@ export const namespaceKey: KeyOf = (key) => `${NAMESPACE_LABELS}${key}`
 export const nodeKey: KeyOf = (key) => `node:${key}`
 /** A key without a source matches every source, as in Cilium. */
 export const sourcedKey: KeyOf = (key) => (key.includes(':') ? key : `any:${key}`)
+
+/** A key of labels that have no sources, those of a document. */
+export const plainKey: KeyOf = (key) => key.replace(/^(any|k8s|node):/, '')
 
 /** Faults of operators and values are reported; what is returned then is of no use. */
 export function requirementsOf(source: Source, selector: LabelSelector, path: Path, keyOf: KeyOf): readonly Requirement[] {
@@ -33,6 +37,16 @@ function checkValues(source: Source, { operator, values = [] }: Expression, path
   const wanted = operator === 'In' || operator === 'NotIn'
   if (wanted && values.length === 0) source.report('INVALID', path, `${operator} has no values`, 'at least one value')
   if (!wanted && values.length > 0) source.report('INVALID', path, `${operator} has values`, 'no values')
+}
+
+/** Whether labels of a document fulfil requirements whose keys are plain. */
+export function matchesLabels(requirements: readonly Requirement[], labels: Labels): boolean {
+  return requirements.every(({ key, operator, values }) => {
+    const value = Object.hasOwn(labels, key) ? labels[key] : undefined
+    if (operator === 'Exists') return value !== undefined
+    if (operator === 'DoesNotExist') return value === undefined
+    return (value !== undefined && values.includes(value)) === (operator === 'In')
+  })
 }
 
 /** Limits a selector of from/toEndpoints to workloads, as Cilium does, unless it names a namespace itself. */

@@ -25,6 +25,7 @@ export function readService({ metadata, spec }: Value<typeof service>, source: S
     kind: 'Service',
     namespace,
     name,
+    labels: metadata.labels ?? {},
     ...(spec.selector && { selector: spec.selector }),
     addresses: given.filter((text) => text !== 'None' && text !== '').map(canonicalAddress),
     ports,

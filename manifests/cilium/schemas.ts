@@ -1,10 +1,10 @@
-// cilium.io/v2 CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy as schemas. What is not enforced yet is
-// listed as such, so that its error can say what to use instead.
+// cilium.io/v2 CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy, and CiliumCIDRGroup, as schemas.
 import * as format from '../document/formats.ts'
 import { boolean, ignored, integer, integerOrString, list, map, object, oneOf, string, unsupported } from '../document/schema.ts'
-import { clusterwide, head, namespaced } from '../metadata.ts'
+import { clusterwide, head, labelSelector, namespaced } from '../metadata.ts'
 import { ENTITIES } from './entities.ts'
 import { icmpType } from './icmp.ts'
+import { layer7Rules, listener, nameSelector, tlsContext } from './layer7-schemas.ts'
 
 export const endpointSelector = object({
   matchLabels: map(format.sourcedLabelKey, string(format.sourcedLabelValue)),
@@ -20,46 +20,54 @@ export const endpointSelector = object({
   ),
 })
 
-const cidrs = list(string(format.prefixOrAddress))
-
+/** One of cidr, cidrGroupRef and cidrGroupSelector; exceptions only beside cidr. */
 const cidrSet = list(
-  object(
-    {
-      cidr: string(format.prefix),
-      except: list(string(format.prefix)),
-      cidrGroupRef: unsupported('cidr, with the prefixes written out'),
-      cidrGroupSelector: unsupported('cidr, with the prefixes written out'),
-    },
-    ['cidr'],
-  ),
+  object({
+    cidr: string(format.prefix),
+    except: list(string(format.prefix)),
+    cidrGroupRef: string(format.dnsName),
+    cidrGroupSelector: labelSelector,
+  }),
 )
 
-const L7 = 'toPorts with ports alone: there is no proxy yet for rules above TCP and UDP'
+/** Groups of a cloud provider; `gcp` is our addition of the same shape. */
+const groups = list(
+  object({
+    aws: object({
+      labels: map(format.anyText, string()),
+      securityGroupsIds: list(string()),
+      securityGroupsNames: list(string()),
+      region: string(),
+    }),
+    gcp: object({
+      labels: map(format.anyText, string()),
+      networkTags: list(string()),
+      serviceAccounts: list(string()),
+      networks: list(string()),
+      project: string(),
+    }),
+  }),
+)
+
+const services = list(
+  object({
+    k8sService: object({ serviceName: string(format.dnsName), namespace: string(format.dnsLabel) }, ['serviceName']),
+    k8sServiceSelector: object({ selector: endpointSelector, namespace: string(format.dnsLabel) }, ['selector']),
+  }),
+)
 
 // Limits of 40 are those of Cilium's own validation.
-const toPorts = list(
+const ports = list(
   object(
     {
-      ports: list(
-        object(
-          {
-            port: string(format.portText),
-            endPort: integer(0, 65_535),
-            protocol: oneOf('TCP', 'UDP', 'SCTP', 'ANY'),
-          },
-          ['port'],
-        ),
-        1,
-        40,
-      ),
-      rules: unsupported(L7),
-      listener: unsupported(L7),
-      terminatingTLS: unsupported(L7),
-      originatingTLS: unsupported(L7),
-      serverNames: unsupported(L7),
+      port: string(format.portText),
+      endPort: integer(0, 65_535),
+      protocol: oneOf('TCP', 'UDP', 'SCTP', 'ANY'),
     },
-    ['ports'],
+    ['port'],
   ),
+  1,
+  40,
 )
 
 const icmps = list(
@@ -75,53 +83,62 @@ const icmps = list(
   ),
 )
 
-const entities = list(oneOf(...ENTITIES))
-const authentication = unsupported('no authentication: mutual authentication is not enforced yet')
-const nodes = unsupported('fromEntities or toEntities with host or remote-node')
-const groups = unsupported('fromCIDR or toCIDR')
-const requires = unsupported('matchExpressions in the selectors of fromEndpoints or toEndpoints')
+const allowedPorts = list(
+  object(
+    {
+      ports,
+      rules: layer7Rules,
+      listener,
+      terminatingTLS: tlsContext,
+      originatingTLS: tlsContext,
+      serverNames: list(string(format.matchPattern), 1),
+    },
+    ['ports'],
+  ),
+)
 
-const ingressRule = object({
+const fromPeers = {
   fromEndpoints: list(endpointSelector),
-  fromEntities: entities,
-  fromCIDR: cidrs,
+  fromEntities: list(oneOf(...ENTITIES)),
+  fromCIDR: list(string(format.prefixOrAddress)),
   fromCIDRSet: cidrSet,
-  toPorts,
-  icmps,
-  fromRequires: requires,
-  fromGroups: groups,
-  fromNodes: nodes,
-  authentication,
-})
+  fromNodes: list(endpointSelector),
+}
 
-const egressRule = object({
+const toPeers = {
   toEndpoints: list(endpointSelector),
-  toEntities: entities,
-  toCIDR: cidrs,
+  toEntities: list(oneOf(...ENTITIES)),
+  toCIDR: list(string(format.prefixOrAddress)),
   toCIDRSet: cidrSet,
-  toPorts,
+  toNodes: list(endpointSelector),
+  toServices: services,
+}
+
+const allow = {
+  toPorts: allowedPorts,
   icmps,
-  toServices: unsupported('toEndpoints with the labels of the backends'),
-  toFQDNs: unsupported('toCIDR: there is no DNS proxy yet'),
-  toRequires: requires,
-  toGroups: groups,
-  toNodes: nodes,
-  authentication,
-})
+  authentication: object({ mode: oneOf('disabled', 'required', 'test-always-fail') }, ['mode']),
+}
+
+const deny = { toPorts: list(object({ ports }, ['ports'])), icmps }
+/** A deny that selects nobody would protect nobody. */
+const deniedGroups = unsupported('fromCIDR or toCIDR: no cloud provider is asked for the members of a group yet')
+const deniedRequires = unsupported('the same conditions in fromEndpoints or toEndpoints of the deny rule')
 
 export const ciliumRule = object({
   endpointSelector,
-  nodeSelector: unsupported('endpointSelector: the firewall of the host itself is not built yet'),
+  nodeSelector: endpointSelector,
   description: string(),
   enableDefaultDeny: object({ ingress: boolean, egress: boolean }),
-  ingress: list(ingressRule),
-  ingressDeny: list(ingressRule),
-  egress: list(egressRule),
-  egressDeny: list(egressRule),
+  ingress: list(object({ ...fromPeers, ...allow, fromRequires: list(endpointSelector), fromGroups: groups })),
+  ingressDeny: list(object({ ...fromPeers, ...deny, fromRequires: deniedRequires, fromGroups: deniedGroups })),
+  egress: list(object({ ...toPeers, ...allow, toFQDNs: list(nameSelector), toRequires: list(endpointSelector), toGroups: groups })),
+  egressDeny: list(object({ ...toPeers, ...deny, toRequires: deniedRequires, toGroups: deniedGroups })),
   /** Our addition: what would be denied passes and is reported. */
   audit: boolean,
+  log: object({ value: string() }),
+  /** Labels of the rule itself, by which Cilium's own command finds it. */
   labels: ignored,
-  log: ignored,
 })
 
 const policy = <const M extends typeof namespaced | typeof clusterwide>(metadata: M) =>
@@ -129,3 +146,13 @@ const policy = <const M extends typeof namespaced | typeof clusterwide>(metadata
 
 export const ciliumNetworkPolicy = policy(namespaced)
 export const ciliumClusterwideNetworkPolicy = policy(clusterwide)
+
+export const ciliumCidrGroup = object(
+  {
+    ...head,
+    metadata: clusterwide,
+    spec: object({ externalCIDRs: list(string(format.prefix)) }, ['externalCIDRs']),
+    status: ignored,
+  },
+  ['metadata', 'spec'],
+)

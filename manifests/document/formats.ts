@@ -31,6 +31,24 @@ export const domainName = matches(
   'a DNS name of at least two labels, with *. before it or nothing, e.g. *.example.com',
 )
 
+/** A DNS name as it stands in a query, and one with * for any characters of a label. */
+export const matchName = matches(/^[-\w]+(\.[-\w]+)*\.?$/, 255, "a DNS name: letters, digits, '-', '_' and '.'")
+export const matchPattern = matches(/^[-\w*]+(\.[-\w*]+)*\.?$/, 255, "a DNS name with * for any characters, e.g. *.example.com")
+
+export const kafkaTopic = matches(/^[-\w.]+$/, 255, "a topic: letters, digits, '-', '_' and '.', at most 255 characters")
+
+/** Only whether it is one: the proxy that applies it has its own dialect. */
+export const regularExpression: Format = {
+  allowed: 'a regular expression of at most 1024 characters',
+  accepts: (text) => {
+    try {
+      return text.length <= 1024 && new RegExp(text) instanceof RegExp
+    } catch {
+      return false
+    }
+  },
+}
+
 /** Free text, short enough for a listing. */
 export const ruleName = matches(/^/, 100, 'text of at most 100 characters')
 
@@ -50,7 +68,7 @@ export const labelValue = matches(
   "a label value: letters, digits, '-', '_', '.', at most 63 characters, or empty",
 )
 
-const SOURCES = ['any', 'k8s', 'container', 'host', 'aws', 'gcp', 'reserved']
+const SOURCES = ['any', 'k8s', 'container', 'host', 'node', 'aws', 'gcp', 'reserved']
 
 /** A key with an optional source, as Cilium writes it: `app`, `any:app`, `k8s:app`, `reserved:host`. */
 export const sourcedLabelKey: Format = {

@@ -1,0 +1,56 @@
+// The four lists of rules of a CiliumNetworkPolicy.
+import type { Direction } from '../../engine/types.ts'
+import type { Path } from '../document/errors.ts'
+import type { Value } from '../document/schema.ts'
+import type { Source } from '../document/source.ts'
+import type { RuleDraft, RuleReference } from '../model.ts'
+import { readPeers } from './peers.ts'
+import { readPorts } from './ports.ts'
+import { readRequires } from './requires.ts'
+import type { ciliumRule } from './schemas.ts'
+
+export type Spec = Value<typeof ciliumRule>
+
+export const LISTS = ['ingressDeny', 'ingress', 'egressDeny', 'egress'] as const
+export type List = (typeof LISTS)[number]
+export type RuleValue = NonNullable<Spec[List]>[number]
+
+/** One part of a document: its `spec`, or an item of `specs`. */
+export interface Context {
+  readonly source: Source
+  readonly reference: Omit<RuleReference, 'direction' | 'action' | 'index' | 'list'>
+  readonly path: Path
+}
+
+export function readRules(context: Context, spec: Spec): readonly RuleDraft[] {
+  return LISTS.flatMap((list) => (spec[list] ?? []).flatMap((rule, index) => readRule(context, spec, list, rule, index)))
+}
+
+function readRule(context: Context, spec: Spec, list: List, rule: RuleValue, index: number): readonly RuleDraft[] {
+  const path = [...context.path, list, index]
+  const direction: Direction = list.startsWith('ingress') ? 'ingress' : 'egress'
+  const authentication = readAuthentication(context, rule, path)
+  const action = list === direction && authentication !== 'denied' ? 'allow' : 'deny'
+  const ports = readPorts(context.source, spec, direction, rule, path)
+  const own: RuleDraft = {
+    reference: { ...context.reference, direction, action, index, list, ...(authentication === 'denied' && { field: 'authentication' }) },
+    direction,
+    action,
+    peers: readPeers(context, direction, rule, path, ports !== undefined),
+    ports: ports ?? 'all',
+  }
+  return [...readRequires(context, direction, rule, { list, index, path }), own]
+}
+
+/**
+ * What has to be authenticated is not let through without: also where another rule allows it, since a rule that
+ * demands authentication does so for every rule that matches the same traffic.
+ */
+function readAuthentication({ source }: Context, rule: RuleValue, path: Path): 'not asked' | 'denied' {
+  const mode = 'authentication' in rule ? rule.authentication?.mode : undefined
+  if (mode === undefined || mode === 'disabled') return 'not asked'
+  if (mode === 'required') {
+    source.warn('NO_AUTHENTICATION', [...path, 'authentication'], 'there is no mutual authentication yet', 'the rule denies what it would allow')
+  }
+  return 'denied'
+}
