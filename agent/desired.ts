@@ -2,7 +2,7 @@
 import { EndpointFlags, Identity as ReservedIdentity, PeerFlags } from '../bpf/index.ts'
 import type { Label } from '../engine/types.ts'
 import { parseAddress } from '../engine/index.ts'
-import { type Cluster, type Workload } from '../manifests/index.ts'
+import { type Cluster, type Node, type Workload } from '../manifests/index.ts'
 import { addressBytes, macBytes, prefixOf } from './address.ts'
 import { addressOfFamily, type LocalEndpoint, nameOf } from './endpoints.ts'
 import type { Interface } from './interfaces.ts'
@@ -26,14 +26,17 @@ const HOST_BITS = 128
 export const IPV4_WORLD = ReservedIdentity.WORLD_IPV4
 export const IPV6_WORLD = ReservedIdentity.WORLD_IPV6
 
+const HOST_LABELS: readonly Label[] = ['reserved:host=']
+const REMOTE_NODE_LABELS: readonly Label[] = ['reserved:remote-node=']
+
 /** Labels of the reserved identities, as selectors of entities ask for them. */
 export const RESERVED_LABELS: ReadonlyMap<number, readonly Label[]> = new Map([
-  [ReservedIdentity.HOST, ['reserved:host=']],
+  [ReservedIdentity.HOST, HOST_LABELS],
   [ReservedIdentity.WORLD, ['reserved:world=']],
   [ReservedIdentity.UNMANAGED, ['reserved:unmanaged=']],
   [ReservedIdentity.HEALTH, ['reserved:health=']],
   [ReservedIdentity.INIT, ['reserved:init=']],
-  [ReservedIdentity.REMOTE_NODE, ['reserved:remote-node=']],
+  [ReservedIdentity.REMOTE_NODE, REMOTE_NODE_LABELS],
   [ReservedIdentity.KUBE_APISERVER, ['reserved:kube-apiserver=']],
   [ReservedIdentity.INGRESS, ['reserved:ingress=']],
   [ReservedIdentity.WORLD_IPV4, ['reserved:world=', 'reserved:world-ipv4=']],
@@ -58,7 +61,9 @@ export function desiredInputs({ cluster, endpoints, links, workloadRanges }: Des
   const inputs = new InputSet()
   for (const [number, labels] of RESERVED_LABELS) inputs.add({ input: 'identity', number, labels })
   for (const range of workloadRanges) addRange(inputs, range)
-  for (const address of hostAddresses(links)) addHostAddress(inputs, address)
+  const own = hostAddresses(links)
+  for (const address of own) addHostAddress(inputs, address)
+  for (const node of nodeIdentities(cluster.nodes, own, numbers)) addNode(inputs, node)
   for (const { key, policies } of cluster.policies.values()) inputs.add({ input: 'policy', key, policies })
   const local = new Map(endpoints.map((endpoint) => [endpoint.workload, endpoint]))
   for (const workload of cluster.workloads) addWorkload(inputs, workload, local.get(workload), numbers)
@@ -76,6 +81,32 @@ function addRange(inputs: InputSet, range: string): void {
   const { address, length } = prefixOf(range)
   const entry = { address, prefixLength: length, identity: ReservedIdentity.UNMANAGED, flags: PeerFlags.LOCAL_RANGE, ifindex: 0, namedPorts: [] }
   inputs.add({ input: 'address', entry })
+}
+
+export interface NodeIdentity {
+  readonly number: number
+  readonly labels: readonly Label[]
+  /** Of another node; this one's are known from its interfaces. */
+  readonly addresses: readonly string[]
+}
+
+/** Nodes of the manifests; the one that has an address of this node is this node. */
+export function nodeIdentities(nodes: readonly Node[], own: readonly string[], numbers: Numbers): readonly NodeIdentity[] {
+  return nodes.map(({ labels, addresses }) => {
+    if (addresses.some((address) => own.includes(address))) {
+      return { number: ReservedIdentity.HOST, labels: [...HOST_LABELS, ...labels], addresses: [] }
+    }
+    const all = [...REMOTE_NODE_LABELS, ...labels]
+    return { number: numbers.number('identity', all.join('\n')), labels: all, addresses }
+  })
+}
+
+function addNode(inputs: InputSet, { number, labels, addresses }: NodeIdentity): void {
+  inputs.add({ input: 'identity', number, labels })
+  for (const address of addresses) {
+    const entry = { address: addressBytes(address), prefixLength: HOST_BITS, identity: number, flags: 0, ifindex: 0, namedPorts: [] }
+    inputs.add({ input: 'address', entry })
+  }
 }
 
 function addHostAddress(inputs: InputSet, text: string): void {

@@ -5,7 +5,7 @@ import { type CompiledPolicy, formatRule } from '../manifests/index.ts'
 import type * as api from './api/types.ts'
 import { backendItems, frontendKey, serviceItem } from './balance.ts'
 import type { Convergence, Desired } from './convergence.ts'
-import { endpointId, hostAddresses, identityOf, type Numbers, RESERVED_LABELS } from './desired.ts'
+import { endpointId, hostAddresses, identityOf, nodeIdentities, type Numbers, RESERVED_LABELS } from './desired.ts'
 import { type LocalEndpoint, nameOf } from './endpoints.ts'
 import { addressBytes, prefixOf } from './address.ts'
 import type { AttachedProgram } from './reconcilers/programs.ts'
@@ -85,7 +85,13 @@ function addressItems(desired: Desired, numbers: Numbers, workloadRanges: readon
   reserved('0.0.0.0/0', ReservedIdentity.WORLD_IPV4, [])
   reserved('::/0', ReservedIdentity.WORLD_IPV6, [])
   for (const range of workloadRanges) reserved(formatPrefix(prefixOf(range)), ReservedIdentity.UNMANAGED, ['local-range'])
-  for (const address of hostAddresses(desired.links)) reserved(hostPrefix(address), ReservedIdentity.HOST, ['host'])
+  const own = hostAddresses(desired.links)
+  const nodes = nodeIdentities(desired.resolution.cluster.nodes, own, numbers)
+  const host = nodes.find(({ number }) => number === ReservedIdentity.HOST)?.labels ?? RESERVED_LABELS.get(ReservedIdentity.HOST) ?? []
+  for (const address of own) add({ prefix: hostPrefix(address), identity: ReservedIdentity.HOST, labels: host, flags: ['host'] })
+  for (const { number, labels, addresses } of nodes) {
+    for (const address of addresses) add({ prefix: hostPrefix(address), identity: number, labels, flags: [] })
+  }
   const interfaces = new Map(desired.endpoints.map(({ workload, link }) => [workload, link?.name]))
   for (const workload of desired.resolution.cluster.workloads) {
     const device = interfaces.get(workload)

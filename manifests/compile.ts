@@ -3,8 +3,9 @@
 import { ManifestError } from './document/errors.ts'
 import { POLICY_KINDS, type BalancedService, type Cluster, type CompiledPolicy, type PolicyDraft, type RuleDraft, type RuleReference, type Workload } from './model.ts'
 import { protocolName } from './ports.ts'
+import { compileNode } from './nodes.ts'
 import { formatRule } from './references.ts'
-import type { Document, Labels, PolicyResource, Resource, WorkloadResource } from './resources.ts'
+import type { Document, Labels, PolicyResource, Resource } from './resources.ts'
 import { balanceLoadBalancer, balanceService } from './services.ts'
 import { identityLabels } from './workloads.ts'
 import { Referents } from './resolution.ts'
@@ -27,7 +28,8 @@ export function counter(): NumberOf {
 export function compile(documents: readonly Document[], numberOf: NumberOf = counter()): Cluster {
   const errors: ManifestError[] = []
   const distinct = withoutDuplicates(documents, errors)
-  const workloads = compileWorkloads(distinct, errors)
+  const holders = withoutSharedAddresses(ofKind(distinct, 'Node', 'Pod', 'Workload'), errors)
+  const workloads = compileWorkloads(holders, namespacesOf(distinct))
   const referents = new Referents(distinct)
   const policies = ofKind(distinct, ...POLICY_KINDS).map((document) => compilePolicy(document, referents, numberOf))
   const balanced = [
@@ -36,6 +38,7 @@ export function compile(documents: readonly Document[], numberOf: NumberOf = cou
   ]
   const services = withoutOverlaps(balanced, workloads, errors)
   return {
+    nodes: ofKind(holders, 'Node').map(({ resource }) => compileNode(resource)),
     workloads,
     services: services.filter(({ kind }) => kind === 'Service'),
     loadBalancers: services.filter(({ kind }) => kind === 'LoadBalancer'),
@@ -64,23 +67,33 @@ function withoutDuplicates(documents: readonly Document[], errors: ManifestError
 
 /** Pods and Workloads share their names, since commands name either as `namespace/name`. */
 function nameKey({ kind, namespace, name }: Resource): string {
-  return `${kind === 'Pod' ? 'Workload' : kind} ${namespace === '' ? name : `${namespace}/${name}`}`
+  return `${kind === 'Pod' ? 'Workload' : kind} ${qualified(namespace, name)}`
 }
 
-function compileWorkloads(documents: readonly Document[], errors: ManifestError[]): readonly Workload[] {
-  const namespaces = new Map<string, Labels>(ofKind(documents, 'Namespace').map(({ resource }) => [resource.name, resource.labels]))
+const qualified = (namespace: string, name: string): string => (namespace === '' ? name : `${namespace}/${name}`)
+
+function namespacesOf(documents: readonly Document[]): ReadonlyMap<string, Labels> {
+  return new Map(ofKind(documents, 'Namespace').map(({ resource }) => [resource.name, resource.labels]))
+}
+
+function compileWorkloads(documents: readonly Document[], namespaces: ReadonlyMap<string, Labels>): readonly Workload[] {
+  return ofKind(documents, 'Pod', 'Workload').map(({ resource, location }): Workload => {
+    const { serviceAccount: _, ...rest } = resource
+    return { ...rest, labels: identityLabels(resource, namespaces.get(resource.namespace) ?? {}), location }
+  })
+}
+
+type Holder = DocumentOf<'Node' | 'Pod' | 'Workload'>
+
+function withoutSharedAddresses(documents: readonly Holder[], errors: ManifestError[]): readonly Holder[] {
   const owners = new Map<string, Document>()
-  return ofKind(documents, 'Pod', 'Workload')
-    .filter((document) => claim(document, owners, errors))
-    .map(({ resource, location }): Workload => {
-      const { serviceAccount: _, ...rest } = resource
-      return { ...rest, labels: identityLabels(resource, namespaces.get(resource.namespace) ?? {}), location }
-    })
+  return documents.filter((document) => claim(document, owners, errors))
 }
 
-/** An address, or an interface of the node, belongs to one workload. */
-function claim(document: DocumentOf<WorkloadResource['kind']>, owners: Map<string, Document>, errors: ManifestError[]): boolean {
-  const { addresses, interface: device } = document.resource
+/** An address, or an interface of the node, belongs to one workload or node. */
+function claim(document: Holder, owners: Map<string, Document>, errors: ManifestError[]): boolean {
+  const { addresses } = document.resource
+  const device = 'interface' in document.resource ? document.resource.interface : undefined
   const claims = [...addresses.map((address) => `address ${address}`), ...(device === undefined ? [] : [`interface ${device}`])]
   const taken = claims.find((key) => owners.has(key)) ?? ''
   const owner = owners.get(taken)
@@ -89,7 +102,7 @@ function claim(document: DocumentOf<WorkloadResource['kind']>, owners: Map<strin
     return true
   }
   const { kind, namespace, name } = owner.resource
-  errors.push(conflict(document, `${taken} is that of ${kind} ${namespace}/${name} in ${place(owner)}`, 'one that no other workload has'))
+  errors.push(conflict(document, `${taken} is that of ${kind} ${qualified(namespace, name)} in ${place(owner)}`, 'one that no other workload or node has'))
   return false
 }
 

@@ -1,6 +1,7 @@
 // The table of kinds: which schema a document has to follow and who reads it.
 import { readCiliumPolicy } from './cilium/policy.ts'
 import { readNetworkPolicy } from './kubernetes/network-policy.ts'
+import { readNode } from './nodes.ts'
 import { readAdminNetworkPolicy, readBaselineAdminNetworkPolicy } from './policy-api/admin-network-policy.ts'
 import { readClusterNetworkPolicy } from './policy-api/cluster-network-policy.ts'
 import { adminNetworkPolicy, baselineAdminNetworkPolicy, clusterNetworkPolicy } from './policy-api/schemas.ts'
@@ -28,6 +29,7 @@ function kind<const S extends ObjectSchema>(schema: S, read: (value: Value<S>, s
 /** By `apiVersion kind`. */
 const KINDS: { readonly [type: string]: Reader } = {
   'v1 Namespace': kind(schemas.namespace, readNamespace),
+  'v1 Node': kind(schemas.node, readNode),
   'v1 Pod': kind(schemas.pod, readPod),
   'v1 Service': kind(schemas.service, readService),
   'networking.k8s.io/v1 NetworkPolicy': kind(schemas.networkPolicy, readNetworkPolicy),

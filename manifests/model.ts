@@ -95,6 +95,15 @@ export interface Workload {
   readonly location: Location
 }
 
+/** A node of the cluster; whether it is this one, its addresses tell. */
+export interface Node {
+  readonly name: string
+  /** Those of the node alone: what it is to this node, `reserved:host` or `reserved:remote-node`, comes to it. */
+  readonly labels: readonly Label[]
+  /** Canonical text. */
+  readonly addresses: readonly string[]
+}
+
 export interface Backend {
   readonly name: string
   readonly address: string
@@ -124,6 +133,7 @@ export interface BalancedService {
 }
 
 export interface Cluster {
+  readonly nodes: readonly Node[]
   readonly workloads: readonly Workload[]
   readonly services: readonly BalancedService[]
   readonly loadBalancers: readonly BalancedService[]

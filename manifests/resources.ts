@@ -18,6 +18,13 @@ export interface NamespaceResource extends Named {
   readonly labels: Labels
 }
 
+export interface NodeResource extends Named {
+  readonly kind: 'Node'
+  readonly labels: Labels
+  /** Canonical text. */
+  readonly addresses: readonly string[]
+}
+
 export interface WorkloadResource extends Named {
   readonly kind: 'Pod' | 'Workload'
   readonly labels: Labels
@@ -60,7 +67,7 @@ export interface PolicyResource extends Named {
   readonly drafts: readonly PolicyDraft[]
 }
 
-export type Resource = NamespaceResource | WorkloadResource | ServiceResource | LoadBalancerResource | CidrGroupResource | PolicyResource
+export type Resource = NamespaceResource | NodeResource | WorkloadResource | ServiceResource | LoadBalancerResource | CidrGroupResource | PolicyResource
 
 /** A correct document and where it stands. */
 export interface Document {

@@ -2,10 +2,10 @@
 // workload is the world. Answers are those that the agent would program.
 import { Identity, PeerFlags } from '../../bpf/index.ts'
 import { DEFAULT_CAPACITIES, Engine, RESERVED_IDENTITIES } from '../../engine/index.ts'
-import type { Capacities, Decision, SideVerdict } from '../../engine/types.ts'
+import type { Capacities, Decision, Label, SideVerdict } from '../../engine/types.ts'
 import { familyOf, formatAddress, parseAddress } from '../../engine/index.ts'
 import { formatRule } from '../../manifests/index.ts'
-import type { Cluster, RuleReference, Workload } from '../../manifests/index.ts'
+import type { Cluster, Node, RuleReference, Workload } from '../../manifests/index.ts'
 import { CliError } from '../errors.ts'
 import { nameOf, type End, type Probe } from './inputs.ts'
 import type { Facts } from './trace.ts'
@@ -30,7 +30,7 @@ export interface Outcome {
   readonly ingress: Side
 }
 
-/** What is no workload of the manifests; the engine's address table has it from the start. */
+/** What is neither a workload nor a node of the manifests; the engine's address table has it from the start. */
 const WORLD = { IPv4: Identity.WORLD_IPV4, IPv6: Identity.WORLD_IPV6 } as const
 
 const NO_MAC = new Uint8Array(6)
@@ -54,6 +54,7 @@ export class Simulation {
     const simulation = new Simulation(cluster, engine)
     engine.transaction(() => {
       simulation.#addWorkloads()
+      simulation.#addNodes()
       for (const { key, policies } of cluster.policies.values()) engine.setPolicy(key, policies)
     })
     return simulation
@@ -76,13 +77,14 @@ export class Simulation {
   /** What rules see of an end at one of its addresses. */
   facts({ workload }: End, address: string): Facts {
     if (workload !== undefined) return { address, labels: workload.labels, isWorkload: true, ports: workload.ports }
-    const labels = RESERVED_IDENTITIES.get(WORLD[familyOf(bytesOf(address))]) ?? []
+    const node = this.cluster.nodes.find(({ addresses }) => addresses.includes(address))
+    const labels = node ? remoteLabels(node) : (RESERVED_IDENTITIES.get(WORLD[familyOf(bytesOf(address))]) ?? [])
     return { address, labels, isWorkload: false, ports: [] }
   }
 
   /** The number of an end's identity at one of its addresses. */
-  identityOf({ workload }: End, address: string): number {
-    return (workload && this.#identities.get(workload.labels.join('\n'))) ?? WORLD[familyOf(bytesOf(address))]
+  identityOf(end: End, address: string): number {
+    return this.#identities.get(this.facts(end, address).labels.join('\n')) ?? WORLD[familyOf(bytesOf(address))]
   }
 
   #side(verdict: SideVerdict | undefined, end: End, address: string, direction: 'ingress' | 'egress'): Side {
@@ -118,12 +120,26 @@ export class Simulation {
 
   #addWorkloads(): void {
     this.cluster.workloads.forEach((workload, index) => {
-      const labels = workload.labels.join('\n')
-      const identity = this.#identities.get(labels) ?? Identity.FIRST_USER + index
-      if (!this.#identities.has(labels)) this.#engine.setIdentity(identity, workload.labels)
-      this.#identities.set(labels, identity)
-      this.#addWorkload(workload, identity, index + 1)
+      this.#addWorkload(workload, this.#identity(workload.labels), index + 1)
     })
+  }
+
+  #identity(labels: readonly Label[]): number {
+    const key = labels.join('\n')
+    const identity = this.#identities.get(key) ?? Identity.FIRST_USER + this.#identities.size
+    if (!this.#identities.has(key)) this.#engine.setIdentity(identity, labels)
+    this.#identities.set(key, identity)
+    return identity
+  }
+
+  /** Which of them the policies will run on is not told: each is seen from another one. */
+  #addNodes(): void {
+    for (const node of this.cluster.nodes) {
+      const identity = this.#identity(remoteLabels(node))
+      for (const address of node.addresses) {
+        this.#engine.setAddress({ address: bytesOf(address), prefixLength: 128, identity, flags: 0, ifindex: 0, namedPorts: [] })
+      }
+    }
   }
 
   #addWorkload(workload: Workload, identity: number, ifindex: number): void {
@@ -147,6 +163,8 @@ export class Simulation {
     })
   }
 }
+
+const remoteLabels = ({ labels }: Node): readonly Label[] => ['reserved:remote-node=', ...labels]
 
 async function loadEngine(capacities: Partial<Capacities>): Promise<Engine> {
   try {

@@ -1,13 +1,23 @@
 // Kubernetes' own kinds as schemas.
 import * as format from '../document/formats.ts'
 import { boolean, ignored, integer, integerOrString, list, map, object, oneOf, open, string, unsupported } from '../document/schema.ts'
-import { head, labelSelector, metadata, namespaced } from '../metadata.ts'
+import { clusterwide, head, labelSelector, metadata, namespaced } from '../metadata.ts'
 
 const protocol = oneOf('TCP', 'UDP', 'SCTP')
 const port = integer(1, 65_535)
 
 export const namespace = object(
   { ...head, metadata: metadata(format.dnsLabel, false), spec: ignored, status: ignored },
+  ['metadata'],
+)
+
+export const node = object(
+  {
+    ...head,
+    metadata: clusterwide,
+    spec: ignored,
+    status: open({ addresses: list(object({ type: string(), address: string() }, ['type', 'address'])) }),
+  },
   ['metadata'],
 )
 
