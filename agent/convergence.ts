@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { type Cluster, formatRule } from '../manifests/index.ts'
 import type { ApiErrorDetail } from './api/types.ts'
 import { type BalancedFrontend, backendKey, backendsOnNode, balancedFrontends, encapsulationSources, serviceKey } from './balance.ts'
-import { desiredInputs, identityKey } from './desired.ts'
+import { desiredInputs, identityKeys } from './desired.ts'
 import { type LocalEndpoint, matchEndpoints, nameOf } from './endpoints.ts'
 import { AgentError } from './errors.ts'
 import type { Interface, InterfacePort } from './interfaces.ts'
@@ -259,7 +259,7 @@ export class Convergence {
   /** The datapath holds none of the others any more. */
   #releaseNumbers(cluster: Cluster): void {
     const { store } = this.#parts
-    store.keepNumbers('identity', new Set(cluster.workloads.map(identityKey)))
+    store.keepNumbers('identity', identityKeys(cluster))
     store.keepNumbers('endpoint', new Set(cluster.workloads.map(nameOf)))
     const rules = [...cluster.policies.values()].flatMap((policy) => [...policy.rules.values()])
     store.keepNumbers('rule', new Set(rules.map(formatRule)))

@@ -44,13 +44,19 @@ export const RESERVED_LABELS: ReadonlyMap<number, readonly Label[]> = new Map([
 ])
 
 export function identityOf(workload: Workload, numbers: Numbers): number {
-  return numbers.number('identity', identityKey(workload))
+  if (workload.init) return ReservedIdentity.INIT
+  return numbers.number('identity', identityKey(workload.labels))
+}
+
+/** Every key of the number space `identity` that a cluster uses. */
+export function identityKeys({ workloads, nodes }: Cluster): Set<string> {
+  return new Set([...workloads.map(({ labels }) => labels), ...nodes.map(remoteNodeLabels)].map(identityKey))
 }
 
 /** Labels are sorted, so equal sets are equal texts. */
-export function identityKey({ labels }: Workload): string {
-  return labels.join('\n')
-}
+const identityKey = (labels: readonly Label[]): string => labels.join('\n')
+
+const remoteNodeLabels = ({ labels }: Node): readonly Label[] => [...REMOTE_NODE_LABELS, ...labels]
 
 export function endpointId(workload: Workload, numbers: Numbers): number {
   return numbers.number('endpoint', nameOf(workload))
@@ -92,12 +98,13 @@ export interface NodeIdentity {
 
 /** Nodes of the manifests; the one that has an address of this node is this node. */
 export function nodeIdentities(nodes: readonly Node[], own: readonly string[], numbers: Numbers): readonly NodeIdentity[] {
-  return nodes.map(({ labels, addresses }) => {
+  return nodes.map((node) => {
+    const { addresses } = node
     if (addresses.some((address) => own.includes(address))) {
-      return { number: ReservedIdentity.HOST, labels: [...HOST_LABELS, ...labels], addresses: [] }
+      return { number: ReservedIdentity.HOST, labels: [...HOST_LABELS, ...node.labels], addresses: [] }
     }
-    const all = [...REMOTE_NODE_LABELS, ...labels]
-    return { number: numbers.number('identity', all.join('\n')), labels: all, addresses }
+    const labels = remoteNodeLabels(node)
+    return { number: numbers.number('identity', identityKey(labels)), labels, addresses }
   })
 }
 
@@ -149,7 +156,7 @@ function addEndpoint(inputs: InputSet, { workload, link, mac }: LocalEndpoint, i
       ifindex: link.ifindex,
       id: endpointId(workload, numbers),
       identity,
-      flags: peerIsElsewhere ? EndpointFlags.PEER_NETNS : 0,
+      flags: (peerIsElsewhere ? EndpointFlags.PEER_NETNS : 0) | (workload.audit ? EndpointFlags.AUDIT : 0),
       ...(ipv4 && { ipv4 }),
       ...(ipv6 && { ipv6 }),
       mac: own,

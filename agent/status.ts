@@ -64,7 +64,7 @@ function partsOf(sources: StatusSources): Record<string, Part> {
     datapath: datapathPart(sources, reconciler('datapath')),
     policy: {
       summary: `${tables.policies.size} policies, ${tables.identities.size} identities, ${tables.addresses.size} addresses`,
-      degraded: reconciler('policy'),
+      degraded: [...reconciler('policy'), ...policyWarnings(sources)],
       starting: !convergence.enforced,
     },
     endpoints: endpointsPart(sources),
@@ -77,6 +77,18 @@ function partsOf(sources: StatusSources): Record<string, Part> {
     conntrack: { summary: `${sources.conntrackEntries() ?? 0} entries`, degraded: [] },
     flows: { summary: `${sources.flows()} flows kept`, degraded: flowFault === undefined ? [] : [flowFault] },
   }
+}
+
+/** What is in force and not enforced as it is written. */
+function policyWarnings({ convergence }: StatusSources): Degradation[] {
+  const policies = [...(convergence.desired?.resolution.cluster.policies.values() ?? [])]
+  return policies.flatMap(({ kind, namespace, name, warnings }) =>
+    warnings.map((warning) => ({
+      what: `policy ${kind} ${namespace === '' ? name : `${namespace}/${name}`}`,
+      why: `${warning.file}:${warning.line}: ${warning.path}: ${warning.problem}`,
+      hint: warning.effect,
+    })),
+  )
 }
 
 function sourcesPart({ options, convergence }: StatusSources, failures: Degradation[]): Part {

@@ -1,7 +1,7 @@
 // The tables that the API lists and watches, filled from what is desired and from what the datapath reports.
 import { Identity as ReservedIdentity } from '../bpf/index.ts'
 import { formatPrefix, familyOf } from '../engine/index.ts'
-import { type CompiledPolicy, formatRule } from '../manifests/index.ts'
+import { type CompiledPolicy, formatRule, formatWarning } from '../manifests/index.ts'
 import type * as api from './api/types.ts'
 import { backendItems, frontendKey, serviceItem } from './balance.ts'
 import type { Convergence, Desired } from './convergence.ts'
@@ -130,7 +130,7 @@ function identityItems(addresses: readonly api.Address[]): api.Identity[] {
     }))
 }
 
-function policyItem({ kind, namespace, name, location, rules }: CompiledPolicy, lastGood: ReadonlySet<string>): api.PolicyItem {
+function policyItem({ kind, namespace, name, location, rules, warnings }: CompiledPolicy, lastGood: ReadonlySet<string>): api.PolicyItem {
   const applied = isApplied(location.file)
   return {
     kind,
@@ -142,7 +142,8 @@ function policyItem({ kind, namespace, name, location, rules }: CompiledPolicy, 
       const { direction, action, description } = reference
       return { number, text: formatRule(reference), direction, action, ...(description !== undefined && { description }) }
     }),
-    state: lastGood.has(location.file) ? 'last-good' : 'enforced',
+    state: lastGood.has(location.file) ? 'last-good' : warnings.length > 0 ? 'degraded' : 'enforced',
+    ...(warnings.length > 0 && { warnings: warnings.map(formatWarning) }),
   }
 }
 

@@ -73,3 +73,10 @@ test('a name of several policies asks which', async (t) => {
   const exact = await runSluice(['policy', 'get', 'NetworkPolicy/demo/web', '-o', 'json'], { socket: agent.socket })
   t.deepEqual(JSON.parse(exact.stdout), other)
 })
+
+test('policy get NAME shows what is not enforced as written', async (t) => {
+  const degraded = { ...POLICY, state: 'degraded', warnings: ['a: one', 'b: two'] } as const
+  await using agent = await startFakeAgent({ 'GET /v1/policies': listing(degraded) })
+  const { stdout } = await runSluice(['policy', 'get', 'demo/web'], { socket: agent.socket })
+  t.regex(stdout, /State: +degraded\nWarnings: +a: one\n +b: two\n/)
+})

@@ -109,6 +109,7 @@ function details(policy: PolicyItem): string {
     ['Policy', nameOf(policy)],
     ['Source', policy.file ?? policy.source],
     ['State', policy.state],
+    ['Warnings', (policy.warnings ?? []).join('\n')],
   ])
   return `${head}\n\n${formatTable(['RULE', 'ACTION', 'TEXT', 'DESCRIPTION'], rules)}`
 }

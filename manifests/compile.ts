@@ -3,9 +3,10 @@
 import { ManifestError } from './document/errors.ts'
 import { POLICY_KINDS, type BalancedService, type Cluster, type CompiledPolicy, type PolicyDraft, type RuleDraft, type RuleReference, type Workload } from './model.ts'
 import { protocolName } from './ports.ts'
+import { initPolicies } from './init.ts'
 import { compileNode } from './nodes.ts'
 import { formatRule } from './references.ts'
-import type { Document, Labels, PolicyResource, Resource } from './resources.ts'
+import type { Document, NamespaceResource, PolicyResource, Resource } from './resources.ts'
 import { balanceLoadBalancer, balanceService } from './services.ts'
 import { identityLabels } from './workloads.ts'
 import { Referents } from './resolution.ts'
@@ -31,7 +32,8 @@ export function compile(documents: readonly Document[], numberOf: NumberOf = cou
   const holders = withoutSharedAddresses(ofKind(distinct, 'Node', 'Pod', 'Workload'), errors)
   const workloads = compileWorkloads(holders, namespacesOf(distinct))
   const referents = new Referents(distinct)
-  const policies = ofKind(distinct, ...POLICY_KINDS).map((document) => compilePolicy(document, referents, numberOf))
+  const written = ofKind(distinct, ...POLICY_KINDS).map((document) => compilePolicy(document, referents, numberOf))
+  const policies = [...written, ...initPolicies(workloads, numberOf)]
   const balanced = [
     ...ofKind(distinct, 'Service').map(({ resource, location }) => balanceService(resource, workloads, location)),
     ...ofKind(distinct, 'LoadBalancer').map(({ resource, location }) => balanceLoadBalancer(resource, location)),
@@ -72,14 +74,16 @@ function nameKey({ kind, namespace, name }: Resource): string {
 
 const qualified = (namespace: string, name: string): string => (namespace === '' ? name : `${namespace}/${name}`)
 
-function namespacesOf(documents: readonly Document[]): ReadonlyMap<string, Labels> {
-  return new Map(ofKind(documents, 'Namespace').map(({ resource }) => [resource.name, resource.labels]))
+function namespacesOf(documents: readonly Document[]): ReadonlyMap<string, NamespaceResource> {
+  return new Map(ofKind(documents, 'Namespace').map(({ resource }) => [resource.name, resource]))
 }
 
-function compileWorkloads(documents: readonly Document[], namespaces: ReadonlyMap<string, Labels>): readonly Workload[] {
+function compileWorkloads(documents: readonly Document[], namespaces: ReadonlyMap<string, NamespaceResource>): readonly Workload[] {
   return ofKind(documents, 'Pod', 'Workload').map(({ resource, location }): Workload => {
     const { serviceAccount: _, ...rest } = resource
-    return { ...rest, labels: identityLabels(resource, namespaces.get(resource.namespace) ?? {}), location }
+    const home = namespaces.get(resource.namespace)
+    const audit = resource.audit || home?.audit === true
+    return { ...rest, audit, labels: identityLabels(resource, home?.labels ?? {}), location }
   })
 }
 

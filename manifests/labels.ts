@@ -1,10 +1,13 @@
 // Labels that Sluice itself gives to workloads and nodes, and requirements about any label.
-import type { Requirement, Selector } from '../engine/types.ts'
+import type { Label, Requirement, Selector } from '../engine/types.ts'
 
 /** Of every Pod and Workload, and of nothing else. */
 export const NAMESPACE_KEY = 'k8s:io.kubernetes.pod.namespace'
 export const NAMESPACE_LABELS = 'k8s:io.cilium.k8s.namespace.labels.'
 export const SERVICE_ACCOUNT_KEY = 'k8s:io.cilium.k8s.policy.serviceaccount'
+
+/** All that is known of a workload whose labels are not known yet. */
+export const INIT_LABELS: readonly Label[] = ['reserved:init=']
 
 export const exists = (key: string): Requirement => ({ key, operator: 'Exists', values: [] })
 export const lacks = (key: string): Requirement => ({ key, operator: 'DoesNotExist', values: [] })

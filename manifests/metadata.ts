@@ -1,6 +1,7 @@
 // What documents of every kind have alike, as schemas: apiVersion and kind, ObjectMeta, LabelSelector.
 import * as format from './document/formats.ts'
 import { ignored, list, map, object, oneOf, string } from './document/schema.ts'
+import type { Source } from './document/source.ts'
 
 /** ObjectMeta; `name` is checked by each kind's own format. */
 export const metadata = <const F extends typeof format.dnsName>(name: F, namespaced: boolean) =>
@@ -44,3 +45,14 @@ export const labelSelector = object({
     ),
   ),
 })
+
+const AUDIT = 'sluice.io/audit'
+
+/** The annotation by which a policy, a namespace or a workload is in audit mode: what would be dropped passes. */
+export function readAudit(source: Source, annotations: { readonly [key: string]: string } = {}): boolean {
+  const text = annotations[AUDIT] ?? 'false'
+  if (text !== 'true' && text !== 'false') {
+    source.report('INVALID', ['metadata', 'annotations', AUDIT], `is ${JSON.stringify(text)}`, '"true", "false"')
+  }
+  return text === 'true'
+}

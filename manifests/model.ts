@@ -12,7 +12,8 @@ export const POLICY_KINDS = [
   'CiliumClusterwideNetworkPolicy',
 ] as const
 
-export type PolicyKind = (typeof POLICY_KINDS)[number]
+/** `Default` stands for what holds without any document. */
+export type PolicyKind = (typeof POLICY_KINDS)[number] | 'Default'
 
 /** Where a document stands: its file and the line it starts on, from 1. */
 export interface Location {
@@ -89,6 +90,10 @@ export interface Workload {
   readonly ports: NamedPorts
   /** Its share as a backend of a Service, from the annotation `sluice.io/weight`; 1 by default. */
   readonly weight: number
+  /** What policy would drop of its traffic passes and is reported: its own annotation, or that of its namespace. */
+  readonly audit: boolean
+  /** Its labels are not known yet: identity `reserved:init`. */
+  readonly init: boolean
   readonly interface?: string
   readonly netns?: string
   readonly mac?: string

@@ -1,7 +1,7 @@
 // What a single document says, before documents are brought together by compile.ts.
 import type { NamedPorts, Protocol } from '../engine/types.ts'
 import type { ManifestWarning } from './document/warnings.ts'
-import type { Location, PolicyDraft, PolicyKind } from './model.ts'
+import type { Location, POLICY_KINDS, PolicyDraft } from './model.ts'
 
 interface Named {
   /** Empty for kinds without a namespace. */
@@ -16,6 +16,8 @@ export interface Labels {
 export interface NamespaceResource extends Named {
   readonly kind: 'Namespace'
   readonly labels: Labels
+  /** Of every workload in it. */
+  readonly audit: boolean
 }
 
 export interface NodeResource extends Named {
@@ -31,6 +33,9 @@ export interface WorkloadResource extends Named {
   readonly addresses: readonly string[]
   readonly ports: NamedPorts
   readonly weight: number
+  readonly audit: boolean
+  /** Its labels are not known yet. */
+  readonly init: boolean
   readonly serviceAccount?: string
   readonly interface?: string
   readonly netns?: string
@@ -63,7 +68,7 @@ export interface CidrGroupResource extends Named {
 }
 
 export interface PolicyResource extends Named {
-  readonly kind: PolicyKind
+  readonly kind: (typeof POLICY_KINDS)[number]
   readonly drafts: readonly PolicyDraft[]
 }
 

@@ -1,7 +1,8 @@
 // Namespace, Pod and Workload documents, and the labels that they give an identity.
 import type { Label, NamedPorts } from '../engine/types.ts'
 import { formatAddress, parseAddress } from '../engine/index.ts'
-import { NAMESPACE_KEY, NAMESPACE_LABELS, SERVICE_ACCOUNT_KEY } from './labels.ts'
+import { INIT_LABELS, NAMESPACE_KEY, NAMESPACE_LABELS, SERVICE_ACCOUNT_KEY } from './labels.ts'
+import { readAudit } from './metadata.ts'
 import type { Path } from './document/errors.ts'
 import { PROTOCOLS, type ProtocolName } from './ports.ts'
 import type { Labels, NamespaceResource, WorkloadResource } from './resources.ts'
@@ -10,8 +11,9 @@ import type { namespace, pod } from './kubernetes/schemas.ts'
 import type { workload } from './sluice/schemas.ts'
 import type { Source } from './document/source.ts'
 
-export function readNamespace({ metadata }: Value<typeof namespace>): NamespaceResource {
-  return { kind: 'Namespace', namespace: '', name: metadata.name, labels: metadata.labels ?? {} }
+export function readNamespace({ metadata }: Value<typeof namespace>, source: Source): NamespaceResource {
+  const audit = readAudit(source, metadata.annotations)
+  return { kind: 'Namespace', namespace: '', name: metadata.name, labels: metadata.labels ?? {}, audit }
 }
 
 /** Undefined for a pod without a workload's address of its own: one on the host's network, or one that has ended. */
@@ -29,13 +31,16 @@ export function readPod(document: Value<typeof pod>, source: Source): WorkloadRe
     addresses: (status?.podIPs?.map(({ ip }) => ip) ?? (status?.podIP ? [status.podIP] : [])).map(canonical),
     ports: namedPorts(ports.map(({ name, containerPort, protocol }) => ({ name, port: containerPort, protocol }))),
     weight: readWeight(source, metadata.annotations),
+    audit: readAudit(source, metadata.annotations),
+    init: false,
     serviceAccount: spec?.serviceAccountName ?? 'default',
   }
 }
 
 export function readWorkload(document: Value<typeof workload>, source: Source): WorkloadResource {
   const { metadata, spec } = document
-  const { serviceAccount, interface: device, netns, mac } = spec
+  const { serviceAccount, interface: device, netns, mac, init = false } = spec
+  if (init && metadata.labels !== undefined) source.report('INVALID', ['spec', 'init'], 'stands beside labels', 'no labels, or no init')
   return {
     kind: 'Workload',
     namespace: metadata.namespace ?? 'default',
@@ -44,6 +49,8 @@ export function readWorkload(document: Value<typeof workload>, source: Source): 
     addresses: spec.addresses.map(canonical),
     ports: namedPorts(spec.ports ?? []),
     weight: readWeight(source, metadata.annotations),
+    audit: readAudit(source, metadata.annotations),
+    init,
     ...(serviceAccount !== undefined && { serviceAccount }),
     ...(device !== undefined && { interface: device }),
     ...(netns !== undefined && { netns }),
@@ -92,7 +99,8 @@ function ownLabels(source: Source, labels: Labels = {}): Labels {
 
 /** The complete labels of a workload, sorted; `namespaceLabels` are those of its Namespace document, if there is one. */
 export function identityLabels(workload: WorkloadResource, namespaceLabels: Labels): readonly Label[] {
-  const { namespace, labels, serviceAccount } = workload
+  const { namespace, labels, serviceAccount, init } = workload
+  if (init) return INIT_LABELS
   const ofNamespace = { ...namespaceLabels, 'kubernetes.io/metadata.name': namespace }
   return [
     ...Object.entries(labels).map(([key, value]) => `k8s:${key}=${value}`),

@@ -109,8 +109,12 @@ export interface PolicyItem {
   /** The file, where the source is a folder. */
   readonly file?: string
   readonly rules: readonly PolicyRule[]
-  /** `last-good`: the file has errors now, this is its last good version. */
-  readonly state: 'enforced' | 'last-good'
+  /**
+   * `last-good`: the file has errors now, this is its last good version. `degraded`: something of it is not enforced as
+   * it is written, which `warnings` say.
+   */
+  readonly state: 'enforced' | 'degraded' | 'last-good'
+  readonly warnings?: readonly string[]
 }
 
 export interface PolicyRule {

@@ -93,6 +93,16 @@ test('explain shows the rules that were looked at', async (t) => {
   t.regex(stdout, /NetworkPolicy y\/only-81 ingress\[0\] +allow +yes +no\n/)
 })
 
+test('what is not enforced as written goes to standard error, and the answer to standard output', async (t) => {
+  const names = POLICY.replace('networking.k8s.io/v1', 'cilium.io/v2').replace('NetworkPolicy', 'CiliumNetworkPolicy')
+    .replace(/spec:[^]*/, 'spec: {endpointSelector: {}, egress: [{toFQDNs: [{matchName: a.example}]}]}\n')
+  const path = await folder(t, { 'pods.yaml': PODS, 'names.yaml': names })
+  const result = await sluice('policy', 'matrix', '-f', path, '--port', '80/TCP', '-o', 'json')
+  t.is(result.status, 0)
+  t.regex(result.stderr, /^warning: .*names\.yaml:4:\d+: spec\.egress\[0\]\.toFQDNs\[0\]: domain names are not resolved yet; the peer selects nobody\n$/)
+  t.is((JSON.parse(result.stdout) as typeof MATRIX)['80/TCP']['y/b']['x/a'], 'denied')
+})
+
 test('a fault goes to standard error, with status 1 and nothing on standard output', async (t) => {
   const path = await folder(t, { 'pods.yaml': PODS, 'bad.yaml': POLICY.replace('podSelector', 'podSelektor') })
   const result = await sluice('policy', 'matrix', '-f', path, '--port', '80/TCP', '-o', 'json')

@@ -1,7 +1,7 @@
 // What the offline commands are given: manifests, ports and the ends of a connection.
 import { Option } from 'commander'
 import { formatAddress, parseAddress } from '../../engine/index.ts'
-import { compile, PROTOCOLS, translationHint } from '../../manifests/index.ts'
+import { compile, formatWarning, PROTOCOLS, translationHint } from '../../manifests/index.ts'
 import type { Cluster, ManifestError, ProtocolName, Workload } from '../../manifests/index.ts'
 import { loadFiles } from '../../manifests/load.ts'
 import { CliError } from '../errors.ts'
@@ -10,12 +10,18 @@ export function fileOption(): Option {
   return new Option('-f, --filename <path...>', 'files or folders of manifests (*.yaml, *.yml, *.json)')
 }
 
-/** The cluster that the manifests describe. Throws CliError with every fault, a line each, if there is any. */
+/**
+ * The cluster that the manifests describe; what of it is not enforced as written is told on standard error. Throws
+ * CliError with every fault, a line each, if there is any.
+ */
 export async function readCluster(paths: readonly string[]): Promise<Cluster> {
   const files = await loadFiles(paths)
   const cluster = compile(files.flatMap(({ documents }) => documents))
   const errors: readonly ManifestError[] = [...files.flatMap((file) => file.errors), ...cluster.errors]
-  if (errors.length === 0) return cluster
+  if (errors.length === 0) {
+    for (const warning of cluster.warnings) process.stderr.write(`warning: ${formatWarning(warning)}\n`)
+    return cluster
+  }
   const count = errors.length === 1 ? 'one fault' : `${errors.length} faults`
   throw new CliError(`${count} in the manifests:\n${errors.map(({ message }) => `  ${message}`).join('\n')}`)
 }

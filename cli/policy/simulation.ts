@@ -1,6 +1,6 @@
 // The cluster of the manifests inside an engine of its own: every Pod and Workload is an endpoint, what is no
 // workload is the world. Answers are those that the agent would program.
-import { Identity, PeerFlags } from '../../bpf/index.ts'
+import { EndpointFlags, Identity, PeerFlags } from '../../bpf/index.ts'
 import { DEFAULT_CAPACITIES, Engine, RESERVED_IDENTITIES } from '../../engine/index.ts'
 import type { Capacities, Decision, Label, SideVerdict } from '../../engine/types.ts'
 import { familyOf, formatAddress, parseAddress } from '../../engine/index.ts'
@@ -154,7 +154,7 @@ export class Simulation {
       ifindex,
       id: ifindex,
       identity,
-      flags: 0,
+      flags: workload.audit ? EndpointFlags.AUDIT : 0,
       ...(ipv4 && { ipv4 }),
       ...(ipv6 && { ipv6 }),
       mac: NO_MAC,

@@ -5,6 +5,7 @@ import type { Path } from '../document/errors.ts'
 import type { Value } from '../document/schema.ts'
 import type { Source } from '../document/source.ts'
 import { NAMESPACE_KEY, equals, exists, lacks } from '../labels.ts'
+import { readAudit } from '../metadata.ts'
 import type { PolicyDraft } from '../model.ts'
 import type { PolicyResource } from '../resources.ts'
 import { requirementsOf, sourcedKey } from '../selectors.ts'
@@ -19,11 +20,12 @@ export const readCiliumPolicy =
   (document: Document, source: Source): PolicyResource => {
     const { name } = document.metadata
     const namespace = kind === 'CiliumNetworkPolicy' ? (document.metadata.namespace ?? 'default') : ''
+    const audit = readAudit(source, document.metadata.annotations)
     const drafts = specsOf(document, source).map(({ spec, path, index }) => {
       const { description, log } = spec
       const told = { ...(description !== undefined && { description }), ...(log?.value !== undefined && { log: log.value }) }
       const reference = { kind, namespace, name, ...told, ...(index === undefined ? {} : { spec: index }) }
-      return readSpec({ source, reference, path }, spec)
+      return { ...readSpec({ source, reference, path }, spec), audit: audit || spec.audit === true }
     })
     return { kind, namespace, name, drafts }
   }
@@ -34,7 +36,7 @@ function specsOf(document: Document, source: Source): readonly { spec: Spec; pat
   return document.spec === undefined ? specs : [{ spec: document.spec, path: ['spec'] }, ...specs]
 }
 
-function readSpec(context: Context, spec: Spec): PolicyDraft {
+function readSpec(context: Context, spec: Spec): Omit<PolicyDraft, 'audit'> {
   checkNotEmpty(context, spec)
   const directions = (['ingress', 'egress'] as const).filter((direction) => isolates(context, spec, direction))
   const isolation = directions.map((direction) => [direction, { ...context.reference, direction, action: 'default-deny', index: 0 }])
@@ -44,7 +46,6 @@ function readSpec(context: Context, spec: Spec): PolicyDraft {
     priority: 0,
     isolates: Object.fromEntries(isolation) as PolicyDraft['isolates'],
     rules: readRules(context, spec),
-    audit: spec.audit ?? false,
   }
 }
 

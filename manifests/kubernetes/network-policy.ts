@@ -4,6 +4,7 @@ import type { Direction, Peer, PortMatch } from '../../engine/types.ts'
 import { cidrPeer } from '../cidr.ts'
 import { NAMESPACE_KEY, equals, exists } from '../labels.ts'
 import type { Path } from '../document/errors.ts'
+import { readAudit } from '../metadata.ts'
 import type { PolicyDraft, RuleDraft, RuleReference } from '../model.ts'
 import { PROTOCOLS, wholeProtocol } from '../ports.ts'
 import type { PolicyResource } from '../resources.ts'
@@ -26,10 +27,10 @@ interface Context {
 export function readNetworkPolicy(document: Document, source: Source): PolicyResource {
   const { name, namespace = 'default' } = document.metadata
   const context = { source, namespace, name }
-  return { kind: 'NetworkPolicy', namespace, name, drafts: [readSpec(context, document.spec)] }
+  return { kind: 'NetworkPolicy', namespace, name, drafts: [readSpec(context, document)] }
 }
 
-function readSpec(context: Context, spec: Document['spec']): PolicyDraft {
+function readSpec(context: Context, { metadata, spec }: Document): PolicyDraft {
   const directions = directionsOf(spec)
   const subject = requirementsOf(context.source, spec.podSelector ?? {}, ['spec', 'podSelector'], podKey)
   const rules = (['ingress', 'egress'] as const).flatMap((direction) =>
@@ -43,7 +44,7 @@ function readSpec(context: Context, spec: Document['spec']): PolicyDraft {
     priority: 0,
     isolates: Object.fromEntries(isolation) as PolicyDraft['isolates'],
     rules,
-    audit: false,
+    audit: readAudit(context.source, metadata.annotations),
   }
 }
 

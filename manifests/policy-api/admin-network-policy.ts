@@ -20,12 +20,12 @@ const BASELINE_PRIORITY = 1001
 
 export function readAdminNetworkPolicy({ metadata, spec }: AdminDocument, source: Source): PolicyResource {
   const { priority, subject } = spec
-  const policy = { kind: 'AdminNetworkPolicy', name: metadata.name, tier: 'admin', priority, subject } as const
+  const policy = { kind: 'AdminNetworkPolicy', metadata, tier: 'admin', priority, subject } as const
   return readTieredPolicy(source, { ...policy, rules: readRules(source, spec) })
 }
 
 export function readBaselineAdminNetworkPolicy({ metadata, spec }: BaselineDocument, source: Source): PolicyResource {
-  const policy = { kind: 'BaselineAdminNetworkPolicy', name: metadata.name, tier: 'baseline', subject: spec.subject } as const
+  const policy = { kind: 'BaselineAdminNetworkPolicy', metadata, tier: 'baseline', subject: spec.subject } as const
   return readTieredPolicy(source, { ...policy, priority: BASELINE_PRIORITY, rules: readRules(source, spec) })
 }
 

@@ -16,7 +16,7 @@ type ProtocolValue = Value<typeof protocol>
 export function readClusterNetworkPolicy({ metadata, spec }: Document, source: Source): PolicyResource {
   return readTieredPolicy(source, {
     kind: 'ClusterNetworkPolicy',
-    name: metadata.name,
+    metadata,
     tier: spec.tier === 'Admin' ? 'admin' : 'baseline',
     priority: spec.priority,
     subject: spec.subject,

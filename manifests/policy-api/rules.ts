@@ -6,7 +6,8 @@ import type { Path } from '../document/errors.ts'
 import type { Value } from '../document/schema.ts'
 import type { Source } from '../document/source.ts'
 import { NAMESPACE_KEY, exists } from '../labels.ts'
-import type { PolicyDraft, PolicyKind, RuleDraft } from '../model.ts'
+import { readAudit, type clusterwide } from '../metadata.ts'
+import type { PolicyDraft, RuleDraft } from '../model.ts'
 import { nodePeers } from '../nodes.ts'
 import type { PolicyResource } from '../resources.ts'
 import { namespaceKey, nodeKey, podKey, requirementsOf } from '../selectors.ts'
@@ -27,8 +28,8 @@ export interface TieredRule {
 }
 
 export interface TieredPolicy {
-  readonly kind: PolicyKind
-  readonly name: string
+  readonly kind: PolicyResource['kind']
+  readonly metadata: Value<typeof clusterwide>
   readonly tier: 'admin' | 'baseline'
   readonly priority: number
   readonly subject: Subject
@@ -38,7 +39,7 @@ export interface TieredPolicy {
 const FIELD = { ingress: 'from', egress: 'to' } as const
 
 export function readTieredPolicy(source: Source, policy: TieredPolicy): PolicyResource {
-  const { kind, name, tier, priority, rules } = policy
+  const { kind, metadata, tier, priority, rules } = policy
   const draft: PolicyDraft = {
     subject: { requirements: readSubject(source, policy.subject) },
     tier,
@@ -47,9 +48,9 @@ export function readTieredPolicy(source: Source, policy: TieredPolicy): PolicyRe
     rules: (['ingress', 'egress'] as const).flatMap((direction) =>
       rules[direction].map((rule, index) => readRule(source, policy, direction, rule, index)),
     ),
-    audit: false,
+    audit: readAudit(source, metadata.annotations),
   }
-  return { kind, namespace: '', name, drafts: [draft] }
+  return { kind, namespace: '', name: metadata.name, drafts: [draft] }
 }
 
 /** Reports anything but one field; gives that one's name. */
@@ -74,7 +75,7 @@ function readRule(source: Source, policy: TieredPolicy, direction: Direction, ru
     reference: {
       kind: policy.kind,
       namespace: '',
-      name: policy.name,
+      name: policy.metadata.name,
       direction,
       action,
       index,

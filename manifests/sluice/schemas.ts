@@ -1,6 +1,6 @@
 // Our own kinds as schemas.
 import * as format from '../document/formats.ts'
-import { ignored, integer, integerOrString, list, object, oneOf, string } from '../document/schema.ts'
+import { boolean, ignored, integer, integerOrString, list, object, oneOf, string } from '../document/schema.ts'
 import { head, namespaced } from '../metadata.ts'
 
 const protocol = oneOf('TCP', 'UDP', 'SCTP')
@@ -18,6 +18,7 @@ export const workload = object(
         interface: string(format.interfaceName),
         netns: string(),
         mac: string(format.macAddress),
+        init: boolean,
       },
       ['addresses'],
     ),

@@ -1,0 +1,63 @@
+// What manifests become for the engine: nodes, workloads without labels, audit.
+import test from 'ava'
+import { EndpointFlags, Identity } from '../bpf/index.ts'
+import { compile, parseDocuments } from '../manifests/index.ts'
+import type { Interface } from './interfaces.ts'
+import { desiredInputs, identityKeys, type Numbers } from './desired.ts'
+import { matchEndpoints } from './endpoints.ts'
+import { InputSet, type EngineInput } from './reconcilers/inputs.ts'
+
+const LINK: Interface = {
+  ifindex: 7, name: 'sl-web', mac: '02:00:00:00:00:02', kind: 'veth', up: true, peerIfindex: 2, peerName: undefined, peerNamespaceId: 0,
+  addresses: [], xdpMode: undefined,
+}
+const UPLINK: Interface = { ...LINK, ifindex: 8, name: 'eth0', kind: undefined, addresses: ['192.168.0.1'] } as Interface
+
+function numbering(): Numbers & { readonly keys: Map<string, number> } {
+  const keys = new Map<string, number>()
+  return { keys, number: (space, key) => keys.get(`${space} ${key}`) ?? keys.set(`${space} ${key}`, 256 + keys.size).size + 255 }
+}
+
+async function inputsOf(text: string) {
+  const { documents, errors } = parseDocuments(text, 'f.yaml')
+  if (errors[0]) throw errors[0]
+  const cluster = compile(documents)
+  const links = [LINK, UPLINK]
+  const endpoints = await matchEndpoints(cluster.workloads, links, { peerMac: async () => '02:00:00:00:00:01' })
+  const numbers = numbering()
+  const changes = desiredInputs({ cluster, endpoints, links, workloadRanges: [] }, numbers).changesSince(new InputSet())
+  return { cluster, numbers, inputs: changes.map(({ input }) => input) }
+}
+
+const entries = <K extends EngineInput['input']>(inputs: readonly EngineInput[], kind: K) =>
+  inputs.filter((input): input is Extract<EngineInput, { input: K }> => input.input === kind)
+
+const workload = (metadata: string, more = ''): string => `
+{apiVersion: sluice.io/v1, kind: Workload, metadata: ${metadata}, spec: {addresses: [10.0.0.1], interface: sl-web${more}}}
+---`
+
+test('the annotation of a workload or of its namespace sets the flag of its endpoint', async (t) => {
+  const flags = async (text: string) => entries((await inputsOf(text)).inputs, 'endpoint')[0]?.entry.flags ?? 0
+  const audited = '{name: web, annotations: {sluice.io/audit: "true"}}'
+  const home = '{apiVersion: v1, kind: Namespace, metadata: {name: default, annotations: {sluice.io/audit: "true"}}}\n---'
+  t.is((await flags(workload('{name: web}'))) & EndpointFlags.AUDIT, 0)
+  t.is((await flags(workload(audited))) & EndpointFlags.AUDIT, EndpointFlags.AUDIT)
+  t.is((await flags(`${home}${workload('{name: web}')}`)) & EndpointFlags.AUDIT, EndpointFlags.AUDIT)
+})
+
+test('a workload whose labels are not known has the reserved identity, and there is a policy that closes it', async (t) => {
+  const { inputs } = await inputsOf(workload('{name: web}', ', init: true'))
+  t.is(entries(inputs, 'endpoint')[0]?.entry.identity, Identity.INIT)
+  t.deepEqual(entries(inputs, 'policy').map(({ key }) => key), ['Default//init'])
+})
+
+test('this node gives its labels to the host, another has an identity and addresses', async (t) => {
+  const node = (name: string, address: string) =>
+    `{apiVersion: v1, kind: Node, metadata: {name: ${name}, labels: {zone: ${name}}}, status: {addresses: [{type: InternalIP, address: ${address}}]}}\n---\n`
+  const { cluster, inputs, numbers } = await inputsOf(`${node('here', '192.168.0.1')}${node('there', '192.168.0.2')}`)
+  const labels = new Map(entries(inputs, 'identity').map(({ number, labels: own }) => [number, own]))
+  t.deepEqual(labels.get(Identity.HOST), ['reserved:host=', 'node:zone=here'])
+  const addresses = entries(inputs, 'address').map(({ entry }) => [[...entry.address.subarray(12)].join('.'), labels.get(entry.identity)])
+  t.deepEqual(addresses, [['192.168.0.1', labels.get(Identity.HOST)], ['192.168.0.2', ['reserved:remote-node=', 'node:zone=there']]])
+  for (const key of numbers.keys.keys()) t.true(identityKeys(cluster).has(key.slice('identity '.length)))
+})

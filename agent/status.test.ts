@@ -1,0 +1,50 @@
+// What is in force and not enforced as it is written is a degraded condition, never silent.
+import test from 'ava'
+import { compile, parseDocuments } from '../manifests/index.ts'
+import { buildStatus, type StatusSources } from './status.ts'
+import { Tables } from './tables.ts'
+
+function statusOf(text: string) {
+  const { documents } = parseDocuments(text, 'policies.yaml')
+  const cluster = compile(documents)
+  const resolution = { cluster, effective: new Map(), problems: [] }
+  const tables = new Tables()
+  const convergence = {
+    desired: { resolution, endpoints: [], links: [], frontends: [] }, unreadableFolders: new Map(), reconcilers: [], enforced: true,
+    kernelStart: { maps: [], refused: [], takenOver: 0 }, programReport: { attached: [] }, programmedServices: { frontends: [], shares: [] },
+  }
+  // Of the convergence only what the status reads.
+  const sources = {
+    options: { manifests: [], workloadRanges: [] }, convergence, tables, startedAt: new Date(0), faults: new Map(),
+    conntrackEntries: () => 0, flows: () => 0,
+  } as unknown as StatusSources
+  tables.show(sources.convergence, { number: () => 1 }, [])
+  return { status: buildStatus(sources), tables }
+}
+
+const POLICY = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: names, namespace: demo}
+spec:
+  endpointSelector: {}
+  egress: [{toFQDNs: [{matchName: a.example}]}]
+`
+
+test('a policy that is not enforced as written degrades the status and says why', (t) => {
+  const { status, tables } = statusOf(POLICY)
+  t.is(status.parts['policy']?.state, 'degraded')
+  t.deepEqual(status.degraded, [
+    {
+      what: 'policy CiliumNetworkPolicy demo/names',
+      why: 'policies.yaml:6: spec.egress[0].toFQDNs[0]: domain names are not resolved yet',
+      hint: 'the peer selects nobody',
+    },
+  ])
+  t.like(tables.policies.list().items[0], { state: 'degraded', warnings: ['policies.yaml:6:23: spec.egress[0].toFQDNs[0]: domain names are not resolved yet; the peer selects nobody'] })
+})
+
+test('one that is does not', (t) => {
+  const { status, tables } = statusOf(POLICY.replace('toFQDNs: [{matchName: a.example}]', 'toEntities: [world]'))
+  t.is(status.parts['policy']?.state, 'ok')
+  t.is(tables.policies.list().items[0]?.state, 'enforced')
+})
