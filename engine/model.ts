@@ -25,6 +25,8 @@ export interface ModelSide {
   readonly decision: Decision
   readonly rule: number
   readonly deciding: Deciding
+  /** Tiers that a `pass` left early. */
+  readonly passed: readonly Tier[]
 }
 
 export interface ModelVerdict {
@@ -81,24 +83,32 @@ function side(world: World, direction: Direction, own: Uint8Array, peerAddress: 
   return observed.decision === 'denied' ? { ...observed, decision: 'audited' } : enforced
 }
 
+type Decided = Omit<ModelSide, 'passed'>
+
 function decide(policies: readonly Policy[], flow: Flow): ModelSide {
-  return prioritized(policies, 'admin', flow) ?? normal(policies, flow) ?? prioritized(policies, 'baseline', flow)
+  const passed: Tier[] = []
+  const decided = prioritized(policies, 'admin', flow, passed) ?? normal(policies, flow) ?? prioritized(policies, 'baseline', flow, passed)
     ?? { decision: 'allowed', rule: 0, deciding: 'none' }
+  return { ...decided, passed }
 }
 
 /** The first rule by priority, then place, then number. `pass` leaves the flow to the next tier. */
-function prioritized(policies: readonly Policy[], tier: Tier & Deciding, flow: Flow): ModelSide | undefined {
+function prioritized(policies: readonly Policy[], tier: Tier & Deciding, flow: Flow, passed: Tier[]): Decided | undefined {
   const matching = policies.filter((policy) => policy.tier === tier)
     .flatMap(({ priority, rules }) => rules.map((rule, index) => ({ priority, index, rule })))
     .filter(({ rule }) => ruleMatches(rule, flow))
     .sort((a, b) => a.priority - b.priority || a.index - b.index || a.rule.number - b.rule.number)
   const first = matching[0]?.rule
-  if (!first || first.action === 'pass') return undefined
+  if (!first) return undefined
+  if (first.action === 'pass') {
+    passed.push(tier)
+    return undefined
+  }
   return { decision: first.action === 'deny' ? 'denied' : 'allowed', rule: first.number, deciding: tier }
 }
 
 /** Deny wins over allow; without either, a direction that some policy isolates is denied. */
-function normal(policies: readonly Policy[], flow: Flow): ModelSide | undefined {
+function normal(policies: readonly Policy[], flow: Flow): Decided | undefined {
   const own = policies.filter((policy) => policy.tier === 'normal')
   const matching = own.flatMap((policy) => policy.rules).filter((rule) => ruleMatches(rule, flow)).sort((a, b) => a.number - b.number)
   const denying = matching.find((rule) => rule.action === 'deny')

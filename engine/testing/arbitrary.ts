@@ -14,13 +14,13 @@ const IFINDEXES = [11, 12, 13]
 const DOCUMENTS = ['a', 'b', 'c']
 const PEER_FLAGS = [0, 2, 2, 4]
 
-const label: fc.Arbitrary<Label> = fc.constantFrom('k8s:app=web', 'k8s:app=db', 'aws:app=web', 'k8s:env=prod', 'k8s:env=test', 'aws:group=sg-1', 'aws:group=sg-2', 'k8s:tier=')
+const label: fc.Arbitrary<Label> = fc.constantFrom('k8s:app=web', 'k8s:app=db', 'aws:app=web', 'k8s:env=prod', 'k8s:env=test', 'aws:group=sg-1', 'aws:group=sg-2', 'k8s:tier=', 'reserved:init=', 'reserved:remote-node=', 'node:zone=a')
 const labels = fc.array(label, { maxLength: 4 })
 
 const requirement: fc.Arbitrary<Requirement> = fc.record({
-  key: fc.constantFrom('k8s:app', 'any:app', 'k8s:env', 'aws:group', 'any:tier'),
+  key: fc.constantFrom('k8s:app', 'any:app', 'k8s:env', 'aws:group', 'any:tier', 'reserved:init', 'node:zone'),
   operator: fc.constantFrom('In' as const, 'In' as const, 'NotIn' as const, 'Exists' as const, 'DoesNotExist' as const),
-  values: fc.array(fc.constantFrom('web', 'db', 'prod', 'test', 'sg-1', 'sg-2', ''), { maxLength: 2 }),
+  values: fc.array(fc.constantFrom('web', 'db', 'prod', 'test', 'sg-1', 'sg-2', 'a', ''), { maxLength: 2 }),
 })
 const selector: fc.Arbitrary<Selector> = fc.record({ requirements: fc.array(requirement, { maxLength: 2 }) })
 const cidr = fc.record({

@@ -1,7 +1,7 @@
 // Which constructs decided packets. A run that never meets a construct proves nothing about it.
 
-import type { Peer, Policy, PortMatch, Rule } from '../../engine/types.ts'
-import { ICMP, ICMPV6 } from './world.ts'
+import type { Peer, Policy, PortMatch, Rule, Selector } from '../../engine/types.ts'
+import { ICMP, ICMPV6, NAMESPACE_KEY } from './world.ts'
 import type { Decided } from './expectation.ts'
 
 /** What a full run wants of each construct, and of the two outcomes as a share of all packets. */
@@ -9,10 +9,10 @@ export const LEAST_DECIDED = 100
 export const LEAST_SHARE = 0.3
 
 export const CONSTRUCTS = [
-  'no policy', 'default deny', 'allow', 'deny', 'ingress', 'egress', 'audit',
+  'no policy', 'default deny', 'allow', 'deny', 'pass', 'ingress', 'egress', 'audit', 'audit of an endpoint', 'init',
   'tier admin', 'tier normal', 'tier baseline',
   'any peer', 'selector In', 'selector NotIn', 'selector Exists', 'selector DoesNotExist', 'selector empty', 'selector of any source',
-  'cidr', 'cidr with except', 'cidr over workloads', 'cidr and selector', 'entity',
+  'cidr', 'cidr with except', 'cidr over workloads', 'cidr and selector', 'cidr without nodes', 'several cidrs', 'entity', 'node', 'required label',
   'all ports', 'port', 'port range', 'whole protocol', 'named port', 'named port of any protocol', 'icmp',
   'established', 'revoked',
 ] as const
@@ -36,6 +36,8 @@ export class Coverage {
       else if (Object.values(policy.isolates).includes(decided.rule)) this.count('default deny')
       else continue
       if (policy.audit) this.count('audit')
+      else if (decided.audits.includes(decided.rule)) this.count('audit of an endpoint')
+      if (policy.subject.requirements.some(({ key }) => key === 'reserved:init')) this.count('init')
       if (rule !== undefined && !decided.allowed) this.explicitlyDenied++
     }
   }
@@ -65,20 +67,34 @@ export class Coverage {
 }
 
 function peerConstructs({ peers }: Rule): Construct[] {
-  return peers === 'any' ? ['any peer'] : peers.flatMap(peerConstruct)
+  if (peers === 'any') return ['any peer']
+  const several = peers.filter(({ cidr }) => cidr !== undefined).length > 1
+  return [...peers.flatMap(peerConstruct), ...(several ? ['several cidrs' as const] : [])]
 }
 
 function peerConstruct({ selector, cidr }: Peer): Construct[] {
   const found: Construct[] = []
-  if (selector !== undefined && cidr !== undefined) found.push('cidr and selector')
+  if (selector !== undefined && cidr !== undefined) found.push(isOutside(selector) ? 'cidr without nodes' : 'cidr and selector')
   if (cidr !== undefined) found.push('cidr', ...(cidr.except.length > 0 ? ['cidr with except' as const] : []), ...(cidr.workloads ? ['cidr over workloads' as const] : []))
   if (selector === undefined) return found
   if (selector.requirements.length === 0) found.push('selector empty')
+  if (isRequirement(selector)) found.push('required label')
   for (const { key, operator } of selector.requirements) {
-    if (key.startsWith('reserved:')) found.push('entity')
+    if (key.startsWith('node:')) found.push('node')
+    else if (key.startsWith('reserved:')) found.push('entity')
     else found.push(`selector ${operator}`, ...(key.startsWith('any:') ? ['selector of any source' as const] : []))
   }
   return found
+}
+
+/** As rules about addresses outside of the cluster exclude its nodes. */
+function isOutside({ requirements }: Selector): boolean {
+  return requirements.some(({ key, operator }) => key === 'reserved:host' && operator === 'DoesNotExist')
+}
+
+/** As a label that every workload is required to have is told by those that lack it. */
+function isRequirement({ requirements }: Selector): boolean {
+  return requirements.some(({ key, operator }) => key === NAMESPACE_KEY && operator === 'Exists')
 }
 
 function portConstructs({ ports }: Rule): Construct[] {

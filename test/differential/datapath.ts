@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 
-import { eventRecord } from '../../bpf/index.ts'
+import { EventKind, eventRecord } from '../../bpf/index.ts'
 import type { EventRecord } from '../../bpf/index.ts'
 import type { Change } from '../../engine/types.ts'
 import { BpfObject, inNetworkNamespace, interfaceIndex, RingReader } from '../../loader/index.ts'
@@ -15,6 +15,8 @@ export interface Seen {
   allowed: boolean
   /** Of the last event that the packet caused; undefined when it caused none, as packets of known flows do. */
   event: EventRecord | undefined
+  /** Rules that would have dropped the packet, as told before it passed. */
+  audits: number[]
 }
 
 /** The next hop of everything that leaves; its MAC address is fixed, so that no neighbour needs to answer. */
@@ -101,11 +103,10 @@ export class Datapath implements Disposable {
     const context = new Uint8Array(192)
     new DataView(context.buffer).setUint32(CONTEXT_IFINDEX, ifindex, true)
     const { result } = this.#programs[hook].testRun({ data: frame, context })
-    let event: EventRecord | undefined
-    this.#ring.read((bytes, offset) => {
-      event = eventRecord.decode(bytes, offset)
-    })
-    return { allowed: result !== TC_ACT_SHOT, event }
+    const events: EventRecord[] = []
+    this.#ring.read((bytes, offset) => void events.push(eventRecord.decode(bytes, offset)))
+    const audits = events.filter(({ kind }) => kind === EventKind.AUDIT).map(({ rule }) => rule)
+    return { allowed: result !== TC_ACT_SHOT, event: events.at(-1), audits }
   }
 
   /** Empties every map, as for an engine that starts at nothing. */

@@ -7,6 +7,8 @@ import type { Packet } from './traffic.ts'
 export interface Decided {
   allowed: boolean
   rule: number
+  /** Rules that would have dropped the packet, were it not for audit: the sender's first. */
+  audits: readonly number[]
 }
 
 export interface Expected extends Decided {

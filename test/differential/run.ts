@@ -3,9 +3,9 @@
 
 import { EventKind } from '../../bpf/index.ts'
 import { addressOf, Engine } from '../../engine/index.ts'
-import type { Change, Verdict } from '../../engine/types.ts'
+import type { Change, Decision, SideVerdict } from '../../engine/types.ts'
 import { modelVerdict } from '../../engine/model.ts'
-import type { ModelVerdict } from '../../engine/model.ts'
+import type { ModelSide } from '../../engine/model.ts'
 import type { TcpFlag } from '../packet.ts'
 import { Coverage } from './coverage.ts'
 import { CLASSES } from './datapath.ts'
@@ -72,6 +72,8 @@ class SetRun {
   readonly #scenario: Scenario
   readonly #expectation: Expectation
   readonly #sent: Packet[] = []
+  /** Whether a rule that passes had a say in the packet that the model was asked about last. */
+  #passed = false
 
   constructor(datapath: Datapath, engine: Engine, coverage: Coverage, { seed, tamper }: RunOptions, set: number) {
     this.#datapath = datapath
@@ -132,12 +134,13 @@ class SetRun {
     if (seen.allowed !== expected.allowed) return report('datapath', seen)
     if (expected.established) return undefined
     const engine = this.#engineDecides(packet)
-    if (engine.allowed !== expected.allowed || engine.rule !== expected.rule) return report('engine', engine)
-    return agreesOnRule(seen, engine) ? undefined : report('datapath', { engine, seen })
+    if (engine.allowed !== expected.allowed || engine.audits.join() !== expected.audits.join() || engine.rule !== expected.rule) return report('engine', engine)
+    return agreesOnEvents(seen, engine) ? undefined : report('datapath', { engine, seen })
   }
 
   #count(expected: Expected, seen: Seen): void {
     this.#coverage.add(expected, this.#scenario.policies)
+    if (this.#passed) this.#coverage.count('pass')
     if (!expected.established) return
     if (expected.allowed) this.#coverage.count('established')
     else if (seen.event?.kind === EventKind.REVOKED) this.#coverage.count('revoked')
@@ -154,18 +157,31 @@ class SetRun {
   #model(packet: Packet): Decided {
     const { world, addresses, endpoints, policies } = this.#scenario
     const flat = { identities: world.identities, addresses: [...addresses.values()], endpoints: [...endpoints.values()], policies }
-    return decided(modelVerdict(flat, this.#query(packet)))
+    const verdict = modelVerdict(flat, this.#query(packet))
+    this.#passed = decidingSide(verdict)?.passed.length !== 0
+    return decided(verdict)
   }
 }
 
-/** The side that decided: the one that denies, or else the receiver's. */
-function decided({ decision, egress, ingress }: Verdict | ModelVerdict): Decided {
-  const allowed = decision !== 'denied'
-  const side = egress !== undefined && (ingress === undefined || egress.decision === 'denied') ? egress : ingress
-  return { allowed, rule: side?.rule ?? 0 }
+interface Sides<S> {
+  readonly egress?: S
+  readonly ingress?: S
+}
+
+function decided<S extends SideVerdict | ModelSide>({ decision, ...sides }: Sides<S> & { readonly decision: Decision }): Decided {
+  const { egress, ingress } = sides
+  // Who receives is not asked about what the sender's policy drops.
+  const asked = egress?.decision === 'denied' ? [egress] : [egress, ingress]
+  const audits = asked.flatMap((side) => (side?.decision === 'audited' ? [side.rule] : []))
+  return { allowed: decision !== 'denied', rule: decidingSide(sides)?.rule ?? 0, audits }
+}
+
+/** The one that denies, or else the receiver's. */
+function decidingSide<S extends SideVerdict | ModelSide>({ egress, ingress }: Sides<S>): S | undefined {
+  return egress !== undefined && (ingress === undefined || egress.decision === 'denied') ? egress : ingress
 }
 
 /** A packet that opens a flow, or is dropped by policy, causes an event that names the rule; others tell nothing. */
-function agreesOnRule({ event }: Seen, engine: Decided): boolean {
-  return event === undefined || event.rule === engine.rule
+function agreesOnEvents({ event, audits }: Seen, engine: Decided): boolean {
+  return event === undefined || (event.rule === engine.rule && audits.join() === engine.audits.join())
 }

@@ -5,7 +5,7 @@ import { addressOf, prefixOf } from '../../engine/index.ts'
 import type { Engine } from '../../engine/index.ts'
 import type { AddressEntry, EndpointEntry, Policy } from '../../engine/types.ts'
 import type { Random } from './random.ts'
-import { EXCEPTS, HOST_ADDRESSES, LOCAL_RANGES, newWorld, PREFIXES, randomLabels, randomPolicy } from './world.ts'
+import { EXCEPTS, HOST_ADDRESSES, HOST_LABELS, initPolicy, LOCAL_RANGES, newWorld, NODES, PREFIXES, randomIdentity, randomLabels, randomPolicy } from './world.ts'
 import type { World, WorldWorkload } from './world.ts'
 
 /** Stands in all MAC addresses: the last byte is the endpoint's number, the first tells its two sides apart. */
@@ -44,15 +44,18 @@ export class Scenario {
 
   #fill(): void {
     const { world } = this
-    this.#setIdentity(Identity.HOST, ['reserved:host='])
+    this.#setIdentity(Identity.HOST, HOST_LABELS)
+    this.#setIdentity(Identity.INIT, ['reserved:init='])
     this.#setIdentity(Identity.WORLD_IPV4, ['reserved:world=', 'reserved:world-ipv4='])
     this.#setIdentity(Identity.WORLD_IPV6, ['reserved:world=', 'reserved:world-ipv6='])
     for (const [number, labels] of world.identities) this.#engine.setIdentity(number, labels)
     this.#setPrefix('0.0.0.0/0', Identity.WORLD_IPV4, 0)
     this.#setPrefix('::/0', Identity.WORLD_IPV6, 0)
     for (const range of LOCAL_RANGES) this.#setPrefix(range, range.includes(':') ? Identity.WORLD_IPV6 : Identity.WORLD_IPV4, PeerFlags.LOCAL_RANGE)
+    NODES.forEach(({ identity, labels, addresses }) => this.#setNode(identity, labels, addresses))
     for (const address of HOST_ADDRESSES) this.#setAddress({ address: addressOf(address), prefixLength: 128, identity: Identity.HOST, flags: PeerFlags.HOST, ifindex: 0, namedPorts: [] })
     world.workloads.forEach((workload) => this.#setWorkload(workload))
+    this.#setPolicies('init', [initPolicy(() => ++this.#rules)])
     for (let count = 2 + this.#random.below(6); count > 0; count--) this.#setPolicy(`policy-${count}`)
   }
 
@@ -62,7 +65,7 @@ export class Scenario {
     const kind = random.below(10)
     if (kind < 4) return this.#setPolicy(random.pick([...world.policies.keys(), `policy-${world.policies.size + 1}`]))
     if (kind < 5) return this.#removePolicy()
-    if (kind < 6) return this.#setIdentity(random.pick([...world.identities.keys()].filter((number) => number >= Identity.FIRST_USER)), randomLabels(random))
+    if (kind < 6) return this.#setIdentity(random.pick([...world.identities.keys()].filter((number) => number >= Identity.FIRST_USER && number < NODES[0].identity)), randomLabels(random))
     if (kind < 8) return this.#relabelWorkload(random.pick(world.workloads))
     if (kind < 9) return this.#swapAddresses()
     this.#setPrefix(random.pick([...PREFIXES, ...Object.values(EXCEPTS).flat()]), random.pick([...world.identities.keys()]), 0)
@@ -74,8 +77,7 @@ export class Scenario {
   }
 
   #relabelWorkload(workload: WorldWorkload): void {
-    const others = [...this.world.identities.keys()].filter((number) => number >= Identity.FIRST_USER)
-    workload.identity = this.#random.pick(others)
+    workload.identity = randomIdentity(this.#random)
     this.#setWorkload(workload)
   }
 
@@ -89,12 +91,12 @@ export class Scenario {
     this.#setWorkload(other)
   }
 
-  #setWorkload({ addresses, identity, ifindex, namedPorts }: WorldWorkload): void {
+  #setWorkload({ addresses, identity, ifindex, audit, namedPorts }: WorldWorkload): void {
     const bytes = addresses.map((address) => addressOf(address))
     for (const address of bytes) this.#setAddress({ address, prefixLength: 128, identity, flags: PeerFlags.WORKLOAD, ifindex, namedPorts })
     if (ifindex === 0) return
     const [ipv4, ipv6] = bytes as [Uint8Array, Uint8Array]
-    const entry: EndpointEntry = { ifindex, id: ifindex, identity, flags: EndpointFlags.PEER_NETNS, ipv4, ipv6, mac: endpointMac(ifindex), nodeMac: nodeMac(ifindex), namedPorts }
+    const entry: EndpointEntry = { ifindex, id: ifindex, identity, flags: EndpointFlags.PEER_NETNS | (audit ? EndpointFlags.AUDIT : 0), ipv4, ipv6, mac: endpointMac(ifindex), nodeMac: nodeMac(ifindex), namedPorts }
     this.endpoints.set(ifindex, entry)
     this.#engine.setEndpoint(entry)
   }
@@ -111,8 +113,16 @@ export class Scenario {
     this.#engine.setAddress(entry)
   }
 
+  #setNode(identity: number, labels: readonly string[], addresses: readonly string[]): void {
+    this.#setIdentity(identity, labels)
+    for (const address of addresses) this.#setAddress({ address: addressOf(address), prefixLength: 128, identity, flags: 0, ifindex: 0, namedPorts: [] })
+  }
+
   #setPolicy(name: string): void {
-    const policies = [randomPolicy(this.#random, () => ++this.#rules)]
+    this.#setPolicies(name, [randomPolicy(this.#random, () => ++this.#rules)])
+  }
+
+  #setPolicies(name: string, policies: readonly Policy[]): void {
     this.world.policies.set(name, policies)
     this.#engine.setPolicy(name, policies)
   }

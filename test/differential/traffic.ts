@@ -4,7 +4,7 @@ import { covers, prefixOf } from '../../engine/index.ts'
 import type { Prefix } from '../../engine/index.ts'
 import { isIpv4, prefixEdges } from './addresses.ts'
 import type { Random } from './random.ts'
-import { EXCEPTS, HOST_ADDRESSES, ICMP, ICMPV6, ICMP_MESSAGES, LOCAL_RANGES, PORTS, PREFIXES, PROTOCOLS } from './world.ts'
+import { EXCEPTS, HOST_ADDRESSES, ICMP, ICMPV6, ICMP_MESSAGES, LOCAL_RANGES, NODES, PORTS, PREFIXES, PROTOCOLS } from './world.ts'
 import type { World, WorldWorkload } from './world.ts'
 
 /** A new conversation's first packet. ICMP: `port` is type << 8 | code and `sourcePort` the identifier. */
@@ -32,7 +32,7 @@ function isIn(address: string, prefixes: readonly Prefix[]): boolean {
 }
 
 /** Every prefix's and every exception's edges; the addresses of remote workloads are among them on purpose. */
-const OUTSIDERS = [...PREFIXES, ...Object.values(EXCEPTS).flat()].flatMap(prefixEdges).filter((address) => isUnicast(address) && !isIn(address, LOCAL))
+const OUTSIDERS = [...[...PREFIXES, ...Object.values(EXCEPTS).flat()].flatMap(prefixEdges), ...NODES.flatMap(({ addresses }) => addresses)].filter((address) => isUnicast(address) && !isIn(address, LOCAL))
 
 export function randomPacket(random: Random, world: World): Packet {
   const [from, to] = randomEnds(random, world)

@@ -2,6 +2,7 @@
 // and most packets touch a rule, an edge of a prefix or a port next to a range.
 
 import type { NamedPorts, Peer, Policy, PortMatch, Requirement, Rule, Selector } from '../../engine/types.ts'
+import { Identity } from '../../bpf/index.ts'
 import type { Random } from './random.ts'
 
 export const TCP = 6
@@ -16,6 +17,8 @@ export interface WorldWorkload {
   identity: number
   addresses: readonly string[]
   ifindex: number
+  /** Of its endpoint. */
+  audit: boolean
   namedPorts: NamedPorts
 }
 
@@ -27,6 +30,22 @@ export interface World {
 
 /** The node's own range: only workloads and the node live there. */
 export const LOCAL_RANGES = ['10.1.0.0/24', 'fd00:1::/64'] as const
+export const NAMESPACE_KEY = 'k8s:io.kubernetes.pod.namespace'
+
+/** Other nodes of the cluster, at addresses that CIDR rules cover too. */
+export const NODES = [
+  { identity: 512, labels: ['reserved:remote-node=', 'node:zone=a'], addresses: ['192.0.2.65', '2001:db8:1::65'] },
+  { identity: 513, labels: ['reserved:remote-node=', 'node:zone=b'], addresses: ['10.2.0.77', 'fd00:2::77'] },
+] as const
+export const HOST_LABELS = ['reserved:host=', 'node:zone=a']
+const FIRST_WORKLOAD_IDENTITY = 256
+const WORKLOAD_IDENTITIES = 8
+
+/** The number of a set of labels, or now and then that of a workload whose labels are not known. */
+export function randomIdentity(random: Random): number {
+  return random.chance(0.04) ? Identity.INIT : FIRST_WORKLOAD_IDENTITY + random.below(WORKLOAD_IDENTITIES)
+}
+
 export const HOST_ADDRESSES = ['10.1.0.254', 'fd00:1::fe'] as const
 
 const KEYS = ['app', 'tier', 'env'] as const
@@ -50,10 +69,11 @@ const PROTOCOLS = [TCP, TCP, TCP, UDP, UDP, SCTP] as const
 
 export function newWorld(random: Random, ifindexes: readonly number[]): World {
   const world: World = { identities: new Map(), workloads: [], policies: new Map() }
-  for (let number = 256; number < 264; number++) world.identities.set(number, randomLabels(random))
+  for (let index = 0; index < WORKLOAD_IDENTITIES; index++) world.identities.set(FIRST_WORKLOAD_IDENTITY + index, randomLabels(random))
   const newWorkload = (subnet: number, host: number, ifindex: number): WorldWorkload => ({
     name: `w${subnet}-${host}`,
-    identity: 256 + random.below(8),
+    identity: randomIdentity(random),
+    audit: random.chance(0.05),
     addresses: [`10.${subnet}.0.${host}`, `fd00:${subnet}::${host}`],
     ifindex,
     namedPorts: randomNamedPorts(random),
@@ -64,7 +84,7 @@ export function newWorld(random: Random, ifindexes: readonly number[]): World {
 }
 
 export function randomLabels(random: Random): string[] {
-  return ['k8s:io.kubernetes.pod.namespace=ns', ...KEYS.filter(() => random.chance(0.7)).map((key) => `${random.chance(0.85) ? 'k8s' : 'container'}:${key}=${random.pick(VALUES)}`)]
+  return [`${NAMESPACE_KEY}=ns`, ...KEYS.filter(() => random.chance(0.7)).map((key) => `${random.chance(0.85) ? 'k8s' : 'container'}:${key}=${random.pick(VALUES)}`)]
 }
 
 function randomNamedPorts(random: Random): NamedPorts {
@@ -82,13 +102,21 @@ function randomRequirement(random: Random): Requirement {
   return { key, operator, values }
 }
 
+const exists = (key: string): Requirement => ({ key, operator: 'Exists', values: [] })
+const ENTITIES = ['reserved:world', 'reserved:host', 'reserved:world-ipv4', 'reserved:remote-node', 'reserved:init'] as const
+/** What CIDR rules about addresses outside of the cluster want beside the address. */
+const OUTSIDE: readonly Requirement[] = ['reserved:host', 'reserved:remote-node'].map((key) => ({ key, operator: 'DoesNotExist', values: [] }))
+
 function randomPeer(random: Random): Peer {
-  const kind = random.below(10)
+  const kind = random.below(12)
   if (kind < 6) return { selector: randomSelector(random, 2) }
-  if (kind < 7) return { selector: { requirements: [{ key: random.pick(['reserved:world', 'reserved:host', 'reserved:world-ipv4']), operator: 'Exists', values: [] }] } }
+  if (kind < 7) return { selector: { requirements: [exists(random.pick(ENTITIES))] } }
+  if (kind < 8) return { selector: { requirements: [exists(random.pick(['reserved:host', 'reserved:remote-node'])), { key: 'node:zone', operator: 'In', values: [random.pick(['a', 'b'])] }] } }
+  if (kind < 9) return { selector: { requirements: [exists(NAMESPACE_KEY), randomRequirement(random)] } }
   const prefix = random.pick(PREFIXES)
   const except = random.chance(0.5) ? (EXCEPTS[prefix] ?? []).filter(() => random.chance(0.7)) : []
   const cidr = { prefix, except, workloads: random.chance(0.5) }
+  if (random.chance(0.3)) return { cidr, selector: { requirements: OUTSIDE } }
   return random.chance(0.15) ? { cidr, selector: randomSelector(random, 1) } : { cidr }
 }
 
@@ -118,18 +146,25 @@ function randomRule(random: Random, number: number, tier: Policy['tier']): Rule 
   }
 }
 
+const INIT: Selector = { requirements: [exists('reserved:init')] }
+
+/** What closes workloads whose labels are not known. */
+export function initPolicy(numbers: () => number): Policy {
+  return { subject: INIT, tier: 'normal', priority: 0, isolates: { ingress: numbers(), egress: numbers() }, rules: [], audit: false }
+}
+
 /** `numbers` hands out rule numbers; the default verdicts take one too, since a drop by default names its policy. */
 export function randomPolicy(random: Random, numbers: () => number): Policy {
   const tier = random.pick(['normal', 'normal', 'normal', 'normal', 'admin', 'baseline'] as const)
   const rules = random.some(0, 4, () => randomRule(random, numbers(), tier))
   const isolated = (direction: Rule['direction']): boolean => tier === 'normal' && (rules.some((rule) => rule.direction === direction) ? random.chance(0.35) : random.chance(0.05))
   return {
-    subject: randomSelector(random, 1),
+    subject: random.chance(0.05) ? INIT : randomSelector(random, 1),
     tier,
     priority: tier === 'normal' ? 0 : random.below(4),
     isolates: { ...(isolated('ingress') && { ingress: numbers() }), ...(isolated('egress') && { egress: numbers() }) },
     rules,
-    audit: random.chance(0.08),
+    audit: random.chance(0.05),
   }
 }
 
