@@ -2,7 +2,7 @@
 //
 //   node bench/datapath.ts [FLOWS...]      1, 1000, 100000 and 1000000 by default
 
-import { missingPrivilege } from '../lab/privilege.ts'
+import { missingPrivilege } from '../lab/index.ts'
 import { measureBalancer } from './datapath/balancer.ts'
 import { calibrate } from './datapath/calibration.ts'
 import type { Measurement } from './datapath/measure.ts'

@@ -1,6 +1,6 @@
 // `sluice bpf`: what is loaded into the kernel, and where it is pinned.
 import type { Command } from 'commander'
-import type { MapItem, Program } from '../agent/api/types.ts'
+import type { MapItem, Program } from '../agent/api/index.ts'
 import { agentOf, examples, group } from './command.ts'
 import { formatTable, outputOption, print } from './output.ts'
 import type { OutputFormat } from './output.ts'

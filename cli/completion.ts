@@ -2,7 +2,7 @@
 // the tree of commands: what a new command brings completes without another list of words.
 import { Argument } from 'commander'
 import type { Command, Option } from 'commander'
-import type { Endpoint, Identity, PolicyItem } from '../agent/api/types.ts'
+import type { Endpoint, Identity, PolicyItem } from '../agent/api/index.ts'
 import { agentOf, examples } from './command.ts'
 import type { AgentClient } from './client.ts'
 import { CliError } from './errors.ts'

@@ -1,6 +1,6 @@
 // `sluice endpoint`: the workloads with an interface on this node.
 import type { Command } from 'commander'
-import type { Endpoint } from '../agent/api/types.ts'
+import type { Endpoint } from '../agent/api/index.ts'
 import { agentOf, examples, group } from './command.ts'
 import { CliError } from './errors.ts'
 import { shortLabels } from './labels.ts'

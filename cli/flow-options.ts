@@ -1,7 +1,7 @@
 // The filters that `observe` and `monitor` share; the agent applies them.
 import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
-import type { Flow } from '../agent/api/types.ts'
+import type { Flow } from '../agent/api/index.ts'
 import type { Query } from './client.ts'
 
 export interface FlowOptions {

@@ -1,7 +1,7 @@
 // `sluice identity`: the sets of labels that policy speaks of, and their numbers.
 import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
-import type { Address, Identity } from '../agent/api/types.ts'
+import type { Address, Identity } from '../agent/api/index.ts'
 import { agentOf, examples, group } from './command.ts'
 import { CliError } from './errors.ts'
 import { shortLabels } from './labels.ts'

@@ -1,7 +1,7 @@
 // `sluice monitor`: every event in the datapath's own terms, or the changes of a table, as they happen.
 import { Argument, Option } from 'commander'
 import type { Command } from 'commander'
-import type { Flow, TableEvent } from '../agent/api/types.ts'
+import type { Flow, TableEvent } from '../agent/api/index.ts'
 import { agentOf, examples } from './command.ts'
 import { CliError, EXIT } from './errors.ts'
 import { addFlowOptions, flowQuery } from './flow-options.ts'

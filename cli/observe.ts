@@ -2,7 +2,7 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import { styleText } from 'node:util'
-import type { Flow } from '../agent/api/types.ts'
+import type { Flow } from '../agent/api/index.ts'
 import { agentOf, examples } from './command.ts'
 import { CliError, EXIT } from './errors.ts'
 import { addFlowOptions, flowQuery, parseCount } from './flow-options.ts'

@@ -1,6 +1,6 @@
 // `sluice service` and `sluice lb`: frontends, and how their connections spread over the backends.
 import type { Command } from 'commander'
-import type { Service, ServiceBackend } from '../agent/api/types.ts'
+import type { Service, ServiceBackend } from '../agent/api/index.ts'
 import { agentOf, examples, group } from './command.ts'
 import { formatTable, outputOption, print } from './output.ts'
 import type { OutputFormat } from './output.ts'

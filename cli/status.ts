@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Degradation, Status } from '../agent/api/types.ts'
+import type { Degradation, Status } from '../agent/api/index.ts'
 import type { AgentClient } from './client.ts'
 import { agentOf, examples } from './command.ts'
 import { CliError, EXIT } from './errors.ts'

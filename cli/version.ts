@@ -1,7 +1,7 @@
 // `sluice version`: of this command, and of the agent where one answers.
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import type { Status } from '../agent/api/types.ts'
+import type { Status } from '../agent/api/index.ts'
 import { agentOf, examples } from './command.ts'
 import { CliError } from './errors.ts'
 import { formatDetails, outputOption, print } from './output.ts'

@@ -1,6 +1,6 @@
 import { request } from 'node:http'
 import { json, text } from 'node:stream/consumers'
-import type { Status } from '../agent/api/types.ts'
+import type { Status } from '../agent/api/index.ts'
 import type { Service } from './service.ts'
 
 /** The API answered with an error: its status and what it said. */

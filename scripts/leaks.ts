@@ -1,7 +1,7 @@
 import { join } from 'node:path'
-import { bpffsRoot } from '../lab/privilege.ts'
-import { commandOf, processesWith, processId } from '../lab/process.ts'
-import { labFolder, labVariable, listFolder, records, runFolder, runVariable } from '../lab/record.ts'
+import {
+  bpffsRoot, commandOf, labFolder, labVariable, listFolder, processesWith, processId, records, runFolder, runVariable,
+} from '../lab/index.ts'
 
 export { runVariable }
 

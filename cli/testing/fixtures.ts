@@ -1,5 +1,5 @@
 // A small node, as its agent's API would show it.
-import type { Address, Endpoint, Flow, Identity, Listing, MapItem, PolicyItem, Program, Service, Status } from '../../agent/api/types.ts'
+import type { Address, Endpoint, Flow, Identity, Listing, MapItem, PolicyItem, Program, Service, Status } from '../../agent/api/index.ts'
 
 export function listing<T>(...items: readonly T[]): Listing<T> {
   return { revision: 12, items }

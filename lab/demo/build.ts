@@ -1,5 +1,5 @@
 import { compile, counter, type Cluster, type Document } from '../../manifests/index.ts'
-import { loadFiles } from '../../manifests/load.ts'
+import { loadFiles } from '../../manifests/files/index.ts'
 import { Host, Lab, type Node, type ServerPort, type Workload } from '../index.ts'
 
 export const demoName = 'demo'

@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava'
-import { missingPrivilege } from '../../lab/privilege.ts'
+import { missingPrivilege } from '../../lab/index.ts'
 
 const missing = missingPrivilege()
 

@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Endpoint, PolicyItem, Service, Status } from '../../agent/api/types.ts'
+import type { Endpoint, PolicyItem, Service, Status } from '../../agent/api/index.ts'
 import { type Agent, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { ManifestFolder } from './manifest-folder.ts'
