@@ -1,6 +1,6 @@
 // One running agent: store, sources, convergence, flows and API, started in this order and stopped in the reverse one.
 import { rmSync } from 'node:fs'
-import type { ApplyResult, Degradation, DeleteResult, Explanation, Status } from './api/types.ts'
+import type { ApplyResult, Degradation, DeleteResult, DocumentName, Explanation, ManifestText, Status } from './api/types.ts'
 import { openApiDocument } from './api/openapi.ts'
 import { type ApiBackend, type Route, routes } from './api/routes.ts'
 import { ApiServer } from './api/server.ts'
@@ -16,7 +16,7 @@ import { registerAgentMetrics } from './metrics.ts'
 import type { RunOptions } from './options.ts'
 import type { ConntrackReport } from './reconcilers/conntrack.ts'
 import { NeighbourWarmer } from './reconcilers/neighbours.ts'
-import { InvalidManifestError, isApplied, mergeApplied, originName, readApplied } from './sources/applied.ts'
+import { InvalidManifestError, inUsersFiles, isApplied, mergeApplied, originName, readApplied, titleOf, withoutApplied } from './sources/applied.ts'
 import { FolderSource } from './sources/folder.ts'
 import { buildStatus } from './status.ts'
 import { type AppliedManifest, Store } from './store.ts'
@@ -128,26 +128,35 @@ export class Agent implements ApiBackend, AsyncDisposable {
     return explain({ cluster, directory: this.#directory, addresses, verdict }, from, to, port)
   }
 
-  apply(text: string, file: string): Promise<ApplyResult> {
+  apply(files: readonly ManifestText[]): Promise<ApplyResult> {
     return this.#inTurn(async () => {
-      const added = readApplied(text, file)
+      const read = readApplied(files)
       const current = this.#store.appliedManifests()
-      const { merged, actions } = mergeApplied(current, added)
+      const { merged, actions } = mergeApplied(current, read.map(({ manifest }) => manifest))
       const details = await this.#convergence.check(merged)
-      if (details.length > 0) throw new InvalidManifestError(details, 'CONFLICT')
+      if (details.length > 0) throw new InvalidManifestError(inUsersFiles(details, read), 'CONFLICT')
       await this.#replaceApplied(current, merged)
       return { applied: actions }
     })
   }
 
-  delete(kind: string, namespace: string, name: string): Promise<DeleteResult> {
+  deleteAll(files: readonly ManifestText[]): Promise<DeleteResult> {
+    return this.#inTurn(async () => {
+      const read = readApplied(files)
+      const current = this.#store.appliedManifests()
+      await this.#replaceApplied(current, withoutApplied(current, read))
+      return { deleted: read.map(({ manifest: { kind, namespace, name } }) => ({ kind, namespace, name })) }
+    })
+  }
+
+  delete(name: DocumentName): Promise<DeleteResult> {
     return this.#inTurn(async () => {
       const current = this.#store.appliedManifests()
-      const wanted = originName({ kind, namespace, name })
+      const wanted = originName(name)
       const rest = current.filter((manifest) => originName(manifest) !== wanted)
-      if (rest.length === current.length) throw this.#notApplied(kind, namespace, name)
+      if (rest.length === current.length) throw this.#notApplied(name)
       await this.#replaceApplied(current, rest)
-      return { deleted: { kind, namespace, name } }
+      return { deleted: [name] }
     })
   }
 
@@ -163,8 +172,9 @@ export class Agent implements ApiBackend, AsyncDisposable {
     }
   }
 
-  #notApplied(kind: string, namespace: string, name: string): AgentError {
-    const text = `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`
+  #notApplied(document: DocumentName): AgentError {
+    const { kind, namespace, name } = document
+    const text = titleOf(document)
     const policy = this.#convergence.desired?.resolution.cluster.policies.get(`${kind}/${namespace}/${name}`)
     if (policy === undefined || isApplied(policy.location.file)) return new AgentError('NOT_FOUND', `there is no ${text} that was applied through the API`)
     return new AgentError('CONFLICT', `${text} comes from the file ${policy.location.file}: remove it there`)

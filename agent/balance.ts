@@ -30,7 +30,7 @@ export function backendsOnNode({ forwarding, frontends, location }: BalancedServ
     const range = ranges.find(({ prefix }) => prefixCovers(prefix, addressBytes(address)))
     if (range === undefined) return []
     const problem = `backend ${address} lies in ${range.text}, the range of this node's own workloads, past whose ingress policy the balancer would send`
-    return [new ManifestError({ code: 'CONFLICT', ...location, column: 1, path: [], problem, allowed: 'backends outside it, or a Service' })]
+    return [new ManifestError({ code: 'CONFLICT', ...location, path: ['spec', 'backends'], problem, allowed: 'backends outside it, or a Service' })]
   })
 }
 

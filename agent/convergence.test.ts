@@ -130,7 +130,7 @@ test('what was applied through the API cannot take the name of a file', async (t
   await node.files({ '/m/a.yaml': POLICY })
   const details = await node.convergence.check([{ kind: 'NetworkPolicy', namespace: 'demo', name: 'web', text: POLICY }])
   t.is(details.length, 1)
-  t.regex(details[0]?.message ?? '', /\/m\/a\.yaml/)
+  t.is(details[0]?.other?.file, '/m/a.yaml')
   const other = POLICY.replace('name: web', 'name: other')
   t.deepEqual(await node.convergence.check([{ kind: 'NetworkPolicy', namespace: 'demo', name: 'other', text: other }]), [])
 })

@@ -53,6 +53,12 @@ test('the ends meet in the family that both have', async (t) => {
   t.like(asked.asked[0], { protocol: 17, port: 53 })
 })
 
+test('a port alone is TCP, and an ICMP type has the number that rules have', async (t) => {
+  const asked = sources(denied)
+  for (const port of ['80', '8/ICMP']) await explain(asked, '192.0.2.1', 'demo/web', port)
+  t.deepEqual(asked.asked.map(({ protocol, port }) => [protocol, port]), [[6, 80], [1, 8 << 8]])
+})
+
 test('no policy is a reason too', async (t) => {
   const open: Verdict = { decision: 'allowed', egress: { ...side, decision: 'allowed', rule: 0 } }
   const explained = await explain(sources(open), 'demo/web', '192.0.2.1', '80/TCP')
@@ -61,7 +67,7 @@ test('no policy is a reason too', async (t) => {
 
 for (const [from, to, port, code] of [
   ['demo/nobody', 'demo/web', '80/TCP', 'NOT_FOUND'],
-  ['demo/web', '10.0.0.1', '80', 'BAD_REQUEST'],
+  ['demo/web', '10.0.0.1', '0/TCP', 'BAD_REQUEST'],
   ['demo/web', '10.0.0.1', '70000/TCP', 'BAD_REQUEST'],
   ['demo/web', '10.0.0.1', '80/QUIC', 'BAD_REQUEST'],
   ['10.0.0.1', '2001:db8::1', '80/TCP', 'BAD_REQUEST'],

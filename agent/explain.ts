@@ -1,7 +1,7 @@
 // GET /v1/explain: the engine's verdict on one connection, in words.
 import type { SideVerdict, Verdict } from '../engine/types.ts'
 import { formatAddress, parseAddress } from '../engine/index.ts'
-import { formatRule, PROTOCOLS, translationHint } from '../manifests/index.ts'
+import { formatRule, parseProbe, PROBE_SYNTAX, translationHint } from '../manifests/index.ts'
 import type { Cluster, Workload } from '../manifests/index.ts'
 import { addressBytes } from './address.ts'
 import type { Address, ExplainedEnd, ExplainedSide, Explanation } from './api/types.ts'
@@ -20,11 +20,13 @@ export interface ExplainSources {
 }
 
 export async function explain(sources: ExplainSources, from: string, to: string, port: string): Promise<Explanation> {
-  const { number, protocol } = parsePort(port)
+  const probe = parseProbe(port)
+  if (probe === undefined) throw new AgentError('BAD_REQUEST', `port "${port}" is not valid: give ${PROBE_SYNTAX}`)
+  const { protocol } = probe
   const [source, destination] = pickAddresses(candidates(sources.cluster, from), candidates(sources.cluster, to), from, to)
-  const hint = translationHint(sources.cluster, destination, protocol, number)
+  const hint = translationHint(sources.cluster, destination, protocol, probe.port)
   if (hint !== undefined) throw new AgentError('BAD_REQUEST', `${destination} ${port} is ${hint}`)
-  const verdict = await sources.verdict({ from: addressBytes(source), to: addressBytes(destination), protocol, port: number })
+  const verdict = await sources.verdict({ from: addressBytes(source), to: addressBytes(destination), protocol, port: probe.port })
   return {
     from: endOf(sources, source),
     to: endOf(sources, destination),
@@ -33,15 +35,6 @@ export async function explain(sources: ExplainSources, from: string, to: string,
     ...(verdict.egress && { egress: sideOf(sources, verdict.egress, 'egress') }),
     ...(verdict.ingress && { ingress: sideOf(sources, verdict.ingress, 'ingress') }),
   }
-}
-
-/** "80/TCP", in any case. */
-function parsePort(text: string): { number: number; protocol: number } {
-  const match = /^(\d{1,5})\/([A-Za-z]+)$/.exec(text)
-  const number = Number(match?.[1])
-  const protocol = Object.entries(PROTOCOLS).find(([name]) => name.toUpperCase() === match?.[2]?.toUpperCase())?.[1]
-  if (match !== null && number <= 65_535 && protocol !== undefined) return { number, protocol }
-  throw new AgentError('BAD_REQUEST', `port "${text}" is not valid: e.g. 80/TCP, with one of ${Object.keys(PROTOCOLS).join(', ')}`)
 }
 
 function candidates({ workloads }: Cluster, text: string): readonly string[] {

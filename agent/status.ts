@@ -1,6 +1,7 @@
 // One answer to "does it work, and if not, what is to be done": GET /v1/status.
 import { release } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
+import { formatDetail } from '../manifests/index.ts'
 import type { Degradation, PartState, PartStatus, Status } from './api/types.ts'
 import type { Convergence } from './convergence.ts'
 import { nameOf } from './endpoints.ts'
@@ -99,9 +100,9 @@ function sourcesPart({ options, convergence }: StatusSources, failures: Degradat
   }))
   const problems = convergence.desired?.resolution.problems ?? []
   const files = problems.flatMap(({ name, details, lastGood }) =>
-    details.map(({ file, line, path, message }) => ({
+    details.map((detail) => ({
       what: `manifest ${name}`,
-      why: `${file}${line === undefined ? '' : `:${line}`}:${path === undefined ? '' : ` ${path}:`} ${message}`,
+      why: formatDetail(detail),
       hint: lastGood ? 'correct the file; its last good version is enforced' : 'correct the file; nothing of it is enforced',
     })),
   )

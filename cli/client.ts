@@ -3,7 +3,8 @@ import { request } from 'node:http'
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import type { ApiError, Listing } from '../agent/api/types.ts'
+import { MANIFEST_FILES } from '../agent/api/index.ts'
+import type { ApiError, Listing, ManifestText } from '../agent/api/index.ts'
 import { CliError, EXIT } from './errors.ts'
 
 export type Query = Readonly<Record<string, string | number | undefined>>
@@ -58,8 +59,9 @@ export class AgentClient {
     return this.#text({ method: 'GET', path })
   }
 
-  async put<T>(path: string, body: string, query: Query = {}): Promise<T> {
-    return this.#json<T>({ method: 'PUT', path: withQuery(path, query), body })
+  /** PUT or DELETE of manifests, by the files that they stand in. */
+  async send<T>(method: 'PUT' | 'DELETE', path: string, files: readonly ManifestText[]): Promise<T> {
+    return this.#json<T>({ method, path, body: JSON.stringify({ files }) })
   }
 
   async delete<T>(path: string): Promise<T> {
@@ -150,7 +152,7 @@ function reasonOf(code: string | undefined, cause: unknown): string {
 }
 
 function headersOf(body: string): OutgoingHttpHeaders {
-  return { 'content-type': 'application/yaml', 'content-length': Buffer.byteLength(body) }
+  return { 'content-type': MANIFEST_FILES, 'content-length': Buffer.byteLength(body) }
 }
 
 function withQuery(path: string, query: Query): string {

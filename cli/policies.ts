@@ -1,12 +1,10 @@
 // `sluice policy apply|get|delete`: the policies that the agent enforces.
 import type { Command } from 'commander'
-import type { ApplyResult, DeleteResult, PolicyItem } from '../agent/api/types.ts'
-import { RefusedError } from './client.ts'
+import type { ApplyResult, DeleteResult, DocumentName, PolicyItem } from '../agent/api/index.ts'
 import type { AgentClient } from './client.ts'
 import { agentOf, examples, group } from './command.ts'
 import { CliError, EXIT } from './errors.ts'
-import { ManifestFiles } from './manifest-files.ts'
-import type { PolicyReference } from './manifest-files.ts'
+import { describeRefusal, readManifestTexts } from './manifest-files.ts'
 import { formatDetails, formatTable, outputOption, print } from './output.ts'
 import type { OutputFormat } from './output.ts'
 
@@ -58,9 +56,9 @@ function registerGet(policy: Command): void {
 function registerDelete(policy: Command): void {
   policy
     .command('delete')
-    .description('stop enforcing policies that were applied; returns when the datapath no longer holds them')
+    .description('stop enforcing what was applied, all or nothing; returns when the datapath no longer holds it')
     .argument('[policy]', 'namespace/name, or kind/namespace/name where the name is not unique')
-    .option('-f, --filename <path...>', 'delete what stands in these files, folders, or - for standard input')
+    .option('-f, --filename <path...>', 'delete every document of these files, folders, or - for standard input')
     .addOption(outputOption())
     .addHelpText(
       'after',
@@ -70,22 +68,13 @@ function registerDelete(policy: Command): void {
 }
 
 async function apply({ filename, output }: FileOptions, command: Command): Promise<void> {
-  const files = await ManifestFiles.read(filename)
-  const answer = agentOf(command).put<ApplyResult>('/v1/manifests', files.body, { file: files.name })
+  const files = await readManifestTexts(filename)
+  const answer = agentOf(command).send<ApplyResult>('PUT', '/v1/manifests', files)
   const { applied } = await answer.catch((error: unknown) => {
-    throw describeRefusal(error, files)
+    throw describeRefusal(error, 'nothing was applied')
   })
   const row = (document: ApplyResult['applied'][number]) => [document.action, nameOf(document)]
   print(applied, output, () => formatTable(['ACTION', 'DOCUMENT'], applied.map(row)))
-}
-
-/** Where the agent lists mistakes, each of them by its file and line; its own message would only say them again. */
-function describeRefusal(error: unknown, files: ManifestFiles): unknown {
-  if (!(error instanceof RefusedError)) return error
-  const { message, details = [] } = error.body
-  if (details.length === 0) return new CliError(`nothing was applied: ${message}`, { cause: error })
-  const mistakes = details.map((detail) => `  ${files.describe(detail)}`)
-  return new CliError(['nothing was applied:', ...mistakes].join('\n'), { cause: error })
 }
 
 async function get(wanted: string | undefined, { output }: Options, command: Command): Promise<void> {
@@ -115,28 +104,25 @@ function details(policy: PolicyItem): string {
 }
 
 async function remove(wanted: string | undefined, options: Partial<FileOptions> & Options, command: Command): Promise<void> {
-  const agent = agentOf(command)
-  const references = await policiesToDelete(agent, wanted, options.filename)
-  const deleted: DeleteResult['deleted'][] = []
-  for (const reference of references) deleted.push(await deletePolicy(agent, reference))
-  print(deleted, options.output, () => deleted.map((reference) => `deleted  ${nameOf(reference)}`).join('\n'))
+  const { deleted } = await deletionOf(agentOf(command), wanted, options.filename).catch((error: unknown) => {
+    throw describeRefusal(error, 'nothing was deleted')
+  })
+  print(deleted, options.output, () => formatTable(['ACTION', 'DOCUMENT'], deleted.map((name) => ['deleted', nameOf(name)])))
 }
 
-async function policiesToDelete(
-  agent: AgentClient,
-  wanted: string | undefined,
-  filename: readonly string[] | undefined,
-): Promise<readonly PolicyReference[]> {
-  if ((wanted === undefined) === (filename === undefined)) {
-    throw new CliError('what to delete? Give either the name of one policy or -f with files', { exitStatus: EXIT.usage })
+async function deletionOf(agent: AgentClient, wanted?: string, filename?: readonly string[]): Promise<DeleteResult> {
+  if (wanted !== undefined && filename === undefined) {
+    return deletePolicy(agent, findPolicy(await agent.list<PolicyItem>('/v1/policies'), wanted))
   }
-  if (filename !== undefined) return (await ManifestFiles.read(filename)).references()
-  return [findPolicy(await agent.list<PolicyItem>('/v1/policies'), wanted ?? '')]
+  if (wanted === undefined && filename !== undefined) {
+    return agent.send<DeleteResult>('DELETE', '/v1/manifests', await readManifestTexts(filename))
+  }
+  throw new CliError('what to delete? Give either the name of one policy or -f with files', { exitStatus: EXIT.usage })
 }
 
-async function deletePolicy(agent: AgentClient, { kind, namespace, name }: PolicyReference): Promise<DeleteResult['deleted']> {
+async function deletePolicy(agent: AgentClient, { kind, namespace, name }: DocumentName): Promise<DeleteResult> {
   const path = [kind, namespace || '_', name].map(encodeURIComponent).join('/')
-  return (await agent.delete<DeleteResult>(`/v1/policies/${path}`)).deleted
+  return agent.delete<DeleteResult>(`/v1/policies/${path}`)
 }
 
 /** `wanted`: name, namespace/name or kind/namespace/name. Throws CliError where it is none or several. */
@@ -158,11 +144,11 @@ function namesOf(policy: PolicyItem): readonly string[] {
   return [name, namespace === '' ? name : `${namespace}/${name}`, pathOf(policy)]
 }
 
-function pathOf({ kind, namespace, name }: PolicyReference): string {
+function pathOf({ kind, namespace, name }: DocumentName): string {
   return [kind, namespace, name].filter((part) => part !== '').join('/')
 }
 
 /** "CiliumNetworkPolicy demo/web", as flows name it. */
-function nameOf({ kind, namespace, name }: PolicyReference): string {
+function nameOf({ kind, namespace, name }: DocumentName): string {
   return `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`
 }

@@ -1,4 +1,4 @@
-// The page compiles manifests in the browser: nothing but load.ts may need Node.
+// The page compiles manifests in the browser: nothing but the folder files/ may need Node.
 import test from 'ava'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

@@ -106,40 +106,48 @@ const CONFLICTS = [
     title: 'the same name twice',
     texts: [workload('web', '10.0.0.1'), workload('web', '10.0.0.2')],
     says: '0.yaml:2',
+    path: 'metadata.name',
   },
   {
     title: 'a Pod and a Workload of one name',
     texts: [workload('web', '10.0.0.1'), pod],
-    says: 'Workload demo/web stands in',
+    says: 'Workload demo/web stands twice',
+    path: 'metadata.name',
   },
   {
     title: 'one address twice',
     texts: [workload('web', '10.0.0.1'), workload('db', '10.0.0.2, 10.0.0.1')],
     says: '10.0.0.1 is that of Workload demo/web',
+    path: 'spec.addresses',
   },
   {
     title: 'one interface twice',
     texts: [workload('web', '10.0.0.1', ', interface: eth1'), workload('db', '10.0.0.2', ', interface: eth1')],
     says: 'interface eth1 is that of Workload demo/web',
+    path: 'spec.interface',
   },
   {
     title: 'overlapping VIPs',
     texts: [service('a', '10.96.0.1'), service('b', '10.96.0.1')],
     says: '10.96.0.1 80/TCP is taken by Service default/a',
+    path: 'spec.clusterIPs',
   },
   {
     title: "a VIP that is a workload's address",
     texts: [workload('web', '10.0.0.1'), service('a', '10.0.0.1')],
     says: 'Workload demo/web',
+    path: 'spec.clusterIPs',
   },
 ]
 
-for (const { title, texts, says } of CONFLICTS) {
+for (const { title, texts, says, path } of CONFLICTS) {
   test(`${title} is a conflict, and the first document holds`, (t) => {
     const result = cluster(...texts)
     const [error, ...others] = result.errors
     t.like(error, { code: 'CONFLICT', file: '1.yaml', line: 2 })
+    t.true(error?.message.startsWith(`1.yaml:2:1: ${path}: `), error?.message)
     t.true(error?.message.includes(says), error?.message)
+    t.deepEqual(error?.detail.other, { file: '0.yaml', line: 2, column: 1 })
     t.deepEqual(others, [])
     t.deepEqual([...result.workloads, ...result.services].map(({ location }) => location.file), ['0.yaml'])
   })

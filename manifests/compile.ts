@@ -1,6 +1,6 @@
 // Documents of all files together -> the cluster: labels with those of the namespaces, backends of services, rules
 // with their numbers, and what the documents contradict each other in.
-import { ManifestError } from './document/errors.ts'
+import { ManifestError, type Path } from './document/errors.ts'
 import { POLICY_KINDS, type BalancedService, type Cluster, type CompiledPolicy, type PolicyDraft, type RuleDraft, type RuleReference, type Workload } from './model.ts'
 import { protocolName } from './ports.ts'
 import { initPolicies } from './init.ts'
@@ -61,7 +61,7 @@ function withoutDuplicates(documents: readonly Document[], errors: ManifestError
   return documents.filter((document) => {
     const key = nameKey(document.resource)
     const other = first.get(key)
-    if (other) errors.push(conflict(document, `${key} stands in ${place(other)} too`, 'each name once for a kind'))
+    if (other) errors.push(conflict(document, ['metadata', 'name'], `${key} stands twice`, 'each name once for a kind', other))
     else first.set(key, document)
     return other === undefined
   })
@@ -100,14 +100,25 @@ function claim(document: Holder, owners: Map<string, Document>, errors: Manifest
   const device = 'interface' in document.resource ? document.resource.interface : undefined
   const claims = [...addresses.map((address) => `address ${address}`), ...(device === undefined ? [] : [`interface ${device}`])]
   const taken = claims.find((key) => owners.has(key)) ?? ''
+  const path = taken.startsWith('interface') ? ['spec', 'interface'] : ADDRESSES[document.resource.kind]
   const owner = owners.get(taken)
   if (owner === undefined) {
     for (const key of claims) owners.set(key, document)
     return true
   }
   const { kind, namespace, name } = owner.resource
-  errors.push(conflict(document, `${taken} is that of ${kind} ${qualified(namespace, name)} in ${place(owner)}`, 'one that no other workload or node has'))
+  const problem = `${taken} is that of ${kind} ${qualified(namespace, name)}`
+  errors.push(conflict(document, path, problem, 'one that no other workload or node has', owner))
   return false
+}
+
+/** The field that holds the addresses of a document. */
+const ADDRESSES: Readonly<Record<'Node' | 'Pod' | 'Workload' | 'Service' | 'LoadBalancer', Path>> = {
+  Node: ['status', 'addresses'],
+  Pod: ['status', 'podIPs'],
+  Workload: ['spec', 'addresses'],
+  Service: ['spec', 'clusterIPs'],
+  LoadBalancer: ['spec', 'addresses'],
 }
 
 /** A service whose frontend is another's, or a workload's address, is left out whole. */
@@ -116,24 +127,25 @@ function withoutOverlaps(
   workloads: readonly Workload[],
   errors: ManifestError[],
 ): readonly BalancedService[] {
-  const owners = new Map<string, string>()
-  for (const { kind, namespace, name, addresses } of workloads) {
-    for (const address of addresses) owners.set(address, `${kind} ${namespace}/${name}`)
-  }
+  const owners = new Map<string, Workload | BalancedService>()
+  for (const workload of workloads) for (const address of workload.addresses) owners.set(address, workload)
   return services.filter((service) => {
     const keys = service.frontends.map(({ address, protocol, port }) => ({ address, key: `${address} ${port}/${protocolName(protocol)}` }))
-    const clash = keys.map(({ address, key }) => ({ key, owner: owners.get(address) ?? owners.get(key) })).find(({ owner }) => owner)
-    if (clash) errors.push(conflict(service, `${clash.key} is taken by ${clash.owner}`, 'frontends of its own'))
-    else for (const { key } of keys) owners.set(key, `${service.kind} ${service.namespace}/${service.name}`)
-    return clash === undefined
+    const taken = keys.find(({ address, key }) => owners.has(address) || owners.has(key))
+    const owner = taken && (owners.get(taken.address) ?? owners.get(taken.key))
+    if (taken && owner) {
+      const problem = `${taken.key} is taken by ${owner.kind} ${owner.namespace}/${owner.name}`
+      errors.push(conflict(service, ADDRESSES[service.kind], problem, 'frontends of its own', owner))
+    } else for (const { key } of keys) owners.set(key, service)
+    return owner === undefined
   })
 }
 
-function conflict({ location }: Pick<Document, 'location'>, problem: string, allowed: string): ManifestError {
-  return new ManifestError({ code: 'CONFLICT', ...location, column: 1, path: [], problem, allowed })
-}
+type Located = Pick<Document, 'location'>
 
-const place = ({ location }: Document): string => `${location.file}:${location.line}`
+function conflict({ location }: Located, path: Path, problem: string, allowed: string, { location: other }: Located): ManifestError {
+  return new ManifestError({ code: 'CONFLICT', ...location, path, problem, allowed, other })
+}
 
 function compilePolicy(
   { resource, location, warnings: read }: Document & { readonly resource: PolicyResource },

@@ -1,11 +1,12 @@
-// Manifests -> the cluster they describe. Everything but `loadFiles` (manifests/load.ts) runs in a browser too.
+// Manifests -> the cluster they describe. It runs in a browser too; manifests/files reads them from the file system.
 export { compile, counter, type NumberOf } from './compile.ts'
-export { ManifestError, type ManifestErrorCode } from './document/errors.ts'
+export { type FaultDetail, formatDetail, ManifestError, type ManifestErrorCode } from './document/errors.ts'
 export { formatWarning, type ManifestWarning, type WarningCode } from './document/warnings.ts'
 export { KIND_NAMES } from './kinds.ts'
 export type * from './model.ts'
 export { parseDocuments, type ParsedFile } from './parse.ts'
 export { PROTOCOLS, protocolName, type ProtocolName } from './ports.ts'
+export { parseProbe, type Probe, PROBE_SYNTAX } from './probe.ts'
 export { formatRule } from './references.ts'
 export type { Document, Resource } from './resources.ts'
 export { translationHint } from './translation.ts'

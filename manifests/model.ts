@@ -15,10 +15,11 @@ export const POLICY_KINDS = [
 /** `Default` stands for what holds without any document. */
 export type PolicyKind = (typeof POLICY_KINDS)[number] | 'Default'
 
-/** Where a document stands: its file and the line it starts on, from 1. */
+/** Where a document stands: its file, and the line and column that it starts at, from 1. */
 export interface Location {
   readonly file: string
   readonly line: number
+  readonly column: number
 }
 
 /** What a rule number stands for; `formatRule` gives its text. */

@@ -78,7 +78,7 @@ function readSource(source: Source, depth: number): readonly Document[] {
   const before = source.budget.errors.length
   const resource = read(source)
   if (resource === undefined || source.budget.errors.length > before) return []
-  return [{ location: { file: source.file, line: source.line }, resource, warnings: source.warnings }]
+  return [{ location: source.location, resource, warnings: source.warnings }]
 }
 
 /** `kubectl get -o yaml` gives a List of what was asked for. */

@@ -8,6 +8,8 @@ export interface Call {
   readonly query: URLSearchParams
   /** Of `{name}` in the route's path, decoded. */
   readonly parameters: Readonly<Record<string, string>>
+  /** Content type of the body, without its parameters. */
+  readonly type: string
   readonly body: () => Promise<string>
   /** Aborts when the client goes away or the agent stops. */
   readonly signal: AbortSignal

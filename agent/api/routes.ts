@@ -3,7 +3,8 @@ import { compileFilter, FilterError, type FlowFilter, type FlowHistory } from '.
 import { AgentError } from '../errors.ts'
 import type { Table } from '../table.ts'
 import type { Answer, Call, Stream } from './http.ts'
-import type { ApplyResult, DeleteResult, Explanation, Status } from './types.ts'
+import { manifestTexts } from './manifest-texts.ts'
+import type { ApplyResult, DeleteResult, DocumentName, Explanation, ManifestText, Status } from './types.ts'
 
 export interface Route {
   readonly method: 'GET' | 'PUT' | 'DELETE'
@@ -23,8 +24,10 @@ export interface ApiBackend {
   status(): Status
   metrics(): Promise<{ text: string; type: string }>
   explain(from: string, to: string, port: string): Promise<Explanation>
-  apply(text: string, file: string): Promise<ApplyResult>
-  delete(kind: string, namespace: string, name: string): Promise<DeleteResult>
+  apply(files: readonly ManifestText[]): Promise<ApplyResult>
+  /** What stands in the files. */
+  deleteAll(files: readonly ManifestText[]): Promise<DeleteResult>
+  delete(name: DocumentName): Promise<DeleteResult>
 }
 
 const ITEM_OF: Readonly<Record<string, string>> = {
@@ -38,6 +41,7 @@ const ITEM_OF: Readonly<Record<string, string>> = {
   maps: 'MapItem',
 }
 
+const BODY_NAME = { file: 'name of the body in error messages' }
 const DEFAULT_FLOWS = 100
 /** A watcher that has so much unread is disconnected: the agent does not keep a copy for it. */
 const MAX_UNREAD_CHUNKS = 10_000
@@ -72,9 +76,17 @@ export function routes(backend: ApiBackend): Route[] {
       method: 'PUT',
       path: '/v1/manifests',
       summary: 'Applies manifests, all or nothing; answered when the datapath holds them',
-      query: { file: 'name of the body in error messages' },
+      query: BODY_NAME,
       answers: 'ApplyResult',
-      handle: async ({ body, query }) => ({ json: await backend.apply(await body(), query.get('file') ?? 'request') }),
+      handle: async (call) => ({ json: await backend.apply(await manifestTexts(call)) }),
+    },
+    {
+      method: 'DELETE',
+      path: '/v1/manifests',
+      summary: 'Removes what the body names and was applied through the API, all or nothing',
+      query: BODY_NAME,
+      answers: 'DeleteResult',
+      handle: async (call) => ({ json: await backend.deleteAll(await manifestTexts(call)) }),
     },
     ...(['policies', 'manifests'] as const).map((what) => deleteRoute(backend, what)),
   ]
@@ -98,7 +110,7 @@ function deleteRoute(backend: ApiBackend, what: 'policies' | 'manifests'): Route
     summary: `Removes what was applied through the API; the namespace is _ for kinds without one`,
     answers: 'DeleteResult',
     handle: async ({ parameters: { kind = '', namespace = '', name = '' } }) => ({
-      json: await backend.delete(kind, namespace === '_' ? '' : namespace, name),
+      json: await backend.delete({ kind, namespace: namespace === '_' ? '' : namespace, name }),
     }),
   }
 }

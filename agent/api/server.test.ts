@@ -11,7 +11,7 @@ import { Tables } from '../tables.ts'
 import { openApiDocument } from './openapi.ts'
 import { type ApiBackend, routes } from './routes.ts'
 import { ApiServer } from './server.ts'
-import type { ApiError, Status } from './types.ts'
+import { type ApiError, type DocumentName, MANIFEST_FILES, type ManifestText, type Status } from './types.ts'
 
 class FakeAgent implements ApiBackend {
   readonly #tables = new Tables()
@@ -22,13 +22,18 @@ class FakeAgent implements ApiBackend {
   explain = async (from: string): Promise<never> => {
     throw new AgentError('NOT_FOUND', `no workload ${from}`)
   }
-  apply = async (text: string, file: string) => {
+  readonly deleted: unknown[] = []
+  apply = async ([{ text, file } = { text: '', file: '' }]: readonly ManifestText[]) => {
     if (text === 'bad') throw new InvalidManifestError([{ file, line: 3, path: 'spec', message: 'unknown field' }])
     if (text === 'full') throw Object.assign(new Error('no room'), { code: 'CAPACITY' })
     this.applied.push(text)
     return { applied: [] }
   }
-  delete = async (kind: string, namespace: string, name: string) => ({ deleted: { kind, namespace, name } })
+  deleteAll = async (files: readonly ManifestText[]) => {
+    this.deleted.push(files)
+    return { deleted: [] }
+  }
+  delete = async (name: DocumentName) => ({ deleted: [name] })
 
   get tables() {
     return this.#tables.all
@@ -56,9 +61,9 @@ async function serve(t: ExecutionContext) {
     rmSync(folder, { recursive: true })
   })
   /** `enough`: closes the connection once the text so far has it. */
-  const call = (method: string, path: string, body?: string, enough?: (text: string) => boolean): Promise<Reply> =>
+  const call = (method: string, path: string, body?: string, enough?: (text: string) => boolean, type = 'application/yaml'): Promise<Reply> =>
     new Promise((resolve, reject) => {
-      const sent = request({ socketPath, method, path }, (response) => {
+      const sent = request({ socketPath, method, path, headers: { 'content-type': type, 'content-length': Buffer.byteLength(body ?? '') } }, (response) => {
         let text = ''
         const end = (): void => resolve({ status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '', text })
         response.setEncoding('utf8').on('end', end)
@@ -121,7 +126,18 @@ test('bodies arrive whole, and names in paths are decoded', async (t) => {
   await call('PUT', '/v1/manifests', body)
   t.is(agent.applied[0], body)
   const { text } = await call('DELETE', '/v1/policies/CiliumClusterwideNetworkPolicy/_/a%20b')
-  t.deepEqual(JSON.parse(text), { deleted: { kind: 'CiliumClusterwideNetworkPolicy', namespace: '', name: 'a b' } })
+  t.deepEqual(JSON.parse(text), { deleted: [{ kind: 'CiliumClusterwideNetworkPolicy', namespace: '', name: 'a b' }] })
+})
+
+test('manifests come by their files, or as one text', async (t) => {
+  const { agent, call } = await serve(t)
+  const files = [{ file: 'a.yaml', text: 'a' }, { file: 'b.yaml', text: 'b' }]
+  await call('DELETE', '/v1/manifests', JSON.stringify({ files }), undefined, `${MANIFEST_FILES}; charset=utf-8`)
+  await call('DELETE', '/v1/manifests?file=c.yaml', 'c')
+  t.deepEqual(agent.deleted, [files, [{ file: 'c.yaml', text: 'c' }]])
+  for (const body of ['files', '{"files": [{"file": "a.yaml"}]}', 'null']) {
+    t.is((await call('PUT', '/v1/manifests', body, undefined, MANIFEST_FILES)).status, 400, body)
+  }
 })
 
 test('a watch gives what there is, synced, then changes', async (t) => {

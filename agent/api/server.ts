@@ -55,7 +55,8 @@ export class ApiServer implements AsyncDisposable {
     try {
       const url = new URL(request.url ?? '/', 'http://sluice')
       const { route, parameters } = this.#match(request.method ?? 'GET', url.pathname)
-      const answer = await route.handle({ query: url.searchParams, parameters, body: () => readBody(request), signal })
+      const [type = ''] = (request.headers['content-type'] ?? '').split(';')
+      const answer = await route.handle({ query: url.searchParams, parameters, type, body: () => readBody(request), signal })
       await sendAnswer(response, answer, signal)
     } catch (error) {
       if (signal.aborted) return

@@ -1,4 +1,4 @@
-// Every JSON shape of the agent's API (REST over a unix socket, described in openapi.ts). Types only: the CLI and
+// Every JSON shape of the agent's API (REST over a unix socket, described in openapi.ts): the CLI and
 // the page import nothing else of the agent. Addresses are text ("10.77.1.11", "fd77:1::11"), times ISO 8601.
 import type { Flow } from '../../observe/index.ts'
 
@@ -230,7 +230,32 @@ export interface ExplainedSide {
   readonly reason: string
 }
 
-/** PUT /v1/manifests (YAML or JSON body): all or nothing, answered when the datapath holds it. */
+/** Content type of ManifestFiles. */
+export const MANIFEST_FILES = 'application/vnd.sluice.files+json'
+
+/**
+ * Body of PUT and DELETE /v1/manifests with that content type: manifests by the files that the user has them in, so
+ * that errors name these. With any other content type the body is one such text.
+ */
+export interface ManifestFiles {
+  readonly files: readonly ManifestText[]
+}
+
+export interface ManifestText {
+  readonly file: string
+  /** YAML or JSON. */
+  readonly text: string
+}
+
+/** What documents are known by. */
+export interface DocumentName {
+  readonly kind: string
+  /** Empty for kinds without a namespace. */
+  readonly namespace: string
+  readonly name: string
+}
+
+/** PUT /v1/manifests: all or nothing, answered when the datapath holds it. */
 export interface ApplyResult {
   readonly applied: readonly AppliedDocument[]
 }
@@ -242,9 +267,12 @@ export interface AppliedDocument {
   readonly action: 'created' | 'changed' | 'unchanged'
 }
 
-/** DELETE /v1/policies/{kind}/{namespace or _}/{name}, answered when the datapath no longer holds it. */
+/**
+ * DELETE /v1/manifests: what stands in the body, all or nothing. DELETE /v1/policies/{kind}/{namespace or _}/{name}: one.
+ * Answered when the datapath no longer holds it.
+ */
 export interface DeleteResult {
-  readonly deleted: { readonly kind: string; readonly namespace: string; readonly name: string }
+  readonly deleted: readonly DocumentName[]
 }
 
 /** Body of every answer with a status of 400 and above. */
@@ -265,4 +293,6 @@ export interface ApiErrorDetail {
   /** Place inside the document, e.g. "spec.ingress[0].fromEndpoints". */
   readonly path?: string
   readonly message: string
+  /** The document that it contradicts. */
+  readonly other?: { readonly file: string; readonly line?: number; readonly column?: number }
 }

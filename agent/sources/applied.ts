@@ -1,19 +1,24 @@
 // Source: manifests that came through the API. Each resource is kept as a text of its own, so that it can be replaced
 // and deleted by its name whatever document it came in.
 import { parseAllDocuments } from 'yaml'
-import { type Document, parseDocuments } from '../../manifests/index.ts'
-import type { AppliedDocument } from '../api/types.ts'
+import { type Document, formatDetail, type Location, parseDocuments } from '../../manifests/index.ts'
+import type { ApiErrorDetail, AppliedDocument, DocumentName, ManifestText } from '../api/index.ts'
 import { AgentError } from '../errors.ts'
 import type { AppliedManifest } from '../store.ts'
-import { type Origin, toDetail } from './manifests.ts'
+import type { Origin } from './manifests.ts'
+
+/** A resource of a request, and where the user has it. */
+export interface ReadManifest {
+  readonly manifest: AppliedManifest
+  readonly location: Location
+}
 
 export class InvalidManifestError extends AgentError {
-  readonly details: readonly ReturnType<typeof toDetail>[]
+  readonly details: readonly ApiErrorDetail[]
 
-  constructor(details: InvalidManifestError['details'], code: 'INVALID_MANIFEST' | 'CONFLICT' = 'INVALID_MANIFEST') {
-    const first = details[0]
-    const place = first === undefined ? '' : `${first.file}:${first.line ?? 0}: ${first.message}`
-    super(code, details.length === 1 ? place : `${details.length} errors, the first: ${place}`)
+  constructor(details: InvalidManifestError['details'], code: 'INVALID_MANIFEST' | 'CONFLICT' | 'NOT_FOUND' = 'INVALID_MANIFEST') {
+    const first = details[0] === undefined ? '' : formatDetail(details[0])
+    super(code, details.length === 1 ? first : `${details.length} errors, the first: ${first}`)
     this.details = details
   }
 }
@@ -24,7 +29,7 @@ export function originOf(manifest: AppliedManifest, lastGood: string | undefined
   return { name: originName(manifest), content: { text: manifest.text }, lastGood }
 }
 
-export function originName({ kind, namespace, name }: Omit<AppliedManifest, 'text'>): string {
+export function originName({ kind, namespace, name }: DocumentName): string {
   return `${ORIGIN_PREFIX}${kind}/${namespace}/${name}`
 }
 
@@ -32,14 +37,46 @@ export function isApplied(origin: string): boolean {
   return origin.startsWith(ORIGIN_PREFIX)
 }
 
-/** The resources of a request's body. Throws InvalidManifestError, with positions in the body, if any has a fault. */
-export function readApplied(text: string, file: string): AppliedManifest[] {
-  const { documents, errors } = parseDocuments(text, file)
-  if (errors.length > 0) throw new InvalidManifestError(errors.map(toDetail))
-  if (documents.length === 0) throw new AgentError('BAD_REQUEST', `${file} holds no document`)
+/** The resources of a request. Throws InvalidManifestError, with places in the user's files, if any has a fault. */
+export function readApplied(files: readonly ManifestText[]): ReadManifest[] {
+  const parsed = files.map(({ text, file }) => parseDocuments(text, file))
+  const errors = parsed.flatMap((each) => each.errors)
+  if (errors.length > 0) throw new InvalidManifestError(errors.map(({ detail }) => detail))
+  const documents = parsed.flatMap((each) => each.documents)
+  if (documents.length === 0) throw new AgentError('BAD_REQUEST', `${files.map(({ file }) => file).join(', ')}: no document in it`)
   checkDistinct(documents)
+  // Both list the same resources in the same order, since neither has those without effect.
+  const locations = documents.map(({ location }) => location)
+  return files.flatMap(({ text }) => manifestsOf(text)).map((manifest, index) => ({ manifest, location: locations[index] as Location }))
+}
+
+function manifestsOf(text: string): AppliedManifest[] {
   // Its own limit of aliases is off: parseDocuments has bounded what they expand to.
   return parseAllDocuments(text).flatMap((document) => resourcesOf(document.toJS({ maxAliasCount: -1 }))).flatMap(toManifest)
+}
+
+/** Faults of applied manifests, which go by their names, told by the user's own file and line where `read` has them. */
+export function inUsersFiles(details: readonly ApiErrorDetail[], read: readonly ReadManifest[]): ApiErrorDetail[] {
+  const locations = new Map(read.map(({ manifest, location }) => [originName(manifest), location]))
+  return details.map((detail) => {
+    const other = detail.other && (locations.get(detail.other.file) ?? detail.other)
+    return { ...detail, ...locations.get(detail.file), ...(other && { other: isApplied(other.file) ? { file: EARLIER } : other }) }
+  })
+}
+
+/** Where the other side of a conflict stands whose file nobody knows any more. */
+const EARLIER = 'applied earlier'
+
+/** `current` without the resources of `read`. Throws InvalidManifestError with those that were never applied. */
+export function withoutApplied(current: readonly AppliedManifest[], read: readonly ReadManifest[]): AppliedManifest[] {
+  const known = new Set(current.map(originName))
+  const missing = read.filter(({ manifest }) => !known.has(originName(manifest)))
+  if (missing.length > 0) {
+    const message = 'was not applied through the API, so it cannot be deleted there'
+    throw new InvalidManifestError(missing.map(({ manifest, location }) => ({ ...location, message: `${titleOf(manifest)} ${message}` })), 'NOT_FOUND')
+  }
+  const gone = new Set(read.map(({ manifest }) => originName(manifest)))
+  return current.filter((manifest) => !gone.has(originName(manifest)))
 }
 
 /** `current` with `added` in place of what has the same names, and what that did. */
@@ -58,16 +95,19 @@ export function mergeApplied(
 }
 
 function checkDistinct(documents: readonly Document[]): void {
-  const names = new Set<string>()
+  const first = new Map<string, Location>()
   for (const { resource, location } of documents) {
     const name = originName(resource)
-    if (!names.has(name)) {
-      names.add(name)
-      continue
-    }
-    const message = `${resource.kind} ${resource.namespace}/${resource.name} stands twice; allowed: each name once for a kind`
-    throw new InvalidManifestError([{ ...location, message }])
+    const other = first.get(name)
+    const message = `${titleOf(resource)} stands twice; allowed: each name once for a kind`
+    if (other !== undefined) throw new InvalidManifestError([{ ...location, path: 'metadata.name', message, other }])
+    first.set(name, location)
   }
+}
+
+/** "CiliumNetworkPolicy demo/web" */
+export function titleOf({ kind, namespace, name }: DocumentName): string {
+  return `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`
 }
 
 /** A List's items stand for themselves. */

@@ -67,7 +67,7 @@ test('of two files with the same name the one that was there first holds, whatev
   ])
   t.deepEqual(workloads, ['same'])
   t.deepEqual(problems.map(({ name }) => name), ['a.yaml'])
-  t.regex(problems[0]?.details[0]?.message ?? '', /z\.yaml/)
+  t.is(problems[0]?.details[0]?.other?.file, 'z.yaml')
 })
 
 test('a change that takes another file\'s address falls back to what it was', (t) => {

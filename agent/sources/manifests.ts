@@ -152,21 +152,11 @@ function resolution(cluster: Cluster, candidates: readonly Candidate[]): Resolut
 
 function parseText(text: string, file: string): Parsed {
   const { documents, errors } = parseDocuments(text, file)
-  return { documents, details: errors.map(toDetail) }
+  return { documents, details: errors.map(({ detail }) => detail) }
 }
 
 function groupByFile(errors: readonly ManifestError[]): Map<string, ApiErrorDetail[]> {
   const groups = new Map<string, ApiErrorDetail[]>()
-  for (const error of errors) groups.set(error.file, [...(groups.get(error.file) ?? []), toDetail(error)])
+  for (const error of errors) groups.set(error.file, [...(groups.get(error.file) ?? []), error.detail])
   return groups
-}
-
-export function toDetail(error: ManifestError): ApiErrorDetail {
-  const allowed = error.allowed === undefined ? '' : `; allowed: ${error.allowed}`
-  return {
-    file: error.file,
-    ...(error.line > 0 && { line: error.line, column: error.column }),
-    ...(error.path !== '' && { path: error.path }),
-    message: `${error.problem}${allowed}`,
-  }
 }

@@ -66,6 +66,8 @@ test('matrix takes several files and ports after one option, and prints YAML and
   const files = ['-f', join(path, 'pods.yaml'), join(path, 'policy.yml'), '--port', '80/TCP', '81/udp']
   t.deepEqual(parse((await sluice('policy', 'matrix', ...files, '-o', 'yaml')).stdout), MATRIX)
   t.regex((await sluice('policy', 'matrix', ...files)).stdout, /x\/a +yes +-\n/)
+  const ports = [...(await sluice('policy', 'matrix', ...files, '80')).stdout.matchAll(/^(\S+) from/gm)].map(([, port]) => port)
+  t.deepEqual(ports, ['80/TCP', '81/udp', '80'])
 })
 
 test('verdict names the rule of each side', async (t) => {
@@ -110,14 +112,14 @@ test('a fault goes to standard error, with status 1 and nothing on standard outp
   t.regex(result.stderr, /bad\.yaml:5:3: spec\.podSelektor: unknown field; allowed: podSelector, /)
 })
 
-for (const [title, args, says] of [
-  ['a file that is not there', ['-f', '/nowhere.yaml', '--port', '80/TCP'], /nowhere\.yaml.*cannot be read/],
-  ['a port that is none', ['-f', '/dev/null', '--port', '80/HTTP'], /80\/HTTP.*TCP, UDP or SCTP/],
-  ['port 0', ['-f', '/dev/null', '--port', '0/TCP'], /1 to 65535/],
+for (const [title, status, args, says] of [
+  ['a file that is not there', 1, ['-f', '/nowhere.yaml', '--port', '80/TCP'], /nowhere\.yaml: cannot be read: ENOENT: no such file or directory; allowed/],
+  ['a port that is none', 2, ['-f', '/dev/null', '--port', '80/HTTP'], /80\/HTTP.*TCP, UDP or SCTP/],
+  ['port 0', 2, ['-f', '/dev/null', '--port', '0/TCP'], /1 to 65535/],
 ] as const) {
   test(`${title} is an error`, async (t) => {
     const result = await sluice('policy', 'matrix', ...args)
-    t.like(result, { status: 1, stdout: '' })
+    t.like(result, { status, stdout: '' })
     t.regex(result.stderr, says)
   })
 }

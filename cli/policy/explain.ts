@@ -1,10 +1,11 @@
 // `sluice policy explain`: why a connection is allowed or denied; from manifests with -f, else from the agent.
 import type { Command } from 'commander'
-import type { ExplainedEnd, ExplainedSide, Explanation } from '../../agent/api/types.ts'
-import type { Direction } from '../../engine/types.ts'
+import type { ExplainedEnd, ExplainedSide, Explanation } from '../../agent/api/index.ts'
+import type { Direction } from '../../engine/index.ts'
+import type { Probe } from '../../manifests/index.ts'
 import { agentOf, examples } from '../command.ts'
 import { formatTable, outputOption, print } from '../output.ts'
-import { fileOption, nameOf, parseEnd, parseProbe, readCluster, refuseVip, type End, type Probe } from './inputs.ts'
+import { fileOption, nameOf, parseEnd, portOption, readCluster, refuseVip, type End } from './inputs.ts'
 import { Simulation, type Side } from './simulation.ts'
 import { trace, type Facts, type TracedRule } from './trace.ts'
 import { sideOf, type ConnectionOptions } from './verdict.ts'
@@ -29,7 +30,7 @@ export function register(policy: Command): void {
     .addOption(fileOption())
     .requiredOption('--from <end>', 'namespace/name of a workload, or an address')
     .requiredOption('--to <end>', 'namespace/name of a workload, or an address')
-    .requiredOption('--port <port/protocol>', 'e.g. 80/TCP, 53/UDP, 8/ICMP')
+    .addOption(portOption())
     .addOption(outputOption())
     .addHelpText(
       'after',
@@ -43,11 +44,10 @@ export function register(policy: Command): void {
 
 async function run(options: Options, command: Command): Promise<void> {
   const { filename, from, to, port, output } = options
-  const probe = parseProbe(port)
   const explanation =
     filename === undefined
-      ? await agentOf(command).get<TracedExplanation>('/v1/explain', { from, to, port })
-      : await explain(filename, from, to, probe)
+      ? await agentOf(command).get<TracedExplanation>('/v1/explain', { from, to, port: port.text })
+      : await explain(filename, from, to, port)
   print(explanation, output, () => describe(explanation))
 }
 

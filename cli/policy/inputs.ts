@@ -1,13 +1,13 @@
 // What the offline commands are given: manifests, ports and the ends of a connection.
-import { Option } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { formatAddress, parseAddress } from '../../engine/index.ts'
-import { compile, formatWarning, PROTOCOLS, translationHint } from '../../manifests/index.ts'
-import type { Cluster, ManifestError, ProtocolName, Workload } from '../../manifests/index.ts'
-import { loadFiles } from '../../manifests/load.ts'
+import { loadFiles } from '../../manifests/files/index.ts'
+import { compile, formatWarning, parseProbe, PROBE_SYNTAX, translationHint } from '../../manifests/index.ts'
+import type { Cluster, ManifestError, Probe, Workload } from '../../manifests/index.ts'
 import { CliError } from '../errors.ts'
 
 export function fileOption(): Option {
-  return new Option('-f, --filename <path...>', 'files or folders of manifests (*.yaml, *.yml, *.json)')
+  return new Option('-f, --filename <path...>', 'files, folders (*.yaml, *.yml, *.json below) or - for standard input')
 }
 
 /**
@@ -26,26 +26,22 @@ export async function readCluster(paths: readonly string[]): Promise<Cluster> {
   throw new CliError(`${count} in the manifests:\n${errors.map(({ message }) => `  ${message}`).join('\n')}`)
 }
 
-/** A protocol and a port to ask about. */
-export interface Probe {
-  /** As written on the command line. */
-  readonly text: string
-  readonly protocol: number
-  /** ICMP: `type << 8`. */
-  readonly port: number
+const PORT_EXAMPLES = '80/TCP, 53/UDP, 8/ICMP (a type); 80 alone is TCP'
+
+export function portOption(): Option {
+  return new Option('--port <port/protocol>', PORT_EXAMPLES).argParser(probeOf).makeOptionMandatory()
 }
 
-/** `80/TCP`, `80` (TCP), `53/udp`, `8/ICMP` (a type). */
-export function parseProbe(text: string): Probe {
-  const [, number = '', name = 'TCP'] = /^(\d{1,5})(?:\/(\w+))?$/.exec(text) ?? []
-  const known = (Object.keys(PROTOCOLS) as ProtocolName[]).find((protocol) => protocol.toLowerCase() === name.toLowerCase())
-  const icmp = known === 'ICMP' || known === 'ICMPv6'
-  const valid = icmp ? Number(number) <= 255 : Number(number) >= 1 && Number(number) <= 65_535
-  if (number === '' || known === undefined || !valid) {
-    const allowed = '1 to 65535 with TCP, UDP or SCTP, e.g. 80/TCP; or a type from 0 to 255 with ICMP or ICMPv6'
-    throw new CliError(`port '${text}' is not PORT/PROTOCOL: ${allowed}`)
-  }
-  return { text, protocol: PROTOCOLS[known], port: icmp ? Number(number) << 8 : Number(number) }
+/** Several ports, after one option or after several. */
+export function portsOption(): Option {
+  const collect = (text: string, before: readonly Probe[] = []): readonly Probe[] => [...before, probeOf(text)]
+  return new Option('--port <port/protocol...>', PORT_EXAMPLES).argParser(collect).makeOptionMandatory()
+}
+
+function probeOf(text: string): Probe {
+  const probe = parseProbe(text)
+  if (probe === undefined) throw new InvalidArgumentError(`Give ${PROBE_SYNTAX}.`)
+  return probe
 }
 
 /** One end of a connection: a workload, by name or by one of its addresses, or an address outside. */

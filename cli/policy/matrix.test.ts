@@ -5,9 +5,9 @@ import { stringify } from 'yaml'
 import { compile, parseDocuments } from '../../manifests/index.ts'
 import { documentsOf, isAllowed, testCluster, type TestPod, type TestProbe } from '../../manifests/testing/network-policies.ts'
 import { isAllowedByTiers, tieredCluster, tieredDocuments } from '../../manifests/testing/tiers.ts'
-import { parseProbe } from './inputs.ts'
 import { matrixOf } from './matrix.ts'
 import { Simulation } from './simulation.ts'
+import { probeOf } from './testing/cases.ts'
 
 const PORTS = [79, 80, 81, 82, 83, 84].flatMap((port) => ['TCP', 'UDP', 'SCTP'].map((protocol) => `${port}/${protocol}`))
 
@@ -17,7 +17,7 @@ async function matrixFrom(objects: readonly object[]) {
   const text = objects.map((document) => stringify(document)).join('---\n')
   const { documents, errors } = parseDocuments(text, 'cluster.yaml')
   if (errors[0]) throw errors[0]
-  return matrixOf(await Simulation.of(compile(documents)), PORTS.map(parseProbe))
+  return matrixOf(await Simulation.of(compile(documents)), PORTS.map(probeOf))
 }
 
 function expectedMatrix(pods: readonly TestPod[], isAllowed: Allowed) {

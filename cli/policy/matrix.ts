@@ -1,13 +1,14 @@
 // `sluice policy matrix`: every ordered pair of workloads, for each port asked for.
 import type { Command } from 'commander'
+import type { Probe } from '../../manifests/index.ts'
 import { examples } from '../command.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
-import { fileOption, nameOf, parseProbe, readCluster, type Probe } from './inputs.ts'
+import { fileOption, nameOf, portsOption, readCluster } from './inputs.ts'
 import { Simulation } from './simulation.ts'
 
 interface Options {
   readonly filename: readonly string[]
-  readonly port: readonly string[]
+  readonly port: readonly Probe[]
   readonly output: OutputFormat
 }
 
@@ -21,17 +22,17 @@ export function register(policy: Command): void {
     .command('matrix')
     .description('who reaches whom, from manifests alone: no root, no agent')
     .addOption(fileOption().makeOptionMandatory())
-    .requiredOption('--port <port/protocol...>', 'ports to ask about, e.g. 80/TCP 53/UDP')
+    .addOption(portsOption())
     .addOption(outputOption())
     .addHelpText('after', examples(['sluice policy matrix -f policies/ --port 80/TCP 53/UDP', 'a table for each port']))
     .action(run)
 }
 
 async function run({ filename, port, output }: Options): Promise<void> {
-  const probes = port.map(parseProbe)
   const simulation = await Simulation.of(await readCluster(filename))
-  const matrix = matrixOf(simulation, probes)
-  print(matrix, output, () => Object.entries(matrix).map(([text, rows]) => table(text, rows)).join('\n\n'))
+  const matrix = matrixOf(simulation, port)
+  // Not the matrix' own order: an object has numbers, such as 80, before all else.
+  print(matrix, output, () => port.map(({ text }) => table(text, matrix[text] ?? {})).join('\n\n'))
 }
 
 export function matrixOf(simulation: Simulation, probes: readonly Probe[]): Matrix {

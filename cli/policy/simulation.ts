@@ -1,13 +1,12 @@
 // The cluster of the manifests inside an engine of its own: every Pod and Workload is an endpoint, what is no
 // workload is the world. Answers are those that the agent would program.
 import { EndpointFlags, Identity, PeerFlags } from '../../bpf/index.ts'
-import { DEFAULT_CAPACITIES, Engine, RESERVED_IDENTITIES } from '../../engine/index.ts'
-import type { Capacities, Decision, Label, SideVerdict } from '../../engine/types.ts'
-import { familyOf, formatAddress, parseAddress } from '../../engine/index.ts'
+import { DEFAULT_CAPACITIES, Engine, RESERVED_IDENTITIES, familyOf, formatAddress, parseAddress } from '../../engine/index.ts'
+import type { Capacities, Decision, Label, SideVerdict } from '../../engine/index.ts'
 import { formatRule } from '../../manifests/index.ts'
-import type { Cluster, Node, RuleReference, Workload } from '../../manifests/index.ts'
+import type { Cluster, Node, Probe, RuleReference, Workload } from '../../manifests/index.ts'
 import { CliError } from '../errors.ts'
-import { nameOf, type End, type Probe } from './inputs.ts'
+import { nameOf, type End } from './inputs.ts'
 import type { Facts } from './trace.ts'
 
 export interface Side {

@@ -4,10 +4,9 @@ import fc from 'fast-check'
 import { stringify } from 'yaml'
 import { compile, formatRule, parseDocuments } from '../../manifests/index.ts'
 import { documentsOf, testCluster } from '../../manifests/testing/network-policies.ts'
-import { parseProbe } from './inputs.ts'
 import { Simulation, type Side } from './simulation.ts'
 import { trace, type TracedRule } from './trace.ts'
-import { decide, simulate } from './testing/cases.ts'
+import { decide, probeOf, simulate } from './testing/cases.ts'
 
 const matching = (rules: readonly TracedRule[]): readonly string[] =>
   rules.filter(({ peerMatches, portMatches }) => peerMatches && portMatches).map(({ rule }) => rule)
@@ -25,7 +24,7 @@ test('an allowing rule is among those that match, and at a default deny none doe
     const simulation = await Simulation.of(compile(parseDocuments(text, 'cluster.yaml').documents))
     for (const from of simulation.cluster.workloads) {
       for (const to of simulation.cluster.workloads) {
-        for (const probe of ['80/TCP', '82/UDP'].map(parseProbe)) {
+        for (const probe of ['80/TCP', '82/UDP'].map(probeOf)) {
           const outcome = simulation.decide({ workload: from }, { workload: to }, probe)
           const [source, destination] = [simulation.facts({ workload: from }, outcome.from), simulation.facts({ workload: to }, outcome.to)]
           check(outcome.egress, trace(simulation.cluster, 'egress', source, destination, probe))
@@ -53,7 +52,7 @@ ingressDeny:
     const [source, web] = [ends.find(({ addresses }) => addresses.includes(outcome.from)), ends.find(({ name }) => name === 'web')]
     const subject = simulation.facts({ ...(web && { workload: web }) }, outcome.to)
     const peer = simulation.facts({ ...(source && { workload: source }) }, outcome.from)
-    return matching(trace(simulation.cluster, 'ingress', subject, peer, parseProbe('80/TCP'))).map((rule) => rule.split(' ').at(-1) ?? '')
+    return matching(trace(simulation.cluster, 'ingress', subject, peer, probeOf('80/TCP'))).map((rule) => rule.split(' ').at(-1) ?? '')
   }
   t.deepEqual(traced('203.0.113.9'), ['ingress[0]'])
   t.deepEqual(traced('203.0.113.8'), [])

@@ -1,17 +1,17 @@
 // `sluice policy verdict`: one connection, from manifests alone.
 import type { Command } from 'commander'
-import type { ExplainedSide } from '../../agent/api/types.ts'
-import { formatRule } from '../../manifests/index.ts'
+import type { ExplainedSide } from '../../agent/api/index.ts'
+import { formatRule, type Probe } from '../../manifests/index.ts'
 import { examples } from '../command.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
-import { fileOption, parseEnd, parseProbe, readCluster, refuseVip } from './inputs.ts'
+import { fileOption, parseEnd, portOption, readCluster, refuseVip } from './inputs.ts'
 import { Simulation, type Outcome, type Side } from './simulation.ts'
 
 export interface ConnectionOptions {
   readonly filename: readonly string[]
   readonly from: string
   readonly to: string
-  readonly port: string
+  readonly port: Probe
   readonly output: OutputFormat
 }
 
@@ -28,7 +28,7 @@ export function register(policy: Command): void {
     .addOption(fileOption().makeOptionMandatory())
     .requiredOption('--from <end>', 'namespace/name of a Pod or Workload, or an address')
     .requiredOption('--to <end>', 'namespace/name of a Pod or Workload, or an address')
-    .requiredOption('--port <port/protocol>', 'e.g. 80/TCP, 53/UDP, 8/ICMP')
+    .addOption(portOption())
     .addOption(outputOption())
     .addHelpText(
       'after',
@@ -47,11 +47,10 @@ async function run(options: ConnectionOptions): Promise<void> {
 }
 
 async function decide({ filename, from, to, port }: ConnectionOptions): Promise<Outcome> {
-  const probe = parseProbe(port)
   const cluster = await readCluster(filename)
   const ends = [parseEnd(cluster, from), parseEnd(cluster, to)] as const
-  refuseVip(cluster, ends[1], probe)
-  return (await Simulation.of(cluster)).decide(...ends, probe)
+  refuseVip(cluster, ends[1], port)
+  return (await Simulation.of(cluster)).decide(...ends, port)
 }
 
 export function verdictOf({ decision, egress, ingress }: Outcome): VerdictResult {

@@ -25,6 +25,23 @@ export interface ManifestFault {
   readonly problem: string
   /** What is allowed at that place. */
   readonly allowed?: string
+  /** The document that it contradicts. */
+  readonly other?: Place
+}
+
+/** A file, and what to look at in it where that is known. */
+export interface Place {
+  readonly file: string
+  readonly line?: number
+  readonly column?: number
+}
+
+/** A fault as data: what the API answers and `formatDetail` puts into words. */
+export interface FaultDetail extends Place {
+  /** As text: `spec.ingress[0].from`. */
+  readonly path?: string
+  readonly message: string
+  readonly other?: Place
 }
 
 export class ManifestError extends Error {
@@ -36,9 +53,11 @@ export class ManifestError extends Error {
   readonly path: string
   readonly problem: string
   readonly allowed: string | undefined
+  readonly detail: FaultDetail
 
   constructor(fault: ManifestFault, options?: ErrorOptions) {
-    super(formatFault(fault), options)
+    const detail = detailOf(fault)
+    super(formatDetail(detail), options)
     this.name = 'ManifestError'
     this.code = fault.code
     this.file = fault.file
@@ -47,6 +66,7 @@ export class ManifestError extends Error {
     this.path = formatPath(fault.path)
     this.problem = fault.problem
     this.allowed = fault.allowed
+    this.detail = detail
   }
 }
 
@@ -60,9 +80,22 @@ export function formatPath(path: Path): string {
     .join('')
 }
 
-function formatFault(fault: ManifestFault): string {
-  const place = fault.line === 0 ? fault.file : `${fault.file}:${fault.line}:${fault.column}`
-  const path = fault.path.length === 0 ? '' : ` ${formatPath(fault.path)}:`
-  const allowed = fault.allowed === undefined ? '' : `; allowed: ${fault.allowed}`
-  return `${place}:${path} ${fault.problem}${allowed}`
+function detailOf({ file, line, column, path, problem, allowed, other }: ManifestFault): FaultDetail {
+  return {
+    file,
+    ...(line > 0 && { line, column }),
+    ...(path.length > 0 && { path: formatPath(path) }),
+    message: allowed === undefined ? problem : `${problem}; allowed: ${allowed}`,
+    ...(other && { other }),
+  }
+}
+
+/** `web.yaml:7:5: spec.ingress[0].form: unknown field; allowed: from, ports` */
+export function formatDetail({ path, message, other, ...place }: FaultDetail): string {
+  const parts = [formatPlace(place), ...(path === undefined ? [] : [path]), message]
+  return `${parts.join(': ')}${other === undefined ? '' : `; the other: ${formatPlace(other)}`}`
+}
+
+function formatPlace({ file, line, column }: Place): string {
+  return [file, line, column].filter((part) => part !== undefined).join(':')
 }

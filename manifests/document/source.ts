@@ -1,5 +1,6 @@
 // One parsed document: where each of its values stands in the file, and a place to report faults to.
 import { isAlias, isMap, isScalar, isSeq, visit, type Alias, type Document as YamlDocument, type LineCounter, type Node } from 'yaml'
+import type { Location } from '../model.ts'
 import { formatPath, ManifestError, type ManifestErrorCode, type Path } from './errors.ts'
 import type { ManifestWarning, WarningCode } from './warnings.ts'
 
@@ -113,8 +114,9 @@ export class Source {
     return { line, column: col }
   }
 
-  get line(): number {
-    return this.#place([]).line
+  /** Where the resource begins. */
+  get location(): Location {
+    return { file: this.file, ...this.#place([]) }
   }
 
   report(code: ManifestErrorCode, path: Path, problem: string, allowed?: string): void {

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import type { ApiBackend } from '../../agent/api/routes.ts'
 import { routes } from '../../agent/api/routes.ts'
 import { ApiServer } from '../../agent/api/server.ts'
-import type { Endpoint, Flow, PolicyItem } from '../../agent/api/types.ts'
+import type { DocumentName, Endpoint, Flow, PolicyItem } from '../../agent/api/index.ts'
 import { AgentError } from '../../agent/errors.ts'
 import { Logger } from '../../agent/log.ts'
 import { Table } from '../../agent/table.ts'
@@ -39,14 +39,18 @@ class FakeNode implements ApiBackend {
     throw new AgentError('NOT_FOUND', 'no workload demo/none')
   }
 
-  async apply(_text: string, file: string): Promise<never> {
-    const details = [{ file, line: 3, path: 'spec.ingres', message: 'is no field; allowed: ingress, egress' }]
+  async apply([{ file } = { file: '' }]: readonly { file: string }[]): Promise<never> {
+    const details = [{ file, line: 3, column: 5, path: 'spec.ingres', message: 'is no field; allowed: ingress, egress' }]
     throw Object.assign(new AgentError('INVALID_MANIFEST', 'one mistake'), { details })
   }
 
-  async delete(kind: string, namespace: string, name: string) {
-    this.policies.delete(`${kind}/${namespace}/${name}`)
-    return { deleted: { kind, namespace, name } }
+  async deleteAll(): Promise<never> {
+    throw new AgentError('UNAVAILABLE', 'not yet')
+  }
+
+  async delete(name: DocumentName) {
+    this.policies.delete(`${name.kind}/${name.namespace}/${name.name}`)
+    return { deleted: [name] }
   }
 }
 
@@ -126,13 +130,13 @@ test('changes of a table', async (t) => {
 test('policies are deleted, mistakes in manifests are told by their place', async (t) => {
   await using api = await startNode()
   api.node.policies.set(POLICY)
-  t.is((await api.run('policy', 'delete', 'web')).stdout, 'deleted  CiliumNetworkPolicy demo/web\n')
+  t.is((await api.run('policy', 'delete', 'web')).stdout, 'ACTION   DOCUMENT\ndeleted  CiliumNetworkPolicy demo/web\n')
   t.deepEqual(JSON.parse((await api.run('policy', 'get', '-o', 'json')).stdout), [])
   const applied = await runSluice(['policy', 'apply', '-f', '-'], { socket: api.socket, input: 'kind: x\n' })
   t.is(applied.status, 1)
   t.is(
     applied.stderr,
-    'sluice: nothing was applied:\n  standard input:3: spec.ingres: is no field; allowed: ingress, egress\n',
+    'sluice: nothing was applied:\n  standard input:3:5: spec.ingres: is no field; allowed: ingress, egress\n',
   )
 })
 

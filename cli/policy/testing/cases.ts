@@ -1,7 +1,7 @@
 // A small cluster, and tables of policies with what each allows and denies there.
 import type { TestFn } from 'ava'
-import { compile, parseDocuments } from '../../../manifests/index.ts'
-import { parseEnd, parseProbe } from '../inputs.ts'
+import { compile, parseDocuments, parseProbe, type Probe } from '../../../manifests/index.ts'
+import { parseEnd } from '../inputs.ts'
 import { Simulation, type Outcome } from '../simulation.ts'
 
 export const WORLD = `
@@ -61,11 +61,18 @@ export async function simulate({ spec, kind = 'CiliumNetworkPolicy', beside = ''
   return Simulation.of(cluster)
 }
 
+/** Throws where `text` is none. */
+export function probeOf(text: string): Probe {
+  const probe = parseProbe(text)
+  if (probe === undefined) throw new TypeError(`${text} is no port`)
+  return probe
+}
+
 /** `connection`: "FROM TO PORT". */
 export function decide(simulation: Simulation, connection: string): Outcome {
   const [from = '', to = '', port = ''] = connection.split(' ')
   const { cluster } = simulation
-  return simulation.decide(parseEnd(cluster, from), parseEnd(cluster, to), parseProbe(port))
+  return simulation.decide(parseEnd(cluster, from), parseEnd(cluster, to), probeOf(port))
 }
 
 export function declareCases(test: TestFn, cases: readonly Case[]): void {
