@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import { MANIFEST_FILES } from '../agent/api/index.ts'
+import { accessHint, MANIFEST_FILES } from '../agent/api/index.ts'
 import type { ApiError, Listing, ManifestText } from '../agent/api/index.ts'
 import { CliError, EXIT } from './errors.ts'
 
@@ -141,7 +141,7 @@ function reasonOf(code: string | undefined, cause: unknown): string {
       return `nobody listens, the socket is left from an agent that ended\n  ${START_ONE}`
     case 'EACCES':
     case 'EPERM':
-      return 'permission denied\n  only root and members of the group `sluice` reach it'
+      return `permission denied\n  ${accessHint()}`
     case 'ENOTSOCK':
       return 'that file is no socket'
     case 'ECONNRESET':

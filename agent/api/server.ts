@@ -1,14 +1,12 @@
-// The API's server on a unix socket. Only root and the group `sluice` reach it.
-import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+// The API's server on a unix socket; group.ts says who reaches it.
+import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
 import { AgentError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { GROUPS_FILE, socketGroup } from './group.ts'
 import { readBody, sendAnswer, sendError } from './http.ts'
 import type { Route } from './routes.ts'
-
-const SOCKET_MODE = 0o660
-const GROUP = 'sluice'
 
 interface Match {
   readonly route: Route
@@ -20,10 +18,12 @@ export class ApiServer implements AsyncDisposable {
   readonly #log: Logger
   readonly #server: Server
   readonly #stop = new AbortController()
+  readonly #groupsFile: string
 
-  constructor(routes: readonly Route[], log: Logger) {
+  constructor(routes: readonly Route[], log: Logger, groupsFile = GROUPS_FILE) {
     this.#routes = routes
     this.#log = log
+    this.#groupsFile = groupsFile
     this.#server = createServer((request, response) => void this.#serve(request, response))
   }
 
@@ -37,9 +37,14 @@ export class ApiServer implements AsyncDisposable {
       })
       this.#server.listen(socket, resolve)
     })
-    chmodSync(socket, SOCKET_MODE)
-    const group = groupId(GROUP)
-    if (group !== undefined) chownSync(socket, 0, group)
+    this.#restrict(socket)
+  }
+
+  /** Connecting needs the permission to write. */
+  #restrict(socket: string): void {
+    const group = socketGroup(this.#groupsFile)
+    if (group !== undefined) chownSync(socket, process.getuid?.() ?? 0, group)
+    chmodSync(socket, group === undefined ? 0o600 : 0o660)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -90,10 +95,4 @@ function matchPath(template: string, path: string): Record<string, string> | und
     else if (segment !== value) return undefined
   }
   return parameters
-}
-
-function groupId(name: string): number | undefined {
-  const line = readFileSync('/etc/group', 'utf8').split('\n').find((each) => each.startsWith(`${name}:`))
-  const id = Number(line?.split(':')[2])
-  return Number.isInteger(id) ? id : undefined
 }
