@@ -3,12 +3,14 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
 import { startFakeAgent } from './testing/fake-agent.ts'
-import { IDENTITY, listing, POLICY, STATUS, WAITING, WEB, WORLD } from './testing/fixtures.ts'
+import { ADDRESS, IDENTITY, listing, POLICY, STATUS, WAITING, WEB, WORLD } from './testing/fixtures.ts'
 import { runSluice } from './testing/sluice.ts'
 
+const DEMO = fileURLToPath(new URL('../examples/demo', import.meta.url))
 const ANSWERS = {
   'GET /v1/endpoints': listing(WEB, WAITING),
   'GET /v1/identities': listing(IDENTITY, WORLD),
+  'GET /v1/addresses': listing(ADDRESS, { ...ADDRESS, prefix: 'fd77:1::11/128' }, { ...ADDRESS, workload: 'demo/far' }),
   'GET /v1/policies': listing(POLICY),
   'GET /v1/status': STATUS,
 }
@@ -24,6 +26,10 @@ const lines: readonly (readonly [words: readonly string[], candidates: readonly 
   [['observe', '-o', 'js'], ['jsonl', 'json']],
   [['observe', '--verdict', 'dropped', '--fol'], ['--follow']],
   [['observe', '--port', ''], []],
+  [['policy', 'explain', '--from', ''], ['demo/web-1', 'demo/far']],
+  [['policy', 'explain', '--from', 'demo/web-1', '--to', 'demo/f'], ['demo/far']],
+  [['policy', 'explain', '-f', DEMO, '--from', 'demo/web-2', '--to', 'demo/web'], ['demo/web-1', 'demo/web-2']],
+  [['policy', 'verdict', '--filename', '/nowhere', DEMO, '--to', 'ops/'], ['ops/scraper']],
   [['status', '--so'], ['--socket']],
   [['--socket', '/x', 'endpoint', 'li'], ['list']],
   [['completion', ''], ['bash', 'zsh', 'fish']],
@@ -40,8 +46,10 @@ for (const [words, candidates] of lines) {
 }
 
 test('without an agent there are no names, and no noise', async (t) => {
-  const outcome = await runSluice(['complete', '--', 'endpoint', 'get', ''], { socket: '/nowhere/sluice.sock' })
-  t.deepEqual(outcome, { status: 0, stdout: '', stderr: '' })
+  for (const words of [['endpoint', 'get', ''], ['policy', 'explain', '--to', '']]) {
+    const outcome = await runSluice(['complete', '--', ...words], { socket: '/nowhere/sluice.sock' })
+    t.deepEqual(outcome, { status: 0, stdout: '', stderr: '' })
+  }
 })
 
 test('bash completes a line with the printed script', (t) => {

@@ -2,7 +2,9 @@
 // the tree of commands: what a new command brings completes without another list of words.
 import { Argument } from 'commander'
 import type { Command, Option } from 'commander'
-import type { Endpoint, Identity, PolicyItem } from '../agent/api/index.ts'
+import type { Address, Endpoint, Identity, PolicyItem } from '../agent/api/index.ts'
+import { loadFiles } from '../manifests/files/index.ts'
+import { compile } from '../manifests/index.ts'
 import { agentOf, examples } from './command.ts'
 import type { AgentClient } from './client.ts'
 import { CliError } from './errors.ts'
@@ -55,8 +57,9 @@ export function register(program: Command): void {
 /** What the last of `words` may become. `agent` is asked only where names of its tables are wanted. */
 export async function candidates(program: Command, words: readonly string[], agent: () => AgentClient): Promise<readonly string[]> {
   const typed = words.at(-1) ?? ''
-  const { command, pending } = walk(program, words.slice(0, -1))
-  const choices = pending === undefined ? await wordsOf(command, typed, agent) : (pending.argChoices ?? [])
+  const before = words.slice(0, -1)
+  const { command, pending } = walk(program, before)
+  const choices = pending === undefined ? await wordsOf(command, typed, agent) : await valuesOf(pending, before, agent)
   return choices.filter((choice) => choice.startsWith(typed))
 }
 
@@ -82,6 +85,35 @@ async function wordsOf(command: Command, typed: string, agent: () => AgentClient
   if (command.commands.length > 0) return subcommands(command).map((candidate) => candidate.name())
   const choices = command.registeredArguments[0]?.argChoices
   return choices ?? (await names(pathOf(command), agent))
+}
+
+/** What an option may be given: its choices, or the names of workloads. `before`: the words before it. */
+async function valuesOf(option: Option, before: readonly string[], agent: () => AgentClient): Promise<readonly string[]> {
+  if (option.argChoices !== undefined) return option.argChoices
+  if (option.long !== '--from' && option.long !== '--to') return []
+  const paths = filesIn(before)
+  return paths.length > 0 ? workloadsOfFiles(paths) : quietly(() => workloadNames(agent()))
+}
+
+/** Values of -f, which takes words up to the next option. */
+function filesIn(words: readonly string[]): readonly string[] {
+  let isFile = false
+  return words.filter((word) => {
+    if (!word.startsWith('-')) return isFile
+    isFile = word === '-f' || word === '--filename'
+    return false
+  })
+}
+
+/** Documents without a fault have their names, whatever others have. */
+async function workloadsOfFiles(paths: readonly string[]): Promise<readonly string[]> {
+  const files = await loadFiles(paths)
+  return compile(files.flatMap(({ documents }) => documents)).workloads.map(({ namespace, name }) => `${namespace}/${name}`)
+}
+
+async function workloadNames(agent: AgentClient): Promise<readonly string[]> {
+  const addresses = await agent.list<Address>('/v1/addresses')
+  return [...new Set(addresses.flatMap(({ workload }) => workload ?? []))]
 }
 
 function subcommands(command: Command): readonly Command[] {
@@ -110,10 +142,14 @@ async function policyNames(agent: AgentClient): Promise<readonly string[]> {
   return policies.map(({ namespace, name }) => (namespace === '' ? name : `${namespace}/${name}`))
 }
 
-/** Without an agent there are no names to offer; a half-typed line is no place for an error message. */
 async function names(command: string, agent: () => AgentClient): Promise<readonly string[]> {
+  return quietly(async () => (await NAMES[command]?.(agent())) ?? [])
+}
+
+/** Without an agent there are no names to offer; a half-typed line is no place for an error message. */
+async function quietly(ask: () => Promise<readonly string[]>): Promise<readonly string[]> {
   try {
-    return (await NAMES[command]?.(agent())) ?? []
+    return await ask()
   } catch (error) {
     if (error instanceof CliError) return []
     throw error
