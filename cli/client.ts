@@ -9,14 +9,14 @@ import { CliError, EXIT } from './errors.ts'
 
 export type Query = Readonly<Record<string, string | number | undefined>>
 
-/** An answer with a status of 400 and above. */
+/** An answer with a status of 400 and above; a value that the agent knows to be none is wrong usage here too. */
 export class RefusedError extends CliError {
   override readonly name = 'RefusedError'
   readonly status: number
   readonly body: ApiError['error']
 
   constructor(status: number, body: ApiError['error']) {
-    super(body.message)
+    super(body.message, { exitStatus: body.code === 'BAD_REQUEST' ? EXIT.usage : EXIT.failed })
     this.status = status
     this.body = body
   }

@@ -46,5 +46,8 @@ test('the command shows all, some, or what Prometheus scrapes', async (t) => {
   const [few, all] = await Promise.all([run('packets'), run('packets', '--all')])
   t.false(few.stdout.includes('no-route'))
   t.regex(all.stdout, /sluice_packets_total +reason=no-route note= +0\n/)
+  const none = await run('nosuch')
+  t.deepEqual({ ...none, stderr: none.stderr.slice(0, 39) }, { status: 1, stdout: '', stderr: 'sluice: no metric has "nosuch" in its n' })
+  t.is((await run('nosuch', '-o', 'prometheus')).status, 1)
   t.is(table.stdout, 'METRIC            LABELS  VALUE\nsluice_endpoints          2.5\n')
 })

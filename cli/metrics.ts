@@ -3,7 +3,7 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import { agentOf, examples } from './command.ts'
 import { CliError } from './errors.ts'
-import { formatTable, print } from './output.ts'
+import { formatTable, note, print } from './output.ts'
 import type { OutputFormat } from './output.ts'
 
 interface MetricsOptions {
@@ -39,13 +39,15 @@ export function register(program: Command): void {
 async function metrics(name: string | undefined, { output, all }: MetricsOptions, command: Command): Promise<void> {
   const text = await agentOf(command).text('/v1/metrics')
   const wanted = (metric: string) => name === undefined || metric.includes(name)
+  const samples = parseMetrics(text).filter((sample) => wanted(sample.name))
+  if (samples.length === 0) throw new CliError(`no metric has "${name}" in its name: \`sluice metrics --all\` lists those that there are`)
   if (output === 'prometheus') {
     const lines = text.split('\n').filter((line) => wanted(metricOf(line)))
     process.stdout.write(`${lines.join('\n').trimEnd()}\n`)
     return
   }
-  const samples = parseMetrics(text).filter((sample) => wanted(sample.name))
   const shown = samples.filter((sample) => all === true || !isIdleCounter(sample))
+  if (shown.length === 0 && output === 'table') return note('every counter of that name is 0: --all shows them')
   print(samples, output, () => formatTable(['METRIC', 'LABELS', 'VALUE'], shown.map(row)))
 }
 

@@ -40,11 +40,19 @@ test('observe as JSON lines, JSON, YAML and lines for people', async (t) => {
   t.is(table.stdout, `${formatFlow(FLOW)}\n${formatFlow(PING)}\n`)
 })
 
+test('nothing to show is said to people, not to programs', async (t) => {
+  await using agent = await startFakeAgent({ 'GET /v1/flows': jsonLines([]) })
+  const run = (format: string) => runSluice(['observe', '-o', format], { socket: agent.socket })
+  t.deepEqual(await run('table'), { status: 0, stdout: '', stderr: 'no flow of those that the agent keeps matches\n' })
+  t.deepEqual(await run('jsonl'), { status: 0, stdout: '', stderr: '' })
+  t.deepEqual(await run('json'), { status: 0, stdout: '[]\n', stderr: '' })
+})
+
 test('the agent is asked for exactly what the options say', async (t) => {
   await using agent = await startFakeAgent({ 'GET /v1/flows': jsonLines([]) })
   const options = '--last 5 --verdict dropped --from-label app=a --to-label k8s:app=b --port 80 --protocol tcp --follow'
   for (const args of [['observe'], ['observe', ...options.split(' ')], ['observe', '--follow']]) {
-    t.regex((await runSluice(args, { socket: agent.socket })).stderr, args.includes('--follow') ? ENDED : /^$/)
+    t.regex((await runSluice(args, { socket: agent.socket })).stderr, args.includes('--follow') ? ENDED : /^no flow of those/)
   }
   t.deepEqual(
     agent.asked.map(({ query }) => query),
@@ -106,7 +114,7 @@ test("what the agent says of a filter is told", async (t) => {
   const message = 'protocol "http" is not valid: give one of TCP, UDP'
   await using agent = await startFakeAgent({ 'GET /v1/flows': refusal(400, { code: 'BAD_REQUEST', message }) })
   const { status, stderr } = await runSluice(['observe', '--protocol', 'http'], { socket: agent.socket })
-  t.deepEqual({ status, stderr }, { status: 1, stderr: `sluice: ${message}\n` })
+  t.deepEqual({ status, stderr }, { status: 2, stderr: `sluice: ${message}\n` })
 })
 
 test('monitor shows events, and changes of a table', async (t) => {

@@ -8,7 +8,7 @@ import { CliError, EXIT } from './errors.ts'
 import { addFlowOptions, flowQuery, parseCount } from './flow-options.ts'
 import type { FlowOptions } from './flow-options.ts'
 import { follow as followLines } from './follow.ts'
-import { print } from './output.ts'
+import { note, print } from './output.ts'
 
 interface ObserveOptions extends FlowOptions {
   readonly output: 'table' | 'jsonl' | 'json' | 'yaml'
@@ -44,8 +44,17 @@ async function observe(options: ObserveOptions, command: Command): Promise<void>
   const query = { ...flowQuery(options), last }
   const lines = follow ? followLines(agent, '/v1/flows', { ...query, follow: 1 }) : agent.lines('/v1/flows', query)
   if (output === 'jsonl') for await (const line of lines) process.stdout.write(`${line}\n`)
-  else if (output === 'table') for await (const line of lines) process.stdout.write(`${formatFlow(JSON.parse(line) as Flow)}\n`)
+  else if (output === 'table') await printFlows(lines)
   else print(await Array.fromAsync(lines, (line) => JSON.parse(line) as Flow), output, () => '')
+}
+
+async function printFlows(lines: AsyncIterable<string>): Promise<void> {
+  let count = 0
+  for await (const line of lines) {
+    count++
+    process.stdout.write(`${formatFlow(JSON.parse(line) as Flow)}\n`)
+  }
+  if (count === 0) note('no flow of those that the agent keeps matches')
 }
 
 function endless(output: string): CliError {

@@ -16,6 +16,11 @@ export function print(value: unknown, format: OutputFormat, table: () => string)
   else process.stdout.write(`${table()}\n`)
 }
 
+/** For people who would wonder why they see nothing; results alone go to standard output. */
+export function note(text: string): void {
+  process.stderr.write(`${text}\n`)
+}
+
 /** Columns as wide as their widest cell, two spaces apart, no space at a line's end. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   return alignColumns([header, ...rows])

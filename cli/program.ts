@@ -14,13 +14,17 @@ import * as service from './service.ts'
 import { RUN_DIRECTORY } from './socket.ts'
 import * as status from './status.ts'
 import * as version from './version.ts'
+import { clientVersion } from './version.ts'
 
 const COMMANDS = [status, endpoint, identity, policies, policy, service, bpf, observe, monitor, metrics, version, completion]
 
 export function buildProgram(): Command {
   const program = new Command('sluice')
     .description('Identity-aware networking for any Linux node')
+    .version(clientVersion(), '-V, --version', 'the version of this command; `sluice version` also asks the agent')
     .addOption(socketOption())
+    .addOption(new Option('-o, --output <format>').hideHelp())
+    .hook('preAction', passOutput)
     .showHelpAfterError('(add --help for the options)')
     .configureHelp({ showGlobalOptions: true })
     // Thrown, not exited: cli/index.ts gives wrong usage its own exit status. Commands below inherit this.
@@ -33,6 +37,21 @@ export function buildProgram(): Command {
 function socketOption(): Option {
   const description = `socket of the agent (default: the only ${RUN_DIRECTORY}/*/sluice.sock)`
   return new Option('--socket <path>', description).env('SLUICE_SOCKET')
+}
+
+/**
+ * Commander takes an option of the root wherever it stands, so that `-o json` may come before the command too; which
+ * formats there are is the command's own matter.
+ */
+function passOutput(program: Command, command: Command): void {
+  const { output } = program.opts<{ output?: string }>()
+  if (output === undefined) return
+  const option = command.options.find((candidate) => candidate.attributeName() === 'output')
+  if (option === undefined) return command.error(`error: unknown option '-o'`, { code: 'commander.unknownOption' })
+  const { flags, argChoices: choices = [] } = option
+  if (choices.includes(output)) return void command.setOptionValueWithSource('output', output, 'cli')
+  const allowed = `Allowed choices are ${choices.join(', ')}.`
+  command.error(`error: option '${flags}' argument '${output}' is invalid. ${allowed}`, { code: 'commander.invalidArgument' })
 }
 
 const ROOT_EXAMPLES = examples(

@@ -3,6 +3,7 @@ import { Help } from 'commander'
 import type { Command } from 'commander'
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { PROBE_SYNTAX } from '../manifests/index.ts'
 import { buildProgram } from './program.ts'
 
 export const REFERENCE_FILE = fileURLToPath(new URL('../docs/cli.md', import.meta.url))
@@ -16,10 +17,12 @@ Results go to standard output, everything else to standard error. Commands that 
 
 | exit status | meaning |
 | --- | --- |
-| 0 | it did what was asked |
-| 1 | it could not: a refused manifest, nothing found, a check that failed |
-| 2 | the command line is wrong |
+| 0 | it did what was asked; a connection that is denied is an answer too |
+| 1 | it could not: a refused manifest, nothing of that name, a check that failed |
+| 2 | the command line is wrong: an unknown option, or a value that cannot be |
 | 3 | no agent answers |
+
+\`-o\` and \`--socket\` may also stand before the command. Ports are written ${PROBE_SYNTAX}.
 `
 
 export function reference(program: Command): string {

@@ -42,7 +42,7 @@ async function agentVersion(command: Command): Promise<{ agent: string; kernel: 
   }
 }
 
-function clientVersion(): string {
+export function clientVersion(): string {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
   return version
 }

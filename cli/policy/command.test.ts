@@ -139,6 +139,6 @@ spec: {selector: {app: b}, clusterIP: 10.96.0.1, ports: [{port: 80, targetPort: 
 `
   const path = await folder(t, { 'pods.yaml': PODS, 'service.yaml': service })
   const result = await sluice('policy', 'verdict', '-f', path, '--from', 'x/a', '--to', '10.96.0.1', '--port', '80/TCP')
-  t.like(result, { status: 1, stdout: '' })
+  t.like(result, { status: 2, stdout: '' })
   t.regex(result.stderr, /Service y\/b.*y\/b with its port 8080/)
 })

@@ -4,7 +4,7 @@ import { formatAddress, parseAddress } from '../../engine/index.ts'
 import { loadFiles } from '../../manifests/files/index.ts'
 import { compile, formatWarning, parseProbe, PROBE_SYNTAX, translationHint } from '../../manifests/index.ts'
 import type { Cluster, ManifestError, Probe, Workload } from '../../manifests/index.ts'
-import { CliError } from '../errors.ts'
+import { CliError, EXIT } from '../errors.ts'
 
 export function fileOption(): Option {
   return new Option('-f, --filename <path...>', 'files, folders (*.yaml, *.yml, *.json below) or - for standard input')
@@ -72,7 +72,7 @@ export function parseEnd(cluster: Cluster, text: string): End {
 /** Throws CliError for a Service's own address: see translationHint. */
 export function refuseVip(cluster: Cluster, { address }: End, { text, protocol, port }: Probe): void {
   const hint = address === undefined ? undefined : translationHint(cluster, address, protocol, port)
-  if (hint !== undefined) throw new CliError(`${address} ${text} is ${hint}`)
+  if (hint !== undefined) throw new CliError(`${address} ${text} is ${hint}`, { exitStatus: EXIT.usage })
 }
 
 export function nameOf({ namespace, name }: Workload): string {

@@ -84,7 +84,7 @@ test('flows: past, filtered, and what a filter may be', async (t) => {
   t.deepEqual(await seen('--verdict', 'dropped', '--from-label', 'app=late', '--port', '80'), [FLOW, FLOW])
   t.deepEqual(await seen('--protocol', 'icmpv6', '--to-label', 'reserved:world-ipv6'), [PING])
   const { status, stderr } = await api.run('observe', '--protocol', 'http')
-  t.is(status, 1)
+  t.is(status, 2)
   t.regex(stderr, /protocol "http" is not valid: give one of ICMP, TCP/)
 })
 
