@@ -53,6 +53,14 @@ test('the ends meet in the family that both have', async (t) => {
   t.like(asked.asked[0], { protocol: 17, port: 53 })
 })
 
+test('where both ends have both families, the first address of the destination counts', async (t) => {
+  const asked = sources(denied)
+  const both = 'apiVersion: sluice.io/v1\nkind: Workload\nmetadata: {name: six, namespace: demo}\nspec: {addresses: ["fd77:1::12", 10.77.1.12]}\n'
+  const cluster = compile(parseDocuments(`${TEXT}---\n${both}`, 'a.yaml').documents)
+  const explained = await explain({ ...asked, cluster }, 'demo/web', 'demo/six', '80')
+  t.deepEqual([explained.from.address, explained.to.address], ['fd77:1::11', 'fd77:1::12'])
+})
+
 test('a port alone is TCP, and an ICMP type has the number that rules have', async (t) => {
   const asked = sources(denied)
   for (const port of ['80', '8/ICMP']) await explain(asked, '192.0.2.1', 'demo/web', port)

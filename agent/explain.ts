@@ -45,11 +45,11 @@ function candidates({ workloads }: Cluster, text: string): readonly string[] {
   return workload.addresses
 }
 
-/** Both ends in one family; IPv4 where both have both, as the addresses stand in the manifests. */
+/** The destination's first address whose family the source has too, as a client would choose and as the command does offline. */
 function pickAddresses(from: readonly string[], to: readonly string[], fromText: string, toText: string): [string, string] {
-  for (const source of from) {
-    const destination = to.find((address) => address.includes(':') === source.includes(':'))
-    if (destination !== undefined) return [source, destination]
+  for (const destination of to) {
+    const source = from.find((address) => address.includes(':') === destination.includes(':'))
+    if (source !== undefined) return [source, destination]
   }
   throw new AgentError('BAD_REQUEST', `${fromText} and ${toText} have no addresses of one family`)
 }

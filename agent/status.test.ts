@@ -4,10 +4,10 @@ import { compile, parseDocuments } from '../manifests/index.ts'
 import { buildStatus, type StatusSources } from './status.ts'
 import { Tables } from './tables.ts'
 
-function statusOf(text: string) {
+function statusOf(text: string, problems: readonly object[] = []) {
   const { documents } = parseDocuments(text, 'policies.yaml')
   const cluster = compile(documents)
-  const resolution = { cluster, effective: new Map(), problems: [] }
+  const resolution = { cluster, effective: new Map(), problems }
   const tables = new Tables()
   const convergence = {
     desired: { resolution, endpoints: [], links: [], frontends: [] }, unreadableFolders: new Map(), reconcilers: [], enforced: true,
@@ -47,4 +47,17 @@ test('one that is does not', (t) => {
   const { status, tables } = statusOf(POLICY.replace('toFQDNs: [{matchName: a.example}]', 'toEntities: [world]'))
   t.is(status.parts['policy']?.state, 'ok')
   t.is(tables.policies.list().items[0]?.state, 'enforced')
+})
+
+test('a file with several faults is degraded once, and each fault is told once, with its place', (t) => {
+  const clash = { file: '/m/a.yaml', line: 3, column: 1, path: 'metadata.name', message: 'stands twice', other: { file: '/m/b.yaml', line: 1 } }
+  const typo = { file: '/m/a.yaml', line: 7, column: 5, path: 'spec.form', message: 'unknown field' }
+  const { status } = statusOf('', [{ name: '/m/a.yaml', details: [clash, typo, clash], lastGood: true }])
+  t.deepEqual(status.degraded, [
+    {
+      what: 'manifest /m/a.yaml',
+      why: '/m/a.yaml:3:1: metadata.name: stands twice; the other: /m/b.yaml:1\n/m/a.yaml:7:5: spec.form: unknown field',
+      hint: 'correct the file; its last good version is enforced',
+    },
+  ])
 })

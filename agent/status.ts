@@ -99,13 +99,12 @@ function sourcesPart({ options, convergence }: StatusSources, failures: Degradat
     hint: 'make the folder readable; until then what it held before stays enforced',
   }))
   const problems = convergence.desired?.resolution.problems ?? []
-  const files = problems.flatMap(({ name, details, lastGood }) =>
-    details.map((detail) => ({
-      what: `manifest ${name}`,
-      why: formatDetail(detail),
-      hint: lastGood ? 'correct the file; its last good version is enforced' : 'correct the file; nothing of it is enforced',
-    })),
-  )
+  const files = problems.map(({ name, details, lastGood }) => ({
+    what: `manifest ${name}`,
+    // A conflict holds for the new text and for the last good one, and is still one fault.
+    why: [...new Set(details.map(formatDetail))].join('\n'),
+    hint: lastGood ? 'correct the file; its last good version is enforced' : 'correct the file; nothing of it is enforced',
+  }))
   return {
     summary: `${options.manifests.length} folders, ${convergence.desired?.resolution.effective.size ?? 0} manifests in force`,
     degraded: [...failures, ...folders, ...files],

@@ -21,6 +21,9 @@ test('a flow on one line: names, ports, and the policy that decided', (t) => {
   )
   t.regex(formatFlow(PING), /ICMPv6 +demo\/web-1 \(fd77:1::11\) -> reserved:world-ipv6 \(2001:db8::1\) +egress: no policy selects it {2}\(type 128 code 0\)$/)
   t.regex(formatFlow({ ...FLOW, reason: 'no-route' }), /ingress: no-route$/)
+  t.regex(formatFlow({ ...FLOW, service: 'demo/web' }), /-> demo\/web-1 \(10\.77\.1\.11:80\) of service demo\/web +ingress/)
+  const vip = { address: '10.77.9.1', port: 80, identity: 2, labels: ['reserved:world='] }
+  t.regex(formatFlow({ ...FLOW, reason: 'no-backend', service: 'demo/shop', destination: vip }), /-> service demo\/shop \(10\.77\.9\.1:80\) +ingress: no-backend$/)
 })
 
 test('a raw event has the numbers', (t) => {

@@ -70,13 +70,20 @@ const COLOUR = { forwarded: 'green', dropped: 'red', audited: 'yellow', revoked:
 /** One line, its columns as wide as they are in most flows, so that a stream stays readable. */
 export function formatFlow(flow: Flow): string {
   const verdict = styleText(COLOUR[flow.verdict], flow.verdict.padEnd(9), { stream: process.stdout })
-  const ends = `${formatEnd(flow.source)} -> ${formatEnd(flow.destination)}`
+  const ends = `${formatEnd(flow.source)} -> ${formatDestination(flow)}`
   return `${flow.time.slice(11, -1)}  ${verdict}  ${flow.protocol.padEnd(6)}  ${ends.padEnd(64)}  ${formatReason(flow)}`.trimEnd()
 }
 
+/** What a service's own address names is the service; a workload behind it was chosen by it. */
+function formatDestination({ destination, service }: Flow): string {
+  if (service === undefined) return formatEnd(destination)
+  const title = `service ${service}`
+  return destination.workload === undefined ? formatEnd(destination, title) : `${formatEnd(destination)} of ${title}`
+}
+
 /** "demo/web-1 (10.77.1.11:80)"; what is no workload goes by its first label, e.g. "reserved:world". */
-function formatEnd({ workload, labels, identity, address, port }: Flow['source']): string {
-  const name = workload ?? labels[0]?.replace(/=$/, '') ?? `identity ${identity}`
+function formatEnd({ workload, labels, identity, address, port }: Flow['source'], title?: string): string {
+  const name = title ?? workload ?? labels[0]?.replace(/=$/, '') ?? `identity ${identity}`
   if (port === 0) return `${name} (${address})`
   return address.includes(':') ? `${name} ([${address}]:${port})` : `${name} (${address}:${port})`
 }

@@ -21,7 +21,7 @@ const COMMANDS = [status, endpoint, identity, policies, policy, service, bpf, ob
 export function buildProgram(): Command {
   const program = new Command('sluice')
     .description('Identity-aware networking for any Linux node')
-    .version(clientVersion(), '-V, --version', 'the version of this command; `sluice version` also asks the agent')
+    .version(clientVersion(), '-V, --version', 'print the version of this command')
     .addOption(socketOption())
     .addOption(new Option('-o, --output <format>').hideHelp())
     .hook('preAction', passOutput)

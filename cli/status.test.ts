@@ -32,9 +32,23 @@ test('what is degraded, why, and what to do', (t) => {
     text.endsWith(`Degraded:
   manifest web.yaml
     why: line 12: spec.ingres is no field
-    the last good version stays enforced
+         the last good version stays enforced
     do:  correct the file; allowed there: ingress, egress`),
   )
+})
+
+test('one fault of several parts is told once', (t) => {
+  const fault = { why: 'the worker ended', hint: 'see the log' }
+  const other = { what: 'policy', why: 'no room', hint: 'give it some' }
+  const text = formatStatus({ ...DEGRADED, degraded: [{ what: 'policy', ...fault }, { what: 'services', ...fault }, other] }, NOW)
+  t.regex(text, /State: +degraded: policy, services\n/)
+  t.true(text.endsWith(`Degraded:
+  policy, services
+    why: the worker ended
+    do:  see the log
+  policy
+    why: no room
+    do:  give it some`))
 })
 
 test('an agent that has not programmed everything yet is starting', (t) => {

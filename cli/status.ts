@@ -87,16 +87,23 @@ function formatHead({ name, version, pid, kernel, startedAt, options, ...status 
 
 function overall({ ok, degraded }: Pick<Status, 'ok' | 'degraded'>): string {
   if (ok) return 'everything works'
-  return degraded.length === 0 ? 'starting' : `degraded: ${degraded.map(({ what }) => what).join(', ')}`
+  return degraded.length === 0 ? 'starting' : `degraded: ${namesOf(degraded)}`
 }
 
+/** One fault may keep several parts from working; it is told once. */
 function formatDegraded(degraded: readonly Degradation[]): string {
-  const blocks = degraded.map(({ what, why, hint }) => `  ${what}\n${indent(`why: ${why}`)}\n${indent(`do:  ${hint}`)}`)
+  const faults = Map.groupBy(degraded, ({ why, hint }) => `    why: ${indent(why)}\n    do:  ${indent(hint)}`)
+  const blocks = [...faults].map(([fault, items]) => `  ${namesOf(items)}\n${fault}`)
   return `Degraded:\n${blocks.join('\n')}`
 }
 
+function namesOf(degraded: readonly Degradation[]): string {
+  return [...new Set(degraded.map(({ what }) => what))].join(', ')
+}
+
+/** Further lines go on under the first. */
 function indent(text: string): string {
-  return text.replaceAll(/^/gm, '    ')
+  return text.replaceAll('\n', `\n${' '.repeat(9)}`)
 }
 
 function parseSeconds(text: string): number {

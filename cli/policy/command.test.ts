@@ -70,6 +70,32 @@ test('matrix takes several files and ports after one option, and prints YAML and
   t.deepEqual(ports, ['80/TCP', '81/udp', '80'])
 })
 
+test('a pair with two families is asked about in the one of the destination\'s first address', async (t) => {
+  const world = (addresses: string): string => `apiVersion: sluice.io/v1
+kind: Workload
+metadata: {name: a, namespace: x}
+spec: {addresses: [192.168.0.1, "fd00::1"]}
+---
+apiVersion: sluice.io/v1
+kind: Workload
+metadata: {name: b, namespace: y}
+spec: {addresses: ${addresses}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: ipv4, namespace: y}
+spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 192.168.0.1/32}}]}]}
+`
+  const path = await folder(t, { '4.yaml': world('[192.168.0.2, "fd00::2"]'), '6.yaml': world('["fd00::2", 192.168.0.2]'), '6only.yaml': world('["fd00::2"]') })
+  const matrix = async (file: string) => {
+    const { stdout } = await sluice('policy', 'matrix', '-f', join(path, file), '--port', '80', '-o', 'json')
+    return (JSON.parse(stdout) as { 80: { 'x/a': { 'y/b': string } } })[80]['x/a']['y/b']
+  }
+  t.deepEqual([await matrix('4.yaml'), await matrix('6.yaml'), await matrix('6only.yaml')], ['allowed', 'denied', 'denied'])
+  const other = await sluice('policy', 'verdict', '-f', join(path, '4.yaml'), '--from', 'fd00::1', '--to', 'fd00::2', '--port', '80')
+  t.regex(other.stdout, /^denied/)
+})
+
 test('verdict names the rule of each side', async (t) => {
   const path = await folder(t, { 'pods.yaml': PODS, 'policy.yml': POLICY })
   const verdict = async (to: string, port: string): Promise<unknown> => {

@@ -17,10 +17,19 @@ export interface Matrix {
   readonly [port: string]: { readonly [from: string]: { readonly [to: string]: 'allowed' | 'denied' } }
 }
 
+const SUMMARY = 'who reaches whom, from manifests alone: no root, no agent'
+
+const FAMILIES = [
+  "One verdict a pair, for one address of each: the destination's first whose family the source has too, and the first",
+  'of each where they share none. Labels decide alike for both families; a policy by CIDR may not, and then',
+  '`sluice policy verdict` with addresses tells about the other. What is only audited counts as allowed.',
+].join(' ')
+
 export function register(policy: Command): void {
   policy
     .command('matrix')
-    .description('who reaches whom, from manifests alone: no root, no agent')
+    .summary(SUMMARY)
+    .description(`${SUMMARY}\n\n${FAMILIES}`)
     .addOption(fileOption().makeOptionMandatory())
     .addOption(portsOption())
     .addOption(outputOption())
