@@ -3,6 +3,11 @@ import { withPort } from '../index.ts'
 import type { Shares } from './distribution.ts'
 import type { Observation } from './expectations.ts'
 
+/** What the demo does, beside its results. */
+export function say(text: string): void {
+  console.error(`demo: ${text}`)
+}
+
 /** Columns as wide as their widest cell. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
