@@ -14,6 +14,8 @@ export class AgentDirectory implements Directory {
   readonly #services = new Remembering<number, string>(REMEMBERED)
   readonly #interfaces = new Remembering<number, string>(REMEMBERED)
   #workloads = new Map<string, string>()
+  /** By "address port", and by address for its other ports. */
+  #frontends = new Map<string, string>()
 
   constructor() {
     for (const [number, labels] of RESERVED_LABELS) this.#labels.set(number, labels)
@@ -26,6 +28,9 @@ export class AgentDirectory implements Directory {
       for (const [number, reference] of rules) this.#rules.set(number, reference)
     }
     for (const { service, spec } of frontends) this.#services.set(spec.serviceId, nameOf(service))
+    this.#frontends = new Map(
+      frontends.flatMap(({ service, frontend: { address, port } }) => [address, `${address} ${port}`].map((key) => [key, nameOf(service)])),
+    )
     for (const { ifindex, name } of links) this.#interfaces.set(ifindex, name)
   }
 
@@ -48,6 +53,10 @@ export class AgentDirectory implements Directory {
 
   service(id: number): string | undefined {
     return this.#services.get(id)
+  }
+
+  serviceAt(address: string, port: number): string | undefined {
+    return this.#frontends.get(`${address} ${port}`) ?? this.#frontends.get(address)
   }
 
   interfaceName(ifindex: number): string | undefined {

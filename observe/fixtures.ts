@@ -41,6 +41,7 @@ export const DIRECTORY: Directory = {
   workload: (address) => WORKLOADS.get(address),
   policy: (rule) => (rule === 7 ? 'CiliumNetworkPolicy demo/web ingress[0]' : undefined),
   service: (id) => (id === 3 ? 'demo/shop' : undefined),
+  serviceAt: (address) => (address === '10.77.9.1' ? 'demo/shop' : undefined),
   interfaceName: (ifindex) => (ifindex === 4 ? 'sl-web' : undefined),
 }
 

@@ -2,7 +2,7 @@ import test from 'ava'
 import fc from 'fast-check'
 import { Direction, EventKind, eventRecord, Reason } from '../bpf/index.ts'
 import type { EventRecord } from '../bpf/index.ts'
-import { CLOCK, DENIED, DIRECTORY } from './fixtures.ts'
+import { CLOCK, DENIED, DIRECTORY, mapped } from './fixtures.ts'
 import { reasonName, toFlow, VERDICTS } from './flow.ts'
 
 const u8 = fc.integer({ min: 0, max: 0xff })
@@ -93,6 +93,11 @@ test('addresses of both families are text as manifests write it', (t) => {
 
 test('a translated flow names its service', (t) => {
   t.is(toFlow({ ...DENIED, service: 3 }, DIRECTORY, CLOCK).service, 'demo/shop')
+})
+
+test("a service's own address names it, also where the datapath met policy before", (t) => {
+  t.is(toFlow({ ...DENIED, destination: mapped(10, 77, 9, 1) }, DIRECTORY, CLOCK).service, 'demo/shop')
+  t.false('service' in toFlow(DENIED, DIRECTORY, CLOCK))
 })
 
 test('ICMP has a type and a code instead of ports', (t) => {

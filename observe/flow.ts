@@ -39,7 +39,7 @@ export interface Flow {
   readonly rule: number
   /** "CiliumNetworkPolicy demo/web ingress[0]" */
   readonly policy?: string
-  /** Service whose frontend the flow was translated from, "namespace/name". */
+  /** Service that the flow was sent to, "namespace/name": its backend was chosen, or the destination is its own address. */
   readonly service?: string
   /** Node side of the link of the endpoint that decided; "ifindex 7" where the link is gone. */
   readonly interface: string
@@ -54,6 +54,8 @@ export interface Directory {
   workload(address: string): string | undefined
   policy(rule: number): string | undefined
   service(id: number): string | undefined
+  /** The service with a frontend at this address, that of the port where several share it. */
+  serviceAt(address: string, port: number): string | undefined
   interfaceName(ifindex: number): string | undefined
 }
 
@@ -74,7 +76,8 @@ const PROTOCOL_ICMPV6 = 58
 export function toFlow(event: EventRecord, directory: Directory, clock: Clock): Flow {
   const isIcmp = event.protocol === PROTOCOL_ICMP || event.protocol === PROTOCOL_ICMPV6
   const policy = event.rule === 0 ? undefined : directory.policy(event.rule)
-  const service = event.service === 0 ? undefined : directory.service(event.service)
+  const destination = end(event.destination, isIcmp ? 0 : event.destinationPort, event.destinationIdentity, directory)
+  const service = serviceOf(event.service, destination, directory)
   return {
     time: clock.isoTime(event.timeNs),
     verdict: verdictOf(event.kind),
@@ -83,13 +86,18 @@ export function toFlow(event: EventRecord, directory: Directory, clock: Clock): 
     protocol: protocolName(event.protocol),
     ...(isIcmp && { icmp: { type: event.destinationPort >> 8, code: event.destinationPort & 0xff } }),
     source: end(event.source, isIcmp ? 0 : event.sourcePort, event.sourceIdentity, directory),
-    destination: end(event.destination, isIcmp ? 0 : event.destinationPort, event.destinationIdentity, directory),
+    destination,
     rule: event.rule,
     ...(policy !== undefined && { policy }),
     ...(service !== undefined && { service }),
     interface: directory.interfaceName(event.ifindex) ?? `ifindex ${event.ifindex}`,
     length: event.length,
   }
+}
+
+/** The datapath knows it only where it translated or balanced; a packet may have met policy before. */
+function serviceOf(id: number, { address, port }: FlowEnd, directory: Directory): string | undefined {
+  return id === 0 ? directory.serviceAt(address, port) : directory.service(id)
 }
 
 /** Name of an `enum reason`, as flows and metrics show it: REASON_POLICY_DENIED is `policy-denied`. */
