@@ -85,6 +85,10 @@ for (const [from, to, port, code] of [
   })
 }
 
+test('a name that no workload has is refused with those that there are', async (t) => {
+  await t.throwsAsync(explain(sources(denied), 'demo/wep', 'demo/web', '80'), { code: 'NOT_FOUND', message: /"demo\/wep" is neither.*there are demo\/web$/ })
+})
+
 test('a Service is no end: policy compares its backends, which the refusal names', async (t) => {
   const asked = sources(denied)
   const service = 'apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: demo}\nspec: {selector: {app: web}, clusterIPs: [10.77.8.1], ports: [{port: 80, targetPort: 8080}]}\n'

@@ -1,7 +1,7 @@
 // GET /v1/explain: the engine's verdict on one connection, in words.
 import type { SideVerdict, Verdict } from '../engine/types.ts'
 import { formatAddress, parseAddress } from '../engine/index.ts'
-import { formatRule, parseProbe, PROBE_SYNTAX, translationHint } from '../manifests/index.ts'
+import { formatRule, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../manifests/index.ts'
 import type { Cluster, Workload } from '../manifests/index.ts'
 import { addressBytes } from './address.ts'
 import type { Address, ExplainedEnd, ExplainedSide, Explanation } from './api/types.ts'
@@ -41,7 +41,7 @@ function candidates({ workloads }: Cluster, text: string): readonly string[] {
   const address = parseAddress(text)
   if (address !== undefined) return [formatAddress(address)]
   const workload = workloads.find((each: Workload) => nameOf(each) === text)
-  if (workload === undefined) throw new AgentError('NOT_FOUND', `"${text}" is no address and no workload (namespace/name)`)
+  if (workload === undefined) throw new AgentError('NOT_FOUND', unknownEnd({ workloads }, text))
   return workload.addresses
 }
 

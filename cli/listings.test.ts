@@ -38,6 +38,7 @@ for (const [command, value, tables] of listings) {
     for (const { status, stderr } of [json, yaml, table]) t.deepEqual({ status, stderr }, { status: 0, stderr: '' })
     t.deepEqual(JSON.parse(json.stdout), value)
     t.deepEqual(parse(yaml.stdout), value)
+    t.regex(yaml.stdout, /[^\n]\n$/)
     for (const pattern of tables) t.regex(table.stdout, pattern)
   })
 }

@@ -93,7 +93,7 @@ function policyRow({ kind, namespace, name, rules, source, file, state }: Policy
 }
 
 function details(policy: PolicyItem): string {
-  const rules = policy.rules.map(({ number, action, text, description = '' }) => [String(number), action, text, description])
+  const rules = policy.rules.map(({ number, action, text, description = '' }) => [String(number), action, text, description.trim()])
   const head = formatDetails([
     ['Policy', nameOf(policy)],
     ['Source', policy.file ?? policy.source],

@@ -2,6 +2,7 @@
 export { compile, counter, type NumberOf } from './compile.ts'
 export { type FaultDetail, formatDetail, ManifestError, type ManifestErrorCode } from './document/errors.ts'
 export { formatWarning, type ManifestWarning, type WarningCode } from './document/warnings.ts'
+export { unknownEnd } from './ends.ts'
 export { KIND_NAMES } from './kinds.ts'
 export type * from './model.ts'
 export { parseDocuments, type ParsedFile } from './parse.ts'

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, Option } from 'commander'
 import { formatAddress, parseAddress } from '../../engine/index.ts'
 import { loadFiles } from '../../manifests/files/index.ts'
-import { compile, formatWarning, parseProbe, PROBE_SYNTAX, translationHint } from '../../manifests/index.ts'
+import { compile, formatWarning, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../../manifests/index.ts'
 import type { Cluster, ManifestError, Probe, Workload } from '../../manifests/index.ts'
 import { CliError, EXIT } from '../errors.ts'
 
@@ -60,13 +60,8 @@ export function parseEnd(cluster: Cluster, text: string): End {
     return workload === undefined ? { address } : { address, workload }
   }
   const workload = cluster.workloads.find((candidate) => nameOf(candidate) === text)
-  if (workload !== undefined) return { workload }
-  const known = cluster.workloads.map(nameOf)
-  const shown = known.slice(0, 10).join(', ')
-  throw new CliError(
-    `'${text}' is neither an address nor the namespace/name of a Pod or Workload in the manifests; there ` +
-      (known.length === 0 ? 'is none' : `are ${shown}${known.length > 10 ? `, and ${known.length - 10} more` : ''}`),
-  )
+  if (workload === undefined) throw new CliError(unknownEnd(cluster, text))
+  return { workload }
 }
 
 /** Throws CliError for a Service's own address: see translationHint. */
