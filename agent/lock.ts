@@ -14,7 +14,7 @@ export class StateLock implements Disposable {
 
   /** Takes the lock or throws `LOCKED`, naming the process that holds it. */
   static acquire(stateDir: string): StateLock {
-    mkdirSync(stateDir, { recursive: true, mode: 0o750 })
+    makeFolder(stateDir)
     const database = openDatabase(join(stateDir, 'agent.lock'))
     try {
       database.exec('PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE')
@@ -31,6 +31,14 @@ export class StateLock implements Disposable {
 
   [Symbol.dispose](): void {
     this.#database.close()
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o750 })
+  } catch (cause) {
+    throw new AgentError('STORE', `cannot make the state folder ${path}`, { cause, hint: 'run sluiced as root, or give it another --state-dir' })
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fork } from 'node:child_process'
@@ -85,6 +85,12 @@ test('a damaged store is an error that says what to do', (t) => {
   database.exec('PRAGMA user_version = 1') // says it is ours, but has no tables
   database.close()
   t.throws(() => Store.open(folder), { code: 'STORE' })
+})
+
+test('a state folder that cannot be made says who could', (t) => {
+  const file = join(stateDir(t), 'file')
+  writeFileSync(file, '')
+  t.throws(() => StateLock.acquire(join(file, 'state')), { code: 'STORE', message: /^cannot make the state folder .*file\/state$/ })
 })
 
 test('a second agent on the same state folder is told which process has it', async (t) => {

@@ -3,7 +3,7 @@
 // the machine is a failure.
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { missingPrivilege, removeLab } from '../lab/index.ts'
 import { labsLeft, machineState, runVariable, whatIsLeft } from './leaks.ts'
@@ -46,6 +46,11 @@ function fail(what: string): void {
 }
 
 const files = process.argv.length > 2 ? process.argv.slice(2) : testFiles()
+const unknown = files.filter((file) => !existsSync(file))
+if (unknown.length > 0) {
+  console.error(`test: no such file: ${unknown.join(', ')}`)
+  process.exit(2)
+}
 const kernelFiles = files.filter(needsKernel)
 const before = machineState()
 await runAva(files.filter((file) => !kernelFiles.includes(file)))
