@@ -7,6 +7,7 @@ import type { Convergence } from './convergence.ts'
 import { nameOf } from './endpoints.ts'
 import type { RunOptions } from './options.ts'
 import type { ReconcilerState } from './reconcilers/reconciler.ts'
+import { groupRefusals } from './refusals.ts'
 import type { Tables } from './tables.ts'
 
 export interface StatusSources {
@@ -106,7 +107,7 @@ function sourcesPart({ options, convergence }: StatusSources, failures: Degradat
     hint: lastGood ? 'correct the file; its last good version is enforced' : 'correct the file; nothing of it is enforced',
   }))
   return {
-    summary: `${options.manifests.length} folders, ${convergence.desired?.resolution.effective.size ?? 0} manifests in force`,
+    summary: `${convergence.desired?.resolution.effective.size ?? 0} manifests in force, folders: ${options.manifests.length}`,
     degraded: [...failures, ...folders, ...files],
     starting: convergence.desired === undefined,
   }
@@ -114,8 +115,8 @@ function sourcesPart({ options, convergence }: StatusSources, failures: Degradat
 
 function datapathPart({ convergence }: StatusSources, failures: Degradation[]): Part {
   const start = convergence.kernelStart
-  const refused = (start?.refused ?? []).map(({ object, message }) => ({
-    what: `programs of ${object}`,
+  const refused = groupRefusals(start?.refused ?? []).map(({ objects, message }) => ({
+    what: `programs of ${objects.join(', ')}`,
     why: message,
     hint: 'programs of an earlier agent stay attached; see the log of this agent for the whole message',
   }))

@@ -15,6 +15,7 @@ import { type ApplyReport, PolicyMaps } from '../reconcilers/policy.ts'
 import type { EngineStatistics, VerdictQuery } from '../reconcilers/ports.ts'
 import { ProgramLinks, type ProgramReport } from '../reconcilers/programs.ts'
 import { ServiceMaps, type ServiceReport } from '../reconcilers/services.ts'
+import { formatRefusals } from '../refusals.ts'
 import { LoaderLinks } from './links.ts'
 import type { Kernel, KernelOptions, KernelStart } from './protocol.ts'
 
@@ -142,8 +143,7 @@ function mapOpener(directory: string, refused: KernelStart['refused'], stack: Di
     if (known !== undefined) return known
     const path = join(directory, name)
     if (!existsSync(path)) {
-      const reasons = refused.map(({ message }) => message).join('; ')
-      throw new AgentError('UNAVAILABLE', `there is no map ${path}, since no program that declares it could be loaded: ${reasons}`, {
+      throw new AgentError('UNAVAILABLE', `there is no map ${path}, since no program that declares it could be loaded: ${formatRefusals(refused)}`, {
         hint: 'build the programs (npm run setup); if the kernel refused one, the message above says why',
       })
     }
