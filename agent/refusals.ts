@@ -1,19 +1,21 @@
 // Objects that the kernel refused, or that are not there.
 import type { KernelStart } from './worker/protocol.ts'
 
+type Refused = Pick<KernelStart['refused'][number], 'object' | 'message'>
+
 export interface Refusal {
   readonly objects: readonly string[]
   readonly message: string
 }
 
 /** One fault often keeps every object from being loaded: what differs by the object's name alone is told once. */
-export function groupRefusals(refused: KernelStart['refused']): Refusal[] {
+export function groupRefusals(refused: readonly Refused[]): Refusal[] {
   const faults = Map.groupBy(refused, ({ object, message }) => message.replaceAll(object, ''))
   return [...faults.values()].map((same) => ({ objects: same.map(({ object }) => object), message: same[0]?.message ?? '' }))
 }
 
 /** All of them in a line. */
-export function formatRefusals(refused: KernelStart['refused']): string {
+export function formatRefusals(refused: readonly Refused[]): string {
   const told = groupRefusals(refused).map(({ objects: [, ...others], message }) =>
     others.length === 0 ? message : `${message} (likewise ${others.join(', ')})`,
   )

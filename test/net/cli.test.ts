@@ -60,6 +60,24 @@ kernelTest('status, endpoints, identities, programs and maps of a real node', as
   t.true(maps.some(({ name, id, pin }) => name === 'addresses' && id > 0 && pin.endsWith('/addresses')))
 })
 
+kernelTest('a file is applied and deleted as a whole, or not at all, and faults have their place in it', async (t) => {
+  await using lab = await Lab.create()
+  const { agent } = await node(lab)
+  const sluice = (input: string, ...args: string[]) => runSluice(['policy', ...args, '-f', '-'], { socket: agent.socket, input })
+  const enforced = async () => (await jsonOf<PolicyItem[]>(t, agent, 'policy', 'get')).map(({ name }) => name).sort()
+  const other = POLICY.replace('name: web', 'name: other')
+  const clash = '---\napiVersion: sluice.io/v1\nkind: Workload\nmetadata: {name: thief}\nspec: {addresses: [10.77.1.11]}\n'
+  const refused = await sluice(`${POLICY}${clash}`, 'apply')
+  t.regex(refused.stderr, /nothing was applied:\n {2}standard input:8:1: spec\.addresses: address 10\.77\.1\.11 is that of Workload default\/web; .*; the other: applied earlier\n$/)
+  t.deepEqual([refused.status, await enforced()], [1, []])
+  t.is((await sluice(`${POLICY}---\n${other}`, 'apply')).status, 0)
+  const missing = await sluice(`${other}${clash}`, 'delete')
+  t.regex(missing.stderr, /nothing was deleted:\n {2}standard input:8:1: Workload default\/thief was not applied/)
+  t.deepEqual([missing.status, await enforced()], [1, ['other', 'web']])
+  t.is((await sluice(`${POLICY}---\n${other}`, 'delete')).status, 0)
+  t.deepEqual(await enforced(), [])
+})
+
 kernelTest('a policy that is applied holds within two seconds, is seen in flows, and ends when deleted', async (t) => {
   await using lab = await Lab.create()
   const { agent, web, client } = await node(lab)
