@@ -40,7 +40,7 @@ async function metrics(name: string | undefined, { output, all }: MetricsOptions
   const text = await agentOf(command).text('/v1/metrics')
   const wanted = (metric: string) => name === undefined || metric.includes(name)
   const samples = parseMetrics(text).filter((sample) => wanted(sample.name))
-  if (samples.length === 0) throw new CliError(`no metric has "${name}" in its name: \`sluice metrics --all\` lists those that there are`)
+  if (samples.length === 0) throw new CliError(`no metric has "${name ?? ''}" in its name: \`sluice metrics --all\` lists those that there are`)
   if (output === 'prometheus') {
     const lines = text.split('\n').filter((line) => wanted(metricOf(line)))
     process.stdout.write(`${lines.join('\n').trimEnd()}\n`)

@@ -54,7 +54,7 @@ test('nothing to show is said to people, not to programs', async (t) => {
 test('the agent is asked for exactly what the options say', async (t) => {
   await using agent = await startFakeAgent({ 'GET /v1/flows': jsonLines([]) })
   const options = '--last 5 --verdict dropped --from-label app=a --to-label k8s:app=b --port 80 --protocol tcp --follow'
-  for (const args of [['observe'], ['observe', ...options.split(' ')], ['observe', '--follow']]) {
+  for (const args of [['observe'], ['observe', ...options.split(' ')], ['observe', '--follow'], ['observe', '--port', '53/udp']]) {
     t.regex((await runSluice(args, { socket: agent.socket })).stderr, args.includes('--follow') ? ENDED : /^no flow of those/)
   }
   t.deepEqual(
@@ -63,6 +63,7 @@ test('the agent is asked for exactly what the options say', async (t) => {
       { last: '20' },
       { verdict: 'dropped', fromLabel: 'app=a', toLabel: 'k8s:app=b', port: '80', protocol: 'tcp', last: '5', follow: '1' },
       { last: '0', follow: '1' },
+      { port: '53', protocol: 'UDP', last: '20' },
     ],
   )
 })
@@ -99,6 +100,8 @@ test('a reader that has seen enough is no error', async (t) => {
 const mistakes: readonly (readonly [args: string, message: RegExp])[] = [
   ['observe --verdict denied', /Allowed choices are forwarded, dropped, audited, revoked/],
   ['observe --port http', /port from 1 to 65535/],
+  ['observe --port 8/ICMP', /port from 1 to 65535/],
+  ['observe --port 80/TCP --protocol udp', /the protocol is given twice/],
   ['observe --last -1', /0 or more/],
   ['observe --follow -o json', /needs an end: use -o jsonl/],
   ['monitor flows', /Allowed choices are events, endpoints/],
