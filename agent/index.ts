@@ -52,5 +52,5 @@ function fail(error: unknown): never {
   const cause = error instanceof Error && error.cause !== undefined ? ` (${messageOf(error.cause)})` : ''
   console.error(`sluiced: ${messageOf(error)}${cause}${hint}`)
   if (codeOf(error) === undefined && error instanceof Error) console.error(error.stack)
-  process.exit(1)
+  process.exit(codeOf(error) === 'BAD_OPTION' ? 2 : 1)
 }

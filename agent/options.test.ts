@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { parseCommand, type RunOptions } from './options.ts'
 
@@ -54,3 +56,12 @@ for (const [argv, message] of [
     t.throws(() => parseCommand(argv, {}), { code: 'BAD_OPTION', message })
   })
 }
+
+test('a wrong option ends the daemon with status 2, as it does the command', (t) => {
+  const entry = fileURLToPath(new URL('index.ts', import.meta.url))
+  for (const args of [['--nosuch'], ['--name', 'a.b'], ['decap', '--interface', 'lo']]) {
+    const { status, stderr } = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', entry, ...args], { encoding: 'utf8' })
+    t.is(status, 2, stderr)
+    t.regex(stderr, /^sluiced: .*\n$/)
+  }
+})

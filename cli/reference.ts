@@ -22,7 +22,8 @@ Results go to standard output, everything else to standard error. Commands that 
 | 2 | the command line is wrong: an unknown option, or a value that cannot be |
 | 3 | no agent answers |
 
-\`-o\` and \`--socket\` may also stand before the command. Ports are written ${PROBE_SYNTAX}.
+\`-o\` and \`--socket\` may also stand before the command. Ports that \`sluice policy\` asks about are written
+${PROBE_SYNTAX}.
 `
 
 export function reference(program: Command): string {

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { kernelTest } from '../../test/helpers/index.ts'
 import { abandonedLabs, removeAbandonedLabs } from '../index.ts'
-import { down } from './down.ts'
+import { down, isRunning } from './down.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -23,6 +23,12 @@ test('without privilege the engine shows its decisions; in CI that is a failure'
   const ci = startWithoutPrivilege({ CI: 'true' })
   t.is(ci.status, 1)
   t.regex(ci.stderr, /demo: failed: CI=true wants real packets, and CAP_\w+ is missing/)
+})
+
+test('a demo that was left running is one; one that is being made is not yet', (t) => {
+  t.true(isRunning([{ name: 't1x1' }, { name: 'demo' }]))
+  t.false(isRunning([{ name: 'demo', owner: { pid: 1, startTime: 1 } }]))
+  t.false(isRunning([{ name: 't1x1' }]))
 })
 
 kernelTest('what root made is not stopped by others, and they are told so', async (t) => {

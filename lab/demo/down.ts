@@ -3,8 +3,8 @@ import { demoName } from './build.ts'
 import { say } from './report.ts'
 
 /** Whether a demo was left running; one that is still being made belongs to its process. */
-export function isRunning(): boolean {
-  return records().some(({ name, owner }) => name === demoName && owner === undefined)
+export function isRunning(labs = records()): boolean {
+  return labs.some(({ name, owner }) => name === demoName && owner === undefined)
 }
 
 /** Removes the demo and what killed runs left. Throws for a user who may not. */
