@@ -61,3 +61,12 @@ test('a file with several faults is degraded once, and each fault is told once, 
     },
   ])
 })
+
+test('what was applied is told by its name: its file is not known any more', (t) => {
+  const clash = { file: 'api:Service/demo/web', line: 1, column: 1, path: 'spec.clusterIPs', message: '10.0.0.1 is taken', other: { file: '/m/b.yaml', line: 1 } }
+  const { status } = statusOf('', [{ name: 'api:Service/demo/web', details: [clash], lastGood: false }])
+  t.like(status.degraded[0], {
+    what: 'Service demo/web, applied through the API',
+    why: 'applied earlier: spec.clusterIPs: 10.0.0.1 is taken; the other: /m/b.yaml:1',
+  })
+})

@@ -8,6 +8,8 @@ import { nameOf } from './endpoints.ts'
 import type { RunOptions } from './options.ts'
 import type { ReconcilerState } from './reconcilers/reconciler.ts'
 import { groupRefusals } from './refusals.ts'
+import { inUsersFiles, isApplied, titleOfOrigin } from './sources/applied.ts'
+import type { Problem } from './sources/manifests.ts'
 import type { Tables } from './tables.ts'
 
 export interface StatusSources {
@@ -100,17 +102,22 @@ function sourcesPart({ options, convergence }: StatusSources, failures: Degradat
     hint: 'make the folder readable; until then what it held before stays enforced',
   }))
   const problems = convergence.desired?.resolution.problems ?? []
-  const files = problems.map(({ name, details, lastGood }) => ({
-    what: `manifest ${name}`,
-    // A conflict holds for the new text and for the last good one, and is still one fault.
-    why: [...new Set(details.map(formatDetail))].join('\n'),
-    hint: lastGood ? 'correct the file; its last good version is enforced' : 'correct the file; nothing of it is enforced',
-  }))
   return {
     summary: `${convergence.desired?.resolution.effective.size ?? 0} manifests in force, folders: ${options.manifests.length}`,
-    degraded: [...failures, ...folders, ...files],
+    degraded: [...failures, ...folders, ...problems.map(problemOf)],
     starting: convergence.desired === undefined,
   }
+}
+
+function problemOf({ name, details, lastGood }: Problem): Degradation {
+  // A conflict holds for the new text and for the last good one, and is still one fault.
+  const why = [...new Set(inUsersFiles(details, []).map(formatDetail))].join('\n')
+  if (isApplied(name)) {
+    const hint = 'nothing of it is enforced; apply it again without the conflict, or sluice policy delete -f its file'
+    return { what: `${titleOfOrigin(name)}, applied through the API`, why, hint }
+  }
+  const hint = lastGood ? 'correct the file; its last good version is enforced' : 'correct the file; nothing of it is enforced'
+  return { what: `manifest ${name}`, why, hint }
 }
 
 function datapathPart({ convergence }: StatusSources, failures: Degradation[]): Part {

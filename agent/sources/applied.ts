@@ -37,6 +37,12 @@ export function isApplied(origin: string): boolean {
   return origin.startsWith(ORIGIN_PREFIX)
 }
 
+/** "Service demo/web" for the origin of an applied manifest. */
+export function titleOfOrigin(origin: string): string {
+  const [kind = '', namespace = '', name = ''] = origin.slice(ORIGIN_PREFIX.length).split('/')
+  return titleOf({ kind, namespace, name })
+}
+
 /** The resources of a request. Throws InvalidManifestError, with places in the user's files, if any has a fault. */
 export function readApplied(files: readonly ManifestText[]): ReadManifest[] {
   const parsed = files.map(({ text, file }) => parseDocuments(text, file))
@@ -58,13 +64,19 @@ function manifestsOf(text: string): AppliedManifest[] {
 /** Faults of applied manifests, which go by their names, told by the user's own file and line where `read` has them. */
 export function inUsersFiles(details: readonly ApiErrorDetail[], read: readonly ReadManifest[]): ApiErrorDetail[] {
   const locations = new Map(read.map(({ manifest, location }) => [originName(manifest), location]))
+  const placeOf = ({ file, line, column }: Place): Place => {
+    if (isApplied(file)) return locations.get(file) ?? { file: EARLIER }
+    return { file, ...(line !== undefined && { line }), ...(column !== undefined && { column }) }
+  }
   return details.map((detail) => {
-    const other = detail.other && (locations.get(detail.other.file) ?? detail.other)
-    return { ...detail, ...locations.get(detail.file), ...(other && { other: isApplied(other.file) ? { file: EARLIER } : other }) }
+    const { path, message, other } = detail
+    return { ...placeOf(detail), ...(path !== undefined && { path }), message, ...(other && { other: placeOf(other) }) }
   })
 }
 
-/** Where the other side of a conflict stands whose file nobody knows any more. */
+type Place = Pick<ApiErrorDetail, 'file' | 'line' | 'column'>
+
+/** Of what was applied by a request that is over: nobody knows the file any more. */
 const EARLIER = 'applied earlier'
 
 /** `current` without the resources of `read`. Throws InvalidManifestError with those that were never applied. */
