@@ -33,13 +33,23 @@ struct {
 	__type(value, __u32);
 } class_generations SEC(".maps");
 
-/* By the ifindex of the endpoint's node side. */
+/*
+ * By the ifindex of the endpoint's node side. An array is read for a fraction of what a hash costs, and every packet asks
+ * for one or two endpoints; but a node that lives long gives out ifindexes past any array's end.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, struct endpoint);
+} endpoints SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u32);
 	__type(value, struct endpoint);
-} endpoints SEC(".maps");
+} endpoints_beyond SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -66,7 +66,7 @@ enum endpoint_flags {
 
 /* A local workload's interface, keyed by the ifindex of its node side. */
 struct endpoint {
-	__u32 id;
+	__u32 id; /* 0: there is none */
 	__u32 identity;
 	__u32 subject; /* number of its policy; 0: none yet, all traffic is dropped */
 	__u32 flags; /* enum endpoint_flags */

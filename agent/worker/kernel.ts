@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type MapName, mapSpecs } from '../../bpf/index.ts'
 import { Engine, familyOf } from '../../engine/index.ts'
 import type { Capacities, Verdict } from '../../engine/types.ts'
-import { BpfMap, BpfObject, type ConstantValue, type Program } from '../../loader/index.ts'
+import { BpfMap, BpfObject, type ConstantValue, type Program, SplitMap } from '../../loader/index.ts'
 import { addressBytes } from '../address.ts'
 import type { MapItem } from '../api/types.ts'
 import { AgentError } from '../errors.ts'
@@ -46,7 +46,7 @@ export class KernelThread implements Kernel {
       addresses: map('addresses'),
       prefixes: map('prefixes'),
       class_generations: map('class_generations'),
-      endpoints: map('endpoints'),
+      endpoints: new SplitMap(map('endpoints'), map('endpoints_beyond')),
       policy: map('policy'),
       policy_rows: map('policy_rows'),
     })
@@ -158,7 +158,7 @@ export function capacitiesOf(maxEntries: (name: MapName) => number): Partial<Cap
   return {
     // An entry of the engine stands in either map, and may move: all of them must fit both.
     addresses: Math.min(maxEntries('addresses'), maxEntries('prefixes')),
-    endpoints: maxEntries('endpoints'),
+    endpoints: maxEntries('endpoints_beyond'), // An endpoint's ifindex may be any.
     classes: maxEntries('class_generations') - 1, // Class 0 is everybody.
     policyEntries: maxEntries('policy'),
     policyRows: maxEntries('policy_rows'),

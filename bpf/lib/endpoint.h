@@ -8,7 +8,11 @@
 
 static __always_inline const struct endpoint *endpoint_find(__u32 ifindex)
 {
-	return bpf_map_lookup_elem(&endpoints, &ifindex);
+	const struct endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &ifindex);
+
+	if (likely(endpoint))
+		return READ_ONCE(endpoint->id) ? endpoint : NULL;
+	return bpf_map_lookup_elem(&endpoints_beyond, &ifindex);
 }
 
 /* Whether the endpoint has the address; an all-zero address of a record is none. */

@@ -5,6 +5,7 @@
 
 #include "maps.h"
 #include "lib/clock.h"
+#include "lib/endpoint.h"
 #include "lib/parse.h"
 
 #include <sys/socket.h>
@@ -41,7 +42,7 @@ SUBPROGRAM int next_hop_refresh(
 	next_hop_question(&fib, xdp, backend);
 	result = bpf_fib_lookup(xdp, &fib, sizeof(fib), 0);
 	/* Past a workload's node side no hook would ask its ingress policy: redirected frames leave by no tc program. */
-	if (bpf_map_lookup_elem(&endpoints, &fib.ifindex)) {
+	if (endpoint_find(fib.ifindex)) {
 		hop->ifindex = 0;
 		return REASON_NO_ROUTE;
 	}

@@ -10,7 +10,7 @@ import { concat, EtherType, IpProtocol, number16 } from '../wire.ts'
 import { BEHIND_WORKLOAD, GATEWAY, TestNode, UPLINK } from './node.ts'
 import type { Seen } from './node.ts'
 import { tcp, udp } from './table.ts'
-import { FAMILIES, key32, mapped, setEndpoint, TCP, UDP } from './world.ts'
+import { FAMILIES, key32, mapped, removeEndpoint, setEndpoint, TCP, UDP } from './world.ts'
 import type { Family } from './world.ts'
 
 const VIPS = { 4: '203.0.113.80', 6: '2001:db8:80::1' } as const
@@ -203,7 +203,7 @@ for (const family of FAMILIES)
     t.is(toBackend(60 + family).verdict, 'redirect', 'an interface that is no workload’s')
     setEndpoint(node.map, 'a', node.ifindexes.a)
     t.is(toBackend(70 + family).reason, 'no-route')
-    node.map('endpoints').delete(key32(node.ifindexes.a))
+    removeEndpoint(node.map, node.ifindexes.a)
   })
 
 kernelTest('IPv4: what may be fragmented is dropped without an answer when it is too big', (t) => {

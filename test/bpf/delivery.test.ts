@@ -9,7 +9,7 @@ import { forgetRoute, onlyFlow } from './conntrack.ts'
 import { GATEWAY, NARROW, TestNode } from './node.ts'
 import { ack, answer, packet, request, runStep, runSteps, syn, tcp, udp } from './table.ts'
 import type { Step } from './table.ts'
-import { addressOf, allow, deny, FAMILIES, key32, OPEN, setAddress, setEndpoint, setPolicy, UDP } from './world.ts'
+import { addressOf, allow, deny, FAMILIES, key32, OPEN, removeEndpoint, setAddress, setEndpoint, setPolicy, UDP } from './world.ts'
 
 let node: TestNode
 test.before(() => {
@@ -93,7 +93,7 @@ for (const family of FAMILIES) {
     setPolicy(node.map, OPEN)
     const back: Step = { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'a', answer), expect: 'redirect' }
     runStep(t, node, back)
-    node.map('endpoints').delete(key32(node.ifindexes.a))
+    removeEndpoint(node.map, node.ifindexes.a)
     setAddress(node.map, addressOf('a', family), { class: 'remote', flags: PeerFlags.WORKLOAD })
     runSteps(t, node, [
       { ...back, expect: 'unknown-destination', events: ['revoked'] },

@@ -8,7 +8,7 @@ import { age, onlyFlow } from './conntrack.ts'
 import { TestNode } from './node.ts'
 import { ack, answer, echo, packet, reply, request, runStep, runSteps, syn, tcp } from './table.ts'
 import type { Step } from './table.ts'
-import { addressOf, allow, CLASSES, deny, FAMILIES, key32, OPEN, setAddress, setEndpoint, setPolicy, setPrefix } from './world.ts'
+import { addressOf, allow, CLASSES, deny, FAMILIES, key32, OPEN, removeEndpoint, setAddress, setEndpoint, setPolicy, setPrefix } from './world.ts'
 import type { Family } from './world.ts'
 
 let node: TestNode
@@ -95,7 +95,7 @@ for (const family of FAMILIES) {
   kernelTest(`IPv${family}: an address used again by another workload loses the flows of its predecessor`, (t) => {
     setPolicy(node.map, [allow('a', 'egress'), allow('b', 'ingress'), allow('b', 'egress')])
     runStep(t, node, { ...request(family), expect: 'redirect' })
-    node.map('endpoints').delete(key32(node.ifindexes.b))
+    removeEndpoint(node.map, node.ifindexes.b)
     runStep(t, node, { ...request(family, ack), expect: 'unknown-interface', events: ['revoked'] })
   })
 

@@ -6,7 +6,7 @@ import { enumName, eventRecord, Reason } from '../../bpf/index.ts'
 import type { EventRecord } from '../../bpf/index.ts'
 import { BpfObject, inNetworkNamespace, interfaceIndex, RingReader } from '../../loader/index.ts'
 import type { BpfMap, ConstantValue, Program } from '../../loader/index.ts'
-import { key32, setAddresses, setEndpoint } from './world.ts'
+import { key32, removeEndpoint, setAddresses, setEndpoint } from './world.ts'
 import type { Local } from './world.ts'
 
 export type TcHook = 'from_endpoint' | 'to_endpoint' | 'from_world' | 'to_world'
@@ -28,6 +28,9 @@ export interface Seen {
 const INTERFACES: Readonly<Record<Port, string>> = { a: 'ep-a', b: 'ep-b', uplink: 'up0' }
 const TC_VERDICTS: Readonly<Record<number, Verdict>> = { 0: 'pass', 2: 'drop', 7: 'redirect' }
 const XDP_VERDICTS: Readonly<Record<number, Verdict>> = { 1: 'drop', 2: 'pass', 3: 'transmit', 4: 'redirect' }
+
+/** Of b's interface: past the end of the array `endpoints`. */
+const BEYOND_ARRAYS = 70_000
 
 /** Offsets in struct __sk_buff (linux/bpf.h), and its size. */
 const SKB = { mark: 8, ifindex: 40, gsoSize: 176, size: 192 } as const
@@ -113,8 +116,9 @@ export class TestNode implements Disposable {
 
   /** The world of world.ts, with empty policy and no flows. */
   reset(): void {
-    for (const name of ['addresses', 'prefixes', 'endpoints', 'policy', 'conntrack4', 'conntrack6', 'fragments', 'frontends']) this.#clear(name)
+    for (const name of ['addresses', 'prefixes', 'policy', 'conntrack4', 'conntrack6', 'fragments', 'frontends']) this.#clear(name)
     for (let i = 0; i < 16; i++) this.map('class_generations').update(key32(i), key32(0))
+    for (const ifindex of Object.values(this.ifindexes)) removeEndpoint(this.map, ifindex)
     setAddresses(this.map, this.ifindexes)
     for (const name of ['a', 'b'] as const) setEndpoint(this.map, name, this.ifindexes[name])
     this.#drain()
@@ -164,7 +168,7 @@ export class TestNode implements Disposable {
 }
 
 function setupCommands(): string {
-  const pair = (name: string): string[] => [`link add ${name} type veth peer name ${name}-far`, `link set ${name} up`, `link set ${name}-far up`]
+  const pair = (name: string): string[] => [`link add ${name}${name === INTERFACES.b ? ` index ${BEYOND_ARRAYS}` : ''} type veth peer name ${name}-far`, `link set ${name} up`, `link set ${name}-far up`]
   return [
     'link set lo up',
     ...Object.values(INTERFACES).flatMap(pair),

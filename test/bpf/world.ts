@@ -12,6 +12,7 @@ import {
   policySpanRecord,
   prefixKeyRecord,
 } from '../../bpf/index.ts'
+import { SplitMap } from '../../loader/index.ts'
 import type { BpfMap } from '../../loader/index.ts'
 import { parseAddress } from '../../engine/index.ts'
 import { IpProtocol, macBytes } from '../wire.ts'
@@ -114,7 +115,15 @@ export function setEndpoint(maps: Maps, name: Local, ifindex: number, { subject,
     mac: macBytes(MACS[name]),
     nodeMac: macBytes(name === 'a' ? MACS.nodeA : MACS.nodeB),
   }
-  maps('endpoints').update(key32(ifindex), endpointRecord.encode(record))
+  endpointsOf(maps).update(key32(ifindex), endpointRecord.encode(record))
+}
+
+export function removeEndpoint(maps: Maps, ifindex: number): void {
+  endpointsOf(maps).delete(key32(ifindex))
+}
+
+function endpointsOf(maps: Maps): SplitMap {
+  return new SplitMap(maps('endpoints'), maps('endpoints_beyond'))
 }
 
 /** Ends of the row space: every protocol and port. */

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { EventKind, eventRecord } from '../../bpf/index.ts'
 import type { EventRecord } from '../../bpf/index.ts'
 import type { Change } from '../../engine/types.ts'
-import { BpfObject, inNetworkNamespace, interfaceIndex, RingReader } from '../../loader/index.ts'
+import { BpfObject, inNetworkNamespace, interfaceIndex, RingReader, SplitMap } from '../../loader/index.ts'
 import type { BpfMap, Program } from '../../loader/index.ts'
 
 /** Where a packet enters the datapath. */
@@ -70,7 +70,7 @@ function playgroundCommands(): string {
 /** Lives inside the playground: make it and use it within `inNetworkNamespace`. */
 export class Datapath implements Disposable {
   readonly #stack = new DisposableStack()
-  readonly #maps: (name: string) => BpfMap
+  readonly #maps: (name: string) => BpfMap | SplitMap
   readonly #programs: Record<Hook, Program>
   readonly #ring: RingReader
   /** Node-side interfaces for local workloads. */
@@ -85,7 +85,8 @@ export class Datapath implements Disposable {
     const shared = Object.fromEntries(endpoint.maps.filter(({ name }) => !name.startsWith('.')).map((map) => [map.name, map]))
     const host = BpfObject.open(`${objects}/tc_host.bpf.o`, { constants, maps: sharedBy(`${objects}/tc_host.bpf.o`, shared) })
     this.#stack.use(host.load())
-    this.#maps = (name) => endpoint.map(name)
+    const endpoints = new SplitMap(endpoint.map('endpoints'), endpoint.map('endpoints_beyond'))
+    this.#maps = (name) => (name === endpoints.name ? endpoints : endpoint.map(name))
     this.#programs = { from_endpoint: endpoint.program('from_endpoint'), to_endpoint: endpoint.program('to_endpoint'), from_world: host.program('from_world') }
     this.#ring = this.#stack.use(new RingReader(endpoint.map('events')))
     this.ifindexes = ENDPOINTS.map((name) => interfaceIndex(name))

@@ -1,6 +1,6 @@
 import test from 'ava'
 
-import { BatchError, BpfMap, BpfObject, systemLibbpf } from '../../loader/index.ts'
+import { BatchError, BpfMap, BpfObject, SplitMap, systemLibbpf } from '../../loader/index.ts'
 import type { Libbpf } from '../../loader/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { checkLeaks } from './leaks.ts'
@@ -27,7 +27,7 @@ function toWords(bytes: Uint8Array): number[] {
   return [...new Uint32Array(bytes.slice().buffer)]
 }
 
-function entriesOf(map: BpfMap, batchSize?: number): Map<number, number[]> {
+function entriesOf(map: BpfMap | SplitMap, batchSize?: number): Map<number, number[]> {
   const entries = new Map<number, number[]>()
   for (const { count, keys, values } of map.entries(batchSize)) {
     const [keyWords, valueWords] = [toWords(keys), toWords(values)]
@@ -97,6 +97,20 @@ kernelTest('an mmapable array is one memory with the kernel’s; after disposal 
   t.is(view.length, 0)
   t.throws(() => memory.buffer, { code: 'CLOSED' })
   t.throws(() => object.map('pairs').mmap(), { code: 'BAD_ARGUMENT' })
+})
+
+kernelTest('a table in two maps: low keys in the array, the others in the hash', (t) => {
+  using object = BpfObject.open(PATH).load()
+  const [direct, beyond] = [object.map('mapped'), object.map('pairs')]
+  const table = new SplitMap(direct, beyond)
+  const keys = words(999, 1000, 5, 0xffff_ffff)
+  table.updateBatch(keys, words(1, 2, 3, 4, 5, 6, 7, 8), 4)
+  t.deepEqual([...entriesOf(beyond)].sort(), [[1000, [3, 4]], [0xffff_ffff, [7, 8]]])
+  t.deepEqual([...entriesOf(table, 7)].sort(), [[1000, [3, 4]], [0xffff_ffff, [7, 8]], [5, [5, 6]], [999, [1, 2]]])
+  t.deepEqual(toWords(table.lookup(words(999)) ?? new Uint8Array()), [1, 2])
+  t.is(table.deleteBatch(words(999, 998, 1000), 3), 2)
+  t.deepEqual([table.lookup(words(999)), table.lookup(words(1000))], [undefined, undefined])
+  t.deepEqual([...entriesOf(table)].sort(), [[0xffff_ffff, [7, 8]], [5, [5, 6]]])
 })
 
 kernelTest('a per-CPU map has one value a CPU', (t) => {
