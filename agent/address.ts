@@ -16,6 +16,11 @@ export function prefixOf(text: string): Prefix {
   return prefix
 }
 
+/** Key of a single address in the table of addresses. */
+export function hostPrefix(address: string): string {
+  return `${address}/${address.includes(':') ? 128 : 32}`
+}
+
 /** "02:00:5e:00:00:01" as 6 bytes, or undefined where it is no MAC. */
 export function macBytes(text: string): Uint8Array | undefined {
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) return undefined

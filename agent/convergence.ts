@@ -8,6 +8,7 @@ import { desiredInputs, identityKeys } from './desired.ts'
 import { type LocalEndpoint, matchEndpoints, nameOf } from './endpoints.ts'
 import { AgentError } from './errors.ts'
 import type { Interface, InterfacePort } from './interfaces.ts'
+import type { Kernel, KernelOptions, KernelStart } from './kernel.ts'
 import type { Logger } from './log.ts'
 import type { RunOptions } from './options.ts'
 import { type InputChange, InputSet } from './reconcilers/inputs.ts'
@@ -19,7 +20,6 @@ import { isApplied, originOf } from './sources/applied.ts'
 import type { FileContent, FolderListing } from './sources/folder.ts'
 import { ManifestParser, type Origin, type Resolution, resolve } from './sources/manifests.ts'
 import type { AppliedManifest, Store } from './store.ts'
-import type { Kernel, KernelOptions, KernelStart } from './worker/protocol.ts'
 
 export interface ConvergenceParts {
   readonly options: Omit<KernelOptions, 'encapsulationSources'> & Pick<RunOptions, 'uplink' | 'workloadRanges'>

@@ -1,11 +1,10 @@
 // GET /v1/explain: the engine's verdict on one connection, in words.
 import type { SideVerdict, Verdict } from '../engine/types.ts'
 import { formatAddress, parseAddress } from '../engine/index.ts'
-import { formatRule, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../manifests/index.ts'
+import { formatRule, parseProbe, PROBE_SYNTAX, type RuleReference, translationHint, unknownEnd } from '../manifests/index.ts'
 import type { Cluster, Workload } from '../manifests/index.ts'
-import { addressBytes } from './address.ts'
+import { addressBytes, hostPrefix } from './address.ts'
 import type { Address, ExplainedEnd, ExplainedSide, Explanation } from './api/types.ts'
-import type { AgentDirectory } from './directory.ts'
 import { nameOf } from './endpoints.ts'
 import { AgentError } from './errors.ts'
 import type { VerdictQuery } from './reconcilers/ports.ts'
@@ -14,19 +13,18 @@ import { IPV4_WORLD, IPV6_WORLD, RESERVED_LABELS } from './desired.ts'
 
 export interface ExplainSources {
   readonly cluster: Cluster
-  readonly directory: AgentDirectory
   readonly addresses: Table<Address>
-  readonly verdict: (query: VerdictQuery) => Promise<Verdict>
+  readonly verdict: (query: VerdictQuery) => Verdict
 }
 
-export async function explain(sources: ExplainSources, from: string, to: string, port: string): Promise<Explanation> {
+export function explain(sources: ExplainSources, from: string, to: string, port: string): Explanation {
   const probe = parseProbe(port)
   if (probe === undefined) throw new AgentError('BAD_REQUEST', `port "${port}" is not valid: give ${PROBE_SYNTAX}`)
   const { protocol } = probe
   const [source, destination] = pickAddresses(candidates(sources.cluster, from), candidates(sources.cluster, to), from, to)
   const hint = translationHint(sources.cluster, destination, protocol, probe.port)
   if (hint !== undefined) throw new AgentError('BAD_REQUEST', `${destination} ${port} is ${hint}`)
-  const verdict = await sources.verdict({ from: addressBytes(source), to: addressBytes(destination), protocol, port: probe.port })
+  const verdict = sources.verdict({ from: addressBytes(source), to: addressBytes(destination), protocol, port: probe.port })
   return {
     from: endOf(sources, source),
     to: endOf(sources, destination),
@@ -54,11 +52,10 @@ function pickAddresses(from: readonly string[], to: readonly string[], fromText:
   throw new AgentError('BAD_REQUEST', `${fromText} and ${toText} have no addresses of one family`)
 }
 
-function endOf({ directory, addresses }: ExplainSources, address: string): ExplainedEnd {
-  const isIpv6 = address.includes(':')
-  const known = addresses.get(`${address}/${isIpv6 ? 128 : 32}`)
-  const identity = known?.identity ?? (isIpv6 ? IPV6_WORLD : IPV4_WORLD)
-  const workload = directory.workload(address)
+function endOf({ addresses }: ExplainSources, address: string): ExplainedEnd {
+  const known = addresses.get(hostPrefix(address))
+  const identity = known?.identity ?? (address.includes(':') ? IPV6_WORLD : IPV4_WORLD)
+  const workload = known?.workload
   return {
     address,
     ...(workload !== undefined && { workload }),
@@ -67,8 +64,8 @@ function endOf({ directory, addresses }: ExplainSources, address: string): Expla
   }
 }
 
-function sideOf({ directory }: ExplainSources, { decision, rule }: SideVerdict, direction: 'ingress' | 'egress'): ExplainedSide {
-  const reference = directory.rule(rule)
+function sideOf({ cluster }: ExplainSources, { decision, rule }: SideVerdict, direction: 'ingress' | 'egress'): ExplainedSide {
+  const reference = ruleOf(cluster, rule)
   if (reference === undefined) {
     return { verdict: decision, rule, reason: rule === 0 ? `no policy selects it for ${direction}` : `rule ${rule} is not known any more` }
   }
@@ -82,4 +79,12 @@ function sideOf({ directory }: ExplainSources, { decision, rule }: SideVerdict, 
     ...(description !== undefined && { description }),
     reason: action === 'default-deny' ? `${policy}: no rule allows it` : `${policy} ${action === 'allow' ? 'allows' : 'denies'} it`,
   }
+}
+
+function ruleOf({ policies }: Cluster, number: number): RuleReference | undefined {
+  for (const { rules } of policies.values()) {
+    const reference = rules.get(number)
+    if (reference !== undefined) return reference
+  }
+  return undefined
 }

@@ -9,7 +9,7 @@ import type { Table } from './table.ts'
 export interface MetricSources {
   readonly tables: readonly Table<unknown>[]
   readonly reconcilers: () => readonly ReconcilerState[]
-  readonly statistics: () => Promise<EngineStatistics | undefined>
+  readonly statistics: () => EngineStatistics | undefined
   readonly conntrack: () => ConntrackReport | undefined
   readonly counters: () => DatapathCounters | undefined
   readonly ok: () => boolean
@@ -84,8 +84,8 @@ function registerPolicy(registry: Registry, statistics: MetricSources['statistic
     help: 'Size of the compiled policy, by what is counted.',
     labelNames: ['of'],
     registers: [registry],
-    async collect() {
-      for (const [of, value] of Object.entries((await statistics()) ?? {})) this.set({ of }, Number(value))
+    collect() {
+      for (const [of, value] of Object.entries(statistics() ?? {})) this.set({ of }, Number(value))
     },
   })
 }

@@ -1,5 +1,5 @@
 // Objects that the kernel refused, or that are not there.
-import type { KernelStart } from './worker/protocol.ts'
+import type { KernelStart } from './kernel.ts'
 
 type Refused = Pick<KernelStart['refused'][number], 'object' | 'message'>
 

@@ -1,7 +1,8 @@
 // What is in force and not enforced as it is written is a degraded condition, never silent.
 import test from 'ava'
 import { compile, parseDocuments } from '../manifests/index.ts'
-import { buildStatus, type StatusSources } from './status.ts'
+import { buildStatus, partsOf, type PartSources } from './status.ts'
+import { TableFiller } from './table-filler.ts'
 import { Tables } from './tables.ts'
 
 function statusOf(text: string, problems: readonly object[] = []) {
@@ -14,12 +15,9 @@ function statusOf(text: string, problems: readonly object[] = []) {
     kernelStart: { maps: [], refused: [], takenOver: 0 }, programReport: { attached: [] }, programmedServices: { frontends: [], shares: [] },
   }
   // Of the convergence only what the status reads.
-  const sources = {
-    options: { manifests: [], workloadRanges: [] }, convergence, tables, startedAt: new Date(0), faults: new Map(),
-    conntrackEntries: () => 0, flows: () => 0,
-  } as unknown as StatusSources
-  tables.show(sources.convergence, { number: () => 1 }, [])
-  return { status: buildStatus(sources), tables }
+  const sources = { options: { manifests: [], workloadRanges: [] }, convergence, tables, conntrackEntries: 0 } as unknown as PartSources
+  new TableFiller(tables, { number: () => 1 }, []).show(sources.convergence)
+  return { status: buildStatus(sources.options, new Date(0), partsOf(sources)), tables }
 }
 
 const POLICY = `apiVersion: cilium.io/v2

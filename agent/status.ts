@@ -12,35 +12,33 @@ import { inUsersFiles, isApplied, titleOfOrigin } from './sources/applied.ts'
 import type { Problem } from './sources/manifests.ts'
 import type { Tables } from './tables.ts'
 
-export interface StatusSources {
+/** What the worker says of itself. */
+export interface PartSources {
   readonly options: RunOptions
   readonly convergence: Convergence
   readonly tables: Tables
-  readonly startedAt: Date
-  /** Faults outside of the reconcilers, e.g. of the event ring. */
-  readonly faults: ReadonlyMap<string, Degradation>
-  readonly conntrackEntries: () => number | undefined
-  readonly flows: () => number
+  readonly conntrackEntries: number
 }
 
-interface Part {
+export interface Part {
   readonly summary: string
   readonly degraded: readonly Degradation[]
   readonly starting?: boolean
 }
 
-export function buildStatus(sources: StatusSources): Status {
-  const parts = Object.entries(partsOf(sources))
+export type Parts = Readonly<Record<string, Part>>
+
+export function buildStatus(options: RunOptions, startedAt: Date, all: Parts): Status {
+  const parts = Object.entries(all)
   const degraded = parts.flatMap(([, part]) => part.degraded)
   const states = parts.map(([name, part]): [string, PartStatus] => [name, { state: stateOf(part), summary: part.summary }])
-  const { options } = sources
   return {
     ok: states.every(([, { state }]) => state === 'ok'),
     pid: process.pid,
     name: options.name,
     version: packageJson.version,
     kernel: release(),
-    startedAt: sources.startedAt.toISOString(),
+    startedAt: startedAt.toISOString(),
     degraded,
     parts: Object.fromEntries(states),
     options: {
@@ -58,11 +56,10 @@ function stateOf({ degraded, starting }: Part): PartState {
   return degraded.length > 0 ? 'degraded' : starting === true ? 'starting' : 'ok'
 }
 
-function partsOf(sources: StatusSources): Record<string, Part> {
-  const { convergence, tables, faults } = sources
+export function partsOf(sources: PartSources): Parts {
+  const { convergence, tables, conntrackEntries } = sources
   const reconciler = (name: string): Degradation[] =>
     convergence.reconcilers.filter((each) => each.name === name).flatMap(({ state }) => failureOf(state))
-  const flowFault = faults.get('flows')
   return {
     sources: sourcesPart(sources, reconciler('sources')),
     datapath: datapathPart(sources, reconciler('datapath')),
@@ -78,13 +75,12 @@ function partsOf(sources: StatusSources): Record<string, Part> {
       starting: convergence.programmedServices === undefined,
     },
     programs: programsPart(sources, reconciler('programs')),
-    conntrack: { summary: `${sources.conntrackEntries() ?? 0} entries`, degraded: [] },
-    flows: { summary: `${sources.flows()} flows kept`, degraded: flowFault === undefined ? [] : [flowFault] },
+    conntrack: { summary: `${conntrackEntries} entries`, degraded: [] },
   }
 }
 
 /** What is in force and not enforced as it is written. */
-function policyWarnings({ convergence }: StatusSources): Degradation[] {
+function policyWarnings({ convergence }: PartSources): Degradation[] {
   const policies = [...(convergence.desired?.resolution.cluster.policies.values() ?? [])]
   return policies.flatMap(({ kind, namespace, name, warnings }) =>
     warnings.map((warning) => ({
@@ -95,7 +91,7 @@ function policyWarnings({ convergence }: StatusSources): Degradation[] {
   )
 }
 
-function sourcesPart({ options, convergence }: StatusSources, failures: Degradation[]): Part {
+function sourcesPart({ options, convergence }: PartSources, failures: Degradation[]): Part {
   const folders = [...convergence.unreadableFolders].map(([folder, why]) => ({
     what: `manifests of ${folder}`,
     why,
@@ -120,7 +116,7 @@ function problemOf({ name, details, lastGood }: Problem): Degradation {
   return { what: `manifest ${name}`, why, hint }
 }
 
-function datapathPart({ convergence }: StatusSources, failures: Degradation[]): Part {
+function datapathPart({ convergence }: PartSources, failures: Degradation[]): Part {
   const start = convergence.kernelStart
   const refused = groupRefusals(start?.refused ?? []).map(({ objects, message }) => ({
     what: `programs of ${objects.join(', ')}`,
@@ -134,7 +130,7 @@ function datapathPart({ convergence }: StatusSources, failures: Degradation[]): 
   }
 }
 
-function endpointsPart({ convergence, tables }: StatusSources): Part {
+function endpointsPart({ convergence, tables }: PartSources): Part {
   const degraded = (convergence.desired?.endpoints ?? [])
     .filter(({ state }) => state !== 'ready')
     .map(({ workload, state, reason }) => ({
@@ -145,7 +141,7 @@ function endpointsPart({ convergence, tables }: StatusSources): Part {
   return { summary: `${tables.endpoints.size - degraded.length} of ${tables.endpoints.size} ready`, degraded }
 }
 
-function programsPart({ convergence, options }: StatusSources, failures: Degradation[]): Part {
+function programsPart({ convergence, options }: PartSources, failures: Degradation[]): Part {
   const attached = convergence.programReport?.attached ?? []
   const fallbacks = attached.flatMap(({ name, interface: device, fallback }) =>
     fallback === undefined ? [] : [{ what: `program ${name} on ${device}`, why: fallback, hint: 'it works, but slower' }],

@@ -1,16 +1,13 @@
-// The tables that the API lists and watches, filled from what is desired and from what the datapath reports.
-import { Identity as ReservedIdentity } from '../bpf/index.ts'
-import { formatPrefix, familyOf } from '../engine/index.ts'
-import { type CompiledPolicy, formatRule, formatWarning } from '../manifests/index.ts'
+// The tables that the API lists and watches. The worker fills its own (table-filler.ts); the main thread has a copy.
 import type * as api from './api/types.ts'
-import { backendItems, frontendKey, serviceItem } from './balance.ts'
-import type { Convergence, Desired } from './convergence.ts'
-import { endpointId, hostAddresses, identityOf, nodeIdentities, type Numbers, RESERVED_LABELS } from './desired.ts'
-import { type LocalEndpoint, nameOf } from './endpoints.ts'
-import { addressBytes, prefixOf } from './address.ts'
-import type { AttachedProgram } from './reconcilers/programs.ts'
-import { isApplied } from './sources/applied.ts'
 import { Table } from './table.ts'
+
+/** What became of one item; none: it is gone. */
+export interface TableChange {
+  readonly table: string
+  readonly key: string
+  readonly item?: unknown
+}
 
 export class Tables {
   readonly endpoints = new Table<api.Endpoint>('endpoints', ({ name }) => name)
@@ -21,145 +18,19 @@ export class Tables {
   readonly backends = new Table<api.Backend>('backends', ({ number }) => String(number))
   readonly programs = new Table<api.Program>('programs', ({ pin }) => pin)
   readonly maps = new Table<api.MapItem>('maps', ({ name }) => name)
-  /** What was shown last: an equal desired state changes nothing but services and programs. */
-  #shown: Desired | undefined
+  readonly interfaces = new Table<api.Interface>('interfaces', ({ ifindex }) => String(ifindex))
 
   get all(): readonly Table<unknown>[] {
-    const { endpoints, identities, addresses, policies, services, backends, programs, maps } = this
-    return [endpoints, identities, addresses, policies, services, backends, programs, maps] as unknown as readonly Table<unknown>[]
+    const { endpoints, identities, addresses, policies, services, backends, programs, maps, interfaces } = this
+    return [endpoints, identities, addresses, policies, services, backends, programs, maps, interfaces] as unknown as readonly Table<unknown>[]
   }
 
-  show(convergence: Convergence, numbers: Numbers, workloadRanges: readonly string[]): void {
-    const { desired } = convergence
-    if (desired !== undefined && desired !== this.#shown) {
-      this.#shown = desired
-      this.#showDesired(desired, numbers, workloadRanges)
+  /** Changes of other `Tables`, in order. */
+  apply(changes: readonly TableChange[]): void {
+    const byName = new Map(this.all.map((table) => [table.name, table]))
+    for (const { table, key, item } of changes) {
+      if (item === undefined) byName.get(table)?.delete(key)
+      else byName.get(table)?.set(item)
     }
-    this.#showServices(convergence)
-    this.programs.replaceAll((convergence.programReport?.attached ?? []).map((attached) => programItem(attached, desired)))
-    this.maps.replaceAll(convergence.kernelStart?.maps ?? [])
-  }
-
-  #showDesired(desired: Desired, numbers: Numbers, workloadRanges: readonly string[]): void {
-    const { cluster, problems } = desired.resolution
-    const addresses = addressItems(desired, numbers, workloadRanges)
-    this.endpoints.replaceAll(desired.endpoints.map((endpoint) => endpointItem(endpoint, numbers)))
-    this.addresses.replaceAll(addresses)
-    this.identities.replaceAll(identityItems(addresses))
-    const lastGood = new Set(problems.filter((problem) => problem.lastGood).map(({ name }) => name))
-    this.policies.replaceAll([...cluster.policies.values()].map((policy) => policyItem(policy, lastGood)))
-  }
-
-  #showServices({ desired, programmedServices, reconcilers }: Convergence): void {
-    const frontends = desired?.frontends ?? []
-    const reason = reconcilers.find(({ name }) => name === 'services')?.state.error?.message
-    const shares = new Map(programmedServices?.frontends.map((each, index) => [frontendKey(each), programmedServices.shares[index]]))
-    this.services.replaceAll(frontends.map((each) => serviceItem(each, shares.get(frontendKey(each)), reason)))
-    this.backends.replaceAll(backendItems(frontends))
-  }
-}
-
-function endpointItem({ workload, link, mac, state, reason }: LocalEndpoint, numbers: Numbers): api.Endpoint {
-  return {
-    id: endpointId(workload, numbers),
-    name: nameOf(workload),
-    namespace: workload.namespace,
-    ...(workload.netns !== undefined && { netns: workload.netns }),
-    interface: workload.interface ?? '',
-    ifindex: link?.ifindex ?? 0,
-    ...(mac !== undefined && { mac }),
-    addresses: workload.addresses,
-    labels: workload.labels,
-    identity: identityOf(workload, numbers),
-    state,
-    ...(reason !== undefined && { reason }),
-  }
-}
-
-function addressItems(desired: Desired, numbers: Numbers, workloadRanges: readonly string[]): api.Address[] {
-  const items = new Map<string, api.Address>()
-  const add = (item: api.Address): void => void items.set(item.prefix, item)
-  const reserved = (prefix: string, identity: number, flags: api.Address['flags']): void => {
-    add({ prefix, identity, labels: RESERVED_LABELS.get(identity) ?? [], flags })
-  }
-  reserved('0.0.0.0/0', ReservedIdentity.WORLD_IPV4, [])
-  reserved('::/0', ReservedIdentity.WORLD_IPV6, [])
-  for (const range of workloadRanges) reserved(formatPrefix(prefixOf(range)), ReservedIdentity.UNMANAGED, ['local-range'])
-  const own = hostAddresses(desired.links)
-  const nodes = nodeIdentities(desired.resolution.cluster.nodes, own, numbers)
-  const host = nodes.find(({ number }) => number === ReservedIdentity.HOST)?.labels ?? RESERVED_LABELS.get(ReservedIdentity.HOST) ?? []
-  for (const address of own) add({ prefix: hostPrefix(address), identity: ReservedIdentity.HOST, labels: host, flags: ['host'] })
-  for (const { number, labels, addresses } of nodes) {
-    for (const address of addresses) add({ prefix: hostPrefix(address), identity: number, labels, flags: [] })
-  }
-  const interfaces = new Map(desired.endpoints.map(({ workload, link }) => [workload, link?.name]))
-  for (const workload of desired.resolution.cluster.workloads) {
-    const device = interfaces.get(workload)
-    for (const address of workload.addresses) {
-      add({
-        prefix: hostPrefix(address),
-        identity: identityOf(workload, numbers),
-        labels: workload.labels,
-        workload: nameOf(workload),
-        ...(device !== undefined && { interface: device }),
-        flags: ['workload'],
-      })
-    }
-  }
-  return [...items.values()]
-}
-
-function hostPrefix(address: string): string {
-  return `${address}/${familyOf(addressBytes(address)) === 'IPv4' ? 32 : 128}`
-}
-
-function identityItems(addresses: readonly api.Address[]): api.Identity[] {
-  const counts = new Map<number, number>()
-  const labels = new Map<number, readonly string[]>(RESERVED_LABELS)
-  for (const address of addresses) {
-    counts.set(address.identity, (counts.get(address.identity) ?? 0) + 1)
-    labels.set(address.identity, address.labels)
-  }
-  return [...labels]
-    .sort(([a], [b]) => a - b)
-    .map(([number, own]) => ({
-      number,
-      labels: own,
-      reserved: number < ReservedIdentity.FIRST_USER,
-      addresses: counts.get(number) ?? 0,
-    }))
-}
-
-function policyItem({ kind, namespace, name, location, rules, warnings }: CompiledPolicy, lastGood: ReadonlySet<string>): api.PolicyItem {
-  const applied = isApplied(location.file)
-  return {
-    kind,
-    namespace,
-    name,
-    source: applied ? 'api' : 'folder',
-    ...(!applied && { file: location.file }),
-    rules: [...rules].map(([number, reference]) => {
-      const { direction, action, description } = reference
-      return { number, text: formatRule(reference), direction, action, ...(description !== undefined && { description }) }
-    }),
-    state: lastGood.has(location.file) ? 'last-good' : warnings.length > 0 ? 'degraded' : 'enforced',
-    ...(warnings.length > 0 && { warnings: warnings.map(formatWarning) }),
-  }
-}
-
-/** A link that was taken over does not say in which mode it is attached, but its interface does. */
-function programItem(attached: AttachedProgram, desired: Desired | undefined): api.Program {
-  const { id, name, pin, linkId, instructions, verifiedInstructions } = attached
-  const mode = desired?.links.find(({ ifindex }) => ifindex === attached.ifindex)?.xdpMode
-  const hook = attached.hook === 'xdp' && mode !== undefined ? `xdp/${mode}` : attached.hook
-  return {
-    id,
-    name,
-    hook,
-    interface: attached.interface,
-    pin,
-    ...(linkId !== undefined && { linkId }),
-    instructions,
-    verifiedInstructions,
   }
 }

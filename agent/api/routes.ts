@@ -39,6 +39,7 @@ const ITEM_OF: Readonly<Record<string, string>> = {
   backends: 'Backend',
   programs: 'Program',
   maps: 'MapItem',
+  interfaces: 'Interface',
 }
 
 const BODY_NAME = { file: 'name of the body in error messages' }

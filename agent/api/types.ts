@@ -187,6 +187,19 @@ export interface MapItem {
   readonly pin: string
 }
 
+/** GET /v1/interfaces: all of the node's network namespace. */
+export interface Interface {
+  readonly ifindex: number
+  readonly name: string
+  readonly mac?: string
+  /** Of a virtual interface, e.g. "veth". */
+  readonly kind?: string
+  readonly up: boolean
+  readonly addresses: readonly string[]
+  /** Of the XDP program that is attached. */
+  readonly xdpMode?: 'native' | 'generic'
+}
+
 /** GET /v1/flows: JSON lines of Flow, oldest first. All conditions hold together. */
 export interface FlowQuery {
   readonly last?: number

@@ -35,7 +35,8 @@ async function start(t: ExecutionContext, { exists = true } = {}): Promise<Watch
     rmSync(parent, { recursive: true })
   })
   const onListing = async (listing: FolderListing): Promise<void> => void watched.listings.push(listing)
-  await new FolderSource([watched.folder], onListing, { log: new Logger('error', () => undefined), signal: stop.signal }).start()
+  new FolderSource([watched.folder], onListing, { log: new Logger('error', () => undefined), signal: stop.signal }).start()
+  while (watched.listings.length === 0) await sleep(1)
   return watched
 }
 

@@ -62,9 +62,9 @@ export class FolderSource {
   }
 
   /** Watches first, then lists: nothing can change unseen between the two. */
-  async start(): Promise<void> {
+  start(): void {
     this.#watchAll()
-    await this.#list()
+    this.#listOrLog()
     const timer = setInterval(() => this.#changed(), RESCAN_MS)
     timer.unref()
     this.#signal.addEventListener('abort', () => {
@@ -94,9 +94,13 @@ export class FolderSource {
     clearTimeout(this.#quiet)
     this.#quiet = setTimeout(() => {
       this.#waitingSince = undefined
-      this.#list().catch((error: unknown) => this.#log.error('listing failed', { error }))
+      this.#listOrLog()
     }, waitMs)
     this.#quiet.unref()
+  }
+
+  #listOrLog(): void {
+    this.#list().catch((error: unknown) => this.#log.error('listing failed', { error }))
   }
 
   /** One listing at a time, and one more if something changed meanwhile. */

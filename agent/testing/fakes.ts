@@ -1,9 +1,9 @@
 // Stand-ins for the kernel thread and for the interfaces, for tests of everything above them.
 import { EventEmitter } from 'node:events'
 import type { Interface, InterfacePort } from '../interfaces.ts'
+import type { Kernel, KernelStart } from '../kernel.ts'
 import type { InputChange } from '../reconcilers/inputs.ts'
 import type { ApplyReport } from '../reconcilers/policy.ts'
-import type { Kernel, KernelStart } from '../worker/protocol.ts'
 
 /** Keeps the inputs that it was told, as the engine would. */
 export class FakeKernel implements Kernel {
@@ -42,12 +42,6 @@ export class FakeKernel implements Kernel {
     for (const { program, interface: device } of wanted) this.attached.add(`${program} ${device}`)
     return { attached: [], failures: [] }
   }
-
-  collectConntrack = async () => ({ entries: 0, collected: 0 })
-
-  verdict = async () => ({ decision: 'denied', ingress: { decision: 'denied', rule: 1, subject: 1, peerClass: 1 } }) as const
-
-  statistics = async () => ({ classes: 0, subjects: 0, rows: 0, entries: 0, bytes: 0 })
 
   /** Keys of what it was told, e.g. "policy NetworkPolicy/demo/web" or "endpoint 7". */
   keys(kind: string): string[] {

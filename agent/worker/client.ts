@@ -1,49 +1,66 @@
 // The main thread's side of the worker.
 import { Worker } from 'node:worker_threads'
 import { AgentError, type AgentErrorCode } from '../errors.ts'
-import type { Kernel, KernelMethod, RemoteFault, Reply, Request } from './protocol.ts'
+import type { ControlMethod, ControlPlane, FromWorker, Publication, RemoteFault, Reply, ToWorker } from './protocol.ts'
 
-export class KernelClient implements Kernel {
+export interface WorkerEvents {
+  readonly onPublication: (publication: Publication) => void
+  /** The thread died by itself; nothing it held is lost, since all is pinned or stored. */
+  readonly onEnd: (error: Error) => void
+}
+
+export class ControllerClient implements ControlPlane {
   readonly #worker: Worker
+  readonly #events: WorkerEvents
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>()
   #nextId = 1
   #ended: Error | undefined
 
-  /** `onEnd`: the thread died by itself; nothing it held is lost, since all is pinned. */
-  constructor(onEnd: (error: Error) => void) {
-    this.#worker = new Worker(new URL('./index.ts', import.meta.url), { name: 'sluice-kernel' })
-    this.#worker.on('message', (reply: Reply) => this.#settle(reply))
-    this.#worker.on('error', (error) => this.#end(error instanceof Error ? error : new Error(String(error)), onEnd))
-    this.#worker.on('exit', (code) => this.#end(new AgentError('INTERNAL', `the kernel thread exited (${code})`), onEnd))
+  constructor(events: WorkerEvents) {
+    this.#events = events
+    this.#worker = new Worker(new URL('./index.ts', import.meta.url), { name: 'sluice-worker' })
+    this.#worker.on('message', (message: FromWorker) => this.#receive(message))
+    this.#worker.on('error', (error) => this.#end(error instanceof Error ? error : new Error(String(error))))
+    this.#worker.on('exit', (code) => this.#end(new AgentError('INTERNAL', `the worker thread exited (${code})`)))
   }
 
   start = this.#method('start')
-  applyPolicy = this.#method('applyPolicy')
-  reconcileServices = this.#method('reconcileServices')
-  reconcilePrograms = this.#method('reconcilePrograms')
-  collectConntrack = this.#method('collectConntrack')
-  verdict = this.#method('verdict')
-  statistics = this.#method('statistics')
+  apply = this.#method('apply')
+  deleteAll = this.#method('deleteAll')
+  delete = this.#method('delete')
+  explain = this.#method('explain')
 
   /** Ends the thread after what it is doing now. */
   async stop(): Promise<void> {
+    if (this.#ended !== undefined) return
+    await this.#call('stop', undefined)
     this.#ended ??= new AgentError('UNAVAILABLE', 'the agent is stopping')
     this.#rejectAll(this.#ended)
     await this.#worker.terminate()
   }
 
-  #method<M extends KernelMethod>(method: M): Kernel[M] {
+  #method<M extends ControlMethod>(method: M): ControlPlane[M] {
     const call = (argument?: unknown): Promise<unknown> => this.#call(method, argument)
-    return call as Kernel[M] // Request and Reply carry `unknown`: this is the one place that knows both sides.
+    return call as ControlPlane[M] // Request and Reply carry `unknown`: this is the one place that knows both sides.
   }
 
-  #call(method: KernelMethod, argument: unknown): Promise<unknown> {
+  #call(method: ControlMethod, argument: unknown): Promise<unknown> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended)
     const waiting = Promise.withResolvers<unknown>()
-    const request: Request = { id: this.#nextId++, method, argument }
-    this.#waiting.set(request.id, waiting)
-    this.#worker.postMessage(request)
+    const id = this.#nextId++
+    this.#waiting.set(id, waiting)
+    this.#send({ id, method, argument })
     return waiting.promise
+  }
+
+  #send(message: ToWorker): void {
+    this.#worker.postMessage(message)
+  }
+
+  #receive(message: FromWorker): void {
+    if (!('publication' in message)) return this.#settle(message)
+    this.#events.onPublication(message.publication)
+    this.#send({ acknowledged: true })
   }
 
   #settle(reply: Reply): void {
@@ -53,11 +70,11 @@ export class KernelClient implements Kernel {
     else waiting?.resolve(reply.result)
   }
 
-  #end(error: Error, onEnd: (error: Error) => void): void {
+  #end(error: Error): void {
     if (this.#ended !== undefined) return
     this.#ended = error
     this.#rejectAll(error)
-    onEnd(error)
+    this.#events.onEnd(error)
   }
 
   #rejectAll(error: Error): void {
@@ -66,12 +83,10 @@ export class KernelClient implements Kernel {
   }
 }
 
-const AGENT_CODES: readonly string[] = ['CAPACITY', 'CONFLICT', 'BAD_REQUEST', 'UNAVAILABLE'] satisfies AgentErrorCode[]
-
 /** Codes of the engine and of the loader stay readable on `code`, whatever class they had. */
-function toError(fault: RemoteFault): Error {
-  const code = AGENT_CODES.includes(fault.code ?? '') ? (fault.code as AgentErrorCode) : 'INTERNAL'
-  const error = new AgentError(code, fault.message, fault.hint === undefined ? {} : { hint: fault.hint })
-  if (fault.stack !== undefined) error.stack = fault.stack
-  return Object.assign(error, { code: fault.code ?? 'INTERNAL' })
+function toError({ message, code = 'INTERNAL', hint, details, cause, stack }: RemoteFault): Error {
+  const options = { ...(hint !== undefined && { hint }), ...(cause !== undefined && { cause: new Error(cause) }) }
+  const error = new AgentError(code as AgentErrorCode, message, options)
+  if (stack !== undefined) error.stack = stack
+  return details === undefined ? error : Object.assign(error, { details })
 }

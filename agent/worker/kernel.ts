@@ -1,4 +1,4 @@
-// The worker's state: loaded objects, open maps, the engine, and the reconcilers that write.
+// The datapath of this kernel: loaded objects, open maps, the engine, and the reconcilers that write.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type MapName, mapSpecs } from '../../bpf/index.ts'
@@ -8,6 +8,7 @@ import { BpfMap, BpfObject, type ConstantValue, type Program, SplitMap } from '.
 import { addressBytes } from '../address.ts'
 import type { MapItem } from '../api/types.ts'
 import { AgentError } from '../errors.ts'
+import type { Kernel, KernelOptions, KernelStart } from '../kernel.ts'
 import { codeOf, messageOf } from '../log.ts'
 import { makePinDirectories } from '../pins.ts'
 import { ConntrackCollector, type ConntrackReport } from '../reconcilers/conntrack.ts'
@@ -17,7 +18,6 @@ import { ProgramLinks, type ProgramReport } from '../reconcilers/programs.ts'
 import { ServiceMaps, type ServiceReport } from '../reconcilers/services.ts'
 import { formatRefusals } from '../refusals.ts'
 import { LoaderLinks } from './links.ts'
-import type { Kernel, KernelOptions, KernelStart } from './protocol.ts'
 
 const OBJECTS = ['tc_endpoint', 'tc_host', 'xdp_lb'] as const
 
@@ -32,7 +32,7 @@ interface Running {
 
 type Argument<M extends keyof Kernel> = Parameters<Kernel[M]>[0]
 
-export class KernelThread implements Kernel {
+export class LinuxKernel implements Kernel {
   #running: Running | undefined
 
   async start(options: KernelOptions): Promise<KernelStart> {
@@ -60,7 +60,7 @@ export class KernelThread implements Kernel {
     }
     const maps = mapItems(map, pins.maps)
     this.#running = running
-    stack.move() // From here on all of it lives as long as the thread.
+    stack.move() // From here on all of it lives as long as the worker thread.
     return { takenOver, maps, refused }
   }
 
@@ -76,17 +76,18 @@ export class KernelThread implements Kernel {
     return this.#use().programs.reconcile(wanted, { complete })
   }
 
-  async collectConntrack(): Promise<ConntrackReport> {
+  /** One batch of collection. */
+  collectConntrack(): ConntrackReport {
     const { conntrack } = this.#use()
     conntrack.step()
     return conntrack.report
   }
 
-  async verdict(query: VerdictQuery): Promise<Verdict> {
+  verdict(query: VerdictQuery): Verdict {
     return this.#use().engine.verdict(query)
   }
 
-  async statistics(): Promise<EngineStatistics> {
+  statistics(): EngineStatistics {
     return this.#use().engine.stats()
   }
 

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs'
 import { attachTcx, attachXdp, interfaceName, ensurePinned, Link, listPins, removePins } from '../../loader/index.ts'
 import type { Attachment as LoaderAttachment, Program } from '../../loader/index.ts'
 import { AgentError } from '../errors.ts'
+import type { KernelOptions } from '../kernel.ts'
 import type { AttachedProgram, Attachment, LinkPort, ProgramName } from '../reconcilers/programs.ts'
-import type { KernelOptions } from './protocol.ts'
 
 /** What a workload or the world sends comes in at the hook for ingress. */
 function directionOf(name: Exclude<ProgramName, 'xdp_lb'>): 'ingress' | 'egress' {

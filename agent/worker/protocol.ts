@@ -1,57 +1,65 @@
-// What the main thread asks of the worker thread that owns the engine and all writes to the kernel.
-import type { Verdict } from '../../engine/types.ts'
-import type { MapItem } from '../api/types.ts'
+// What the two threads of the agent say to each other. The main thread answers the API and reads flows; the worker
+// does all that may take long: sources, convergence, the engine, the store, and every write to the kernel.
+import type { ApplyResult, DeleteResult, DocumentName, Explanation, ManifestText } from '../api/types.ts'
 import type { RunOptions } from '../options.ts'
 import type { ConntrackReport } from '../reconcilers/conntrack.ts'
-import type { InputChange } from '../reconcilers/inputs.ts'
-import type { ApplyReport } from '../reconcilers/policy.ts'
-import type { EngineStatistics, VerdictQuery } from '../reconcilers/ports.ts'
-import type { Attachment, ProgramReport } from '../reconcilers/programs.ts'
-import type { FrontendSpec, ServiceReport } from '../reconcilers/services.ts'
+import type { EngineStatistics } from '../reconcilers/ports.ts'
+import type { ReconcilerState } from '../reconcilers/reconciler.ts'
+import type { Parts } from '../status.ts'
+import type { TableChange } from '../tables.ts'
 
-export interface KernelOptions extends Pick<RunOptions, 'bpffs' | 'bpfObjects' | 'mapSizes' | 'xdpMode'> {
-  /** Outer sources of the balancer's packets: addresses of the uplink, one of a family at most. */
-  readonly encapsulationSources: readonly string[]
+/** What the main thread asks for. Arguments and answers can be cloned. */
+export interface ControlPlane {
+  /** Resolves when the store is open and the first state is published; rejects what keeps an agent from running at all. */
+  start(options: RunOptions): Promise<void>
+  /** Resolves when the datapath holds the change and the main thread has the tables that show it; so do deletions. */
+  apply(files: readonly ManifestText[]): Promise<ApplyResult>
+  deleteAll(files: readonly ManifestText[]): Promise<DeleteResult>
+  delete(name: DocumentName): Promise<DeleteResult>
+  explain(request: { from: string; to: string; port: string }): Promise<Explanation>
+  /** Leaves the datapath as it is. */
+  stop(): Promise<void>
 }
 
-export interface KernelStart {
-  /** Endpoints that an earlier agent left in the pinned maps. */
-  readonly takenOver: number
-  readonly maps: readonly MapItem[]
-  /** Programs that could not be loaded; those of an earlier agent stay attached. */
-  readonly refused: readonly { readonly object: string; readonly code: string | undefined; readonly message: string }[]
+/** All but the tables that the main thread answers from, so that it never has to wait for the worker. */
+export interface PublishedState {
+  readonly parts: Parts
+  readonly reconcilers: readonly ReconcilerState[]
+  /** Undefined until the datapath is loaded. */
+  readonly statistics: EngineStatistics | undefined
+  readonly conntrack: ConntrackReport | undefined
 }
 
-/** Every method takes one argument that can be cloned, and answers in the order of the calls. */
-export interface Kernel {
-  start(options: KernelOptions): Promise<KernelStart>
-  /** Policy, identities, addresses, endpoints: one atomic change. Rejects what the engine refuses; nothing changed then. */
-  applyPolicy(request: { changes: readonly InputChange[]; finishRestore: boolean }): Promise<ApplyReport>
-  reconcileServices(frontends: readonly FrontendSpec[]): Promise<ServiceReport>
-  reconcilePrograms(request: { wanted: readonly Attachment[]; complete: boolean }): Promise<ProgramReport>
-  /** Some batches of collection. */
-  collectConntrack(): Promise<ConntrackReport>
-  verdict(query: VerdictQuery): Promise<Verdict>
-  statistics(): Promise<EngineStatistics>
+/** Acknowledged by the main thread before the next one is sent, so that it has a turn of its loop between them. */
+export interface Publication {
+  readonly changes: readonly TableChange[]
+  /** Only with the last changes: a state speaks of the tables that belong to it. */
+  readonly state?: PublishedState
 }
 
-export type KernelMethod = keyof Kernel
+export type ControlMethod = keyof ControlPlane
 
 export interface Request {
   readonly id: number
-  readonly method: KernelMethod
+  readonly method: ControlMethod
   readonly argument: unknown
 }
 
+export type ToWorker = Request | { readonly acknowledged: true }
+
 /** Errors lose their class on the way, not their code. */
 export interface RemoteFault {
-  readonly name: string
   readonly message: string
   readonly code: string | undefined
   readonly hint: string | undefined
+  /** Of a refused manifest. */
+  readonly details: unknown
+  readonly cause: string | undefined
   readonly stack: string | undefined
 }
 
 export type Reply =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly fault: RemoteFault }
+
+export type FromWorker = Reply | { readonly publication: Publication }

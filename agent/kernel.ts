@@ -1,0 +1,28 @@
+// What convergence needs of the datapath: worker/kernel.ts is the real one, tests have theirs in memory.
+import type { MapItem } from './api/types.ts'
+import type { RunOptions } from './options.ts'
+import type { InputChange } from './reconcilers/inputs.ts'
+import type { ApplyReport } from './reconcilers/policy.ts'
+import type { Attachment, ProgramReport } from './reconcilers/programs.ts'
+import type { FrontendSpec, ServiceReport } from './reconcilers/services.ts'
+
+export interface KernelOptions extends Pick<RunOptions, 'bpffs' | 'bpfObjects' | 'mapSizes' | 'xdpMode'> {
+  /** Outer sources of the balancer's packets: addresses of the uplink, one of a family at most. */
+  readonly encapsulationSources: readonly string[]
+}
+
+export interface KernelStart {
+  /** Endpoints that an earlier agent left in the pinned maps. */
+  readonly takenOver: number
+  readonly maps: readonly MapItem[]
+  /** Programs that could not be loaded; those of an earlier agent stay attached. */
+  readonly refused: readonly { readonly object: string; readonly code: string | undefined; readonly message: string }[]
+}
+
+export interface Kernel {
+  start(options: KernelOptions): Promise<KernelStart>
+  /** Policy, identities, addresses, endpoints: one atomic change. Rejects what the engine refuses; nothing changed then. */
+  applyPolicy(request: { changes: readonly InputChange[]; finishRestore: boolean }): Promise<ApplyReport>
+  reconcileServices(frontends: readonly FrontendSpec[]): Promise<ServiceReport>
+  reconcilePrograms(request: { wanted: readonly Attachment[]; complete: boolean }): Promise<ProgramReport>
+}

@@ -1,0 +1,183 @@
+// All of the agent that may take long: store, sources, convergence and datapath, in the worker thread. What the main
+// thread answers from is published after every change.
+import type { ApplyResult, DeleteResult, DocumentName, Explanation, ManifestText } from '../api/types.ts'
+import { Convergence, type Desired } from '../convergence.ts'
+import { AgentError } from '../errors.ts'
+import { explain } from '../explain.ts'
+import { SystemInterfaces } from '../interfaces.ts'
+import { Logger } from '../log.ts'
+import type { RunOptions } from '../options.ts'
+import type { ConntrackReport } from '../reconcilers/conntrack.ts'
+import { NeighbourWarmer } from '../reconcilers/neighbours.ts'
+import { InvalidManifestError, inUsersFiles, isApplied, mergeApplied, originName, readApplied, titleOf, withoutApplied } from '../sources/applied.ts'
+import { FolderSource } from '../sources/folder.ts'
+import { partsOf } from '../status.ts'
+import { type AppliedManifest, Store } from '../store.ts'
+import { TableFiller } from '../table-filler.ts'
+import { Tables } from '../tables.ts'
+import { LinuxKernel } from './kernel.ts'
+import type { Publication } from './protocol.ts'
+import { Publisher } from './publisher.ts'
+
+/** A batch of conntrack entries each time: a full map is walked in about a minute. */
+const COLLECT_EVERY_MS = 1_000
+
+export class Controller {
+  readonly #options: RunOptions
+  readonly #log: Logger
+  readonly #stop = new AbortController()
+  readonly #resources = new AsyncDisposableStack()
+  readonly #store: Store
+  readonly #kernel = new LinuxKernel()
+  readonly #interfaces: SystemInterfaces
+  readonly #convergence: Convergence
+  readonly #tables = new Tables()
+  readonly #filler: TableFiller
+  readonly #publisher: Publisher
+  readonly #neighbours: NeighbourWarmer
+  /** Changes through the API come one after the other: each sees what the one before did. */
+  #changing: Promise<unknown> = Promise.resolve()
+  #conntrack: ConntrackReport | undefined
+  #wasEnforced = false
+  /** Neighbours are those of this desired state. */
+  #warmed: Desired | undefined
+
+  /** Throws what keeps an agent from running at all; everything else shows in its status and is tried again. */
+  constructor(options: RunOptions, send: (publication: Publication) => void) {
+    this.#options = options
+    this.#log = new Logger(options.logLevel)
+    this.#store = this.#resources.use(Store.open(options.stateDir))
+    this.#filler = new TableFiller(this.#tables, this.#store, options.workloadRanges)
+    this.#publisher = new Publisher(this.#tables.all, send)
+    this.#neighbours = this.#resources.use(new NeighbourWarmer(this.#log))
+    this.#interfaces = new SystemInterfaces(this.#log)
+    const parts = { options, store: this.#store, kernel: this.#kernel, interfaces: this.#interfaces, log: this.#log }
+    this.#convergence = new Convergence({ ...parts, onChange: () => this.#changed() })
+    this.#resources.defer(() => this.#convergence.stop())
+  }
+
+  /** Resolves when the main thread has something to answer from; sources and datapath follow by themselves. */
+  async start(): Promise<void> {
+    const { signal } = this.#stop
+    const folder = new FolderSource(this.#options.manifests, (listing) => this.#convergence.foldersListed(listing), { log: this.#log, signal })
+    this.#publish()
+    await this.#publisher.flushed()
+    this.#interfaces.watch(() => this.#convergence.interfacesChanged(), signal)
+    this.#convergence.start()
+    folder.start()
+    const collect = setInterval(() => this.#collectConntrack(), COLLECT_EVERY_MS)
+    this.#resources.defer(() => clearInterval(collect))
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await this.#resources.disposeAsync()
+  }
+
+  acknowledged(): void {
+    this.#publisher.acknowledged()
+  }
+
+  explain(from: string, to: string, port: string): Explanation {
+    const cluster = this.#convergence.desired?.resolution.cluster
+    if (cluster === undefined) throw new AgentError('UNAVAILABLE', 'manifests are not read yet')
+    return explain({ cluster, addresses: this.#tables.addresses, verdict: (query) => this.#kernel.verdict(query) }, from, to, port)
+  }
+
+  apply(files: readonly ManifestText[]): Promise<ApplyResult> {
+    return this.#inTurn(async () => {
+      const read = readApplied(files)
+      const current = this.#store.appliedManifests()
+      const { merged, actions } = mergeApplied(current, read.map(({ manifest }) => manifest))
+      const details = await this.#convergence.check(merged)
+      if (details.length > 0) throw new InvalidManifestError(inUsersFiles(details, read), 'CONFLICT')
+      await this.#replaceApplied(current, merged)
+      return { applied: actions }
+    })
+  }
+
+  deleteAll(files: readonly ManifestText[]): Promise<DeleteResult> {
+    return this.#inTurn(async () => {
+      const read = readApplied(files)
+      const current = this.#store.appliedManifests()
+      await this.#replaceApplied(current, withoutApplied(current, read))
+      return { deleted: read.map(({ manifest: { kind, namespace, name } }) => ({ kind, namespace, name })) }
+    })
+  }
+
+  delete(name: DocumentName): Promise<DeleteResult> {
+    return this.#inTurn(async () => {
+      const current = this.#store.appliedManifests()
+      const wanted = originName(name)
+      const rest = current.filter((manifest) => originName(manifest) !== wanted)
+      if (rest.length === current.length) throw this.#notApplied(name)
+      await this.#replaceApplied(current, rest)
+      return { deleted: [name] }
+    })
+  }
+
+  /** Stored first: what was answered with success must not be lost. Taken back where the datapath cannot hold it. */
+  async #replaceApplied(current: readonly AppliedManifest[], wanted: readonly AppliedManifest[]): Promise<void> {
+    this.#store.replaceApplied(wanted)
+    try {
+      await this.#convergence.converge()
+    } catch (error) {
+      this.#store.replaceApplied(current)
+      this.#convergence.interfacesChanged()
+      throw error
+    }
+    await this.#publisher.flushed()
+  }
+
+  #notApplied(document: DocumentName): AgentError {
+    const { kind, namespace, name } = document
+    const text = titleOf(document)
+    const policy = this.#convergence.desired?.resolution.cluster.policies.get(`${kind}/${namespace}/${name}`)
+    if (policy === undefined || isApplied(policy.location.file)) return new AgentError('NOT_FOUND', `there is no ${text} that was applied through the API`)
+    return new AgentError('CONFLICT', `${text} comes from the file ${policy.location.file}: remove it there`)
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#changing.then(change)
+    this.#changing = result.catch(() => undefined)
+    return result
+  }
+
+  /** Whatever a reconciler did may show in tables, statistics and neighbours. */
+  #changed(): void {
+    this.#filler.show(this.#convergence)
+    if (!this.#wasEnforced && this.#convergence.enforced) this.#log.info('the first complete listing is enforced')
+    this.#wasEnforced = this.#convergence.enforced
+    this.#warmNeighbours()
+    this.#publish()
+  }
+
+  #warmNeighbours(): void {
+    const { desired } = this.#convergence
+    if (desired === undefined || desired === this.#warmed) return
+    this.#warmed = desired
+    const encapsulated = desired.frontends.filter(({ service }) => service.forwarding === 'ipip')
+    const backends = encapsulated.flatMap(({ frontend }) => frontend.backends.map(({ address }) => address))
+    this.#neighbours.setAddresses([...new Set(backends)])
+  }
+
+  #publish(): void {
+    const { reconcilers, kernelStart } = this.#convergence
+    this.#publisher.publish({
+      parts: partsOf({ options: this.#options, convergence: this.#convergence, tables: this.#tables, conntrackEntries: this.#conntrack?.entries ?? 0 }),
+      reconcilers: reconcilers.map(({ state }) => state),
+      statistics: kernelStart === undefined ? undefined : this.#kernel.statistics(),
+      conntrack: this.#conntrack,
+    })
+  }
+
+  #collectConntrack(): void {
+    if (this.#convergence.kernelStart === undefined) return
+    try {
+      this.#conntrack = this.#kernel.collectConntrack()
+      this.#publish()
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#log.warn('conntrack collection failed', { error })
+    }
+  }
+}
