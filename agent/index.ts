@@ -1,5 +1,6 @@
 // Entry of the daemon: see ./sluiced --help.
 import { Agent } from './agent.ts'
+import { joinCgroup } from './cgroup.ts'
 import { attachDecap, detachDecap } from './decap.ts'
 import { AgentError } from './errors.ts'
 import { SystemInterfaces } from './interfaces.ts'
@@ -33,6 +34,7 @@ async function execute(parsed: Command): Promise<void> {
 }
 
 async function run(options: RunOptions): Promise<void> {
+  if (options.cgroup !== undefined) joinCgroup(options.cgroup)
   const log = new Logger(options.logLevel)
   const { promise: stopped, resolve: stop, reject } = Promise.withResolvers<void>()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop())

@@ -14,7 +14,7 @@ export interface RunOptions {
   readonly socket: string
   /** Folder under a mounted bpffs that is this agent's own. */
   readonly bpffs: string
-  /** For socket programs, which do not exist yet. */
+  /** Folder in the cgroup2 hierarchy that the agent puts itself into. */
   readonly cgroup: string | undefined
   readonly manifests: readonly string[]
   readonly uplink: string | undefined
@@ -56,7 +56,7 @@ const RUN_FLAGS = {
   'state-dir': { type: 'string', describe: 'State that survives the agent [/var/lib/sluice/NAME]', requiresArg: true },
   socket: { type: 'string', describe: 'Unix socket of the API [/run/sluice/NAME/sluice.sock]', requiresArg: true },
   bpffs: { type: 'string', describe: 'Folder of pinned maps and links [/sys/fs/bpf/sluice-NAME]', requiresArg: true },
-  cgroup: { type: 'string', describe: "Root of this node's workloads in the cgroup tree; nothing attaches there yet", requiresArg: true },
+  cgroup: { type: 'string', describe: 'cgroup2 folder that the agent puts itself into; made if it is missing', requiresArg: true },
   manifests: { type: 'string', array: true, default: [], describe: 'Folder of manifests, watched; repeatable', requiresArg: true },
   uplink: { type: 'string', describe: 'Interface towards the world', requiresArg: true },
   'xdp-mode': { choices: ['auto', 'native', 'generic', 'off'], default: 'auto', describe: 'How the balancer attaches to the uplink' },
@@ -152,7 +152,7 @@ function runOptions(args: RunArguments): RunOptions {
     stateDir,
     socket: resolve(args.socket ?? join('/run/sluice', name, 'sluice.sock')),
     bpffs: resolve(args.bpffs ?? `/sys/fs/bpf/sluice-${name}`),
-    cgroup: args.cgroup,
+    cgroup: args.cgroup === undefined ? undefined : resolve(args.cgroup),
     manifests: args.manifests.map((folder) => resolve(folder)),
     uplink: args.uplink,
     xdpMode: args['xdp-mode'],

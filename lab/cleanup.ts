@@ -1,11 +1,14 @@
 import { readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ip } from './command.ts'
 import { bpffsRoot } from './privilege.ts'
 import { endProcesses, processesWith, type ProcessId } from './process.ts'
 import { isAbandoned, labFolder, labVariable, listFolder, records, removeRecord, runFolder } from './record.ts'
 
 const namespaceFolder = '/run/netns'
+const groupWaitMs = 3000
+const groupPollMs = 20
 
 /** What a lab has on the machine, all found by its name. */
 export interface LabObjects {
@@ -40,10 +43,23 @@ export async function removeLab(lab: string): Promise<LabObjects> {
   await endProcesses(objects.processes)
   for (const path of objects.bpffs) rmSync(path, { recursive: true, force: true })
   if (objects.namespaces.length > 0) await ip(objects.namespaces.map((name) => `netns delete ${name}`))
-  for (const path of objects.cgroups) rmdirSync(path)
+  for (const path of objects.cgroups) await removeGroup(path)
   for (const path of objects.folders) rmSync(path, { recursive: true, force: true })
   removeRecord(lab)
   return objects
+}
+
+/** A process that has ended leaves its group only when the kernel has done with it, some milliseconds later. */
+async function removeGroup(path: string): Promise<void> {
+  const deadline = Date.now() + groupWaitMs
+  for (;;) {
+    try {
+      return rmdirSync(path)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || Date.now() > deadline) throw error
+      await sleep(groupPollMs)
+    }
+  }
 }
 
 /** Removes what killed runs left behind. */
