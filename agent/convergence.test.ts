@@ -6,8 +6,11 @@ import test, { type ExecutionContext } from 'ava'
 import { Convergence } from './convergence.ts'
 import { Logger } from './log.ts'
 import { Store } from './store.ts'
+import { TableFiller } from './table-filler.ts'
+import { Tables } from './tables.ts'
 import { FakeInterfaces, FakeKernel } from './testing/fakes.ts'
 
+const UPLINK = { name: 'eth0', ifindex: 2 }
 const WEB = `
 apiVersion: sluice.io/v1
 kind: Workload
@@ -30,7 +33,7 @@ class Node {
   constructor(stateDir: string) {
     this.store = Store.open(stateDir)
     this.convergence = new Convergence({
-      options: { bpffs: '/b', bpfObjects: '/o', mapSizes: {}, xdpMode: 'auto', uplink: undefined, workloadRanges: ['10.77.1.0/24'] },
+      options: { bpffs: '/b', bpfObjects: '/o', mapSizes: {}, xdpMode: 'auto', uplink: UPLINK.name, workloadRanges: ['10.77.1.0/24'] },
       store: this.store,
       kernel: this.kernel,
       interfaces: this.interfaces,
@@ -202,4 +205,52 @@ spec: {addresses: [10.77.9.1], tableSize: 251, ports: [{port: 80, protocol: TCP}
   t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'], 'other files hold')
   await node.files({ '/m/lb.yaml': balancer('10.77.0.21') })
   t.is(node.convergence.desired?.frontends.length, 1)
+})
+
+test('what cannot be attached is said in the answer, does not keep policy from changing, and shows at the endpoint', async (t) => {
+  const { node } = await setUp(t)
+  const tables = new Tables()
+  const filler = new TableFiller(tables, node.store, [])
+  node.kernel.unattachable.add('to_endpoint sl-web')
+  node.interfaces.add('sl-web', 7)
+  await node.files({ '/m/a.yaml': WEB, '/m/p.yaml': POLICY })
+  const missing = await node.convergence.converge()
+  t.deepEqual(missing.map(({ what, why }) => `${what}: ${why}`), ['program to_endpoint is not attached to sl-web: no memory'])
+  t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'])
+  filler.show(node.convergence)
+  t.like(tables.endpoints.get('demo/web'), { state: 'waiting', reason: 'its programs are not attached yet' })
+  node.kernel.unattachable.clear()
+  t.deepEqual(await node.convergence.converge(), [])
+  filler.show(node.convergence)
+  t.like(tables.endpoints.get('demo/web'), { state: 'ready' })
+})
+
+test('an object that the kernel refuses is tried again by itself', async (t) => {
+  const { node } = await setUp(t)
+  node.kernel.refused = [{ object: 'tc_endpoint.bpf.o', message: 'R1 is no pointer' }]
+  node.convergence.start()
+  const datapath = () => node.convergence.reconcilers.find(({ name }) => name === 'datapath')?.state
+  while (datapath()?.error === undefined) await sleep(1)
+  t.like(datapath()?.error, { message: 'tc_endpoint.bpf.o: R1 is no pointer' })
+  node.kernel.refused = []
+  while (datapath()?.error !== undefined) await sleep(5)
+  t.deepEqual(node.convergence.kernelStart?.refused, [])
+})
+
+test('the balancer follows the addresses of the uplink, but not into having none', async (t) => {
+  const { node } = await setUp(t)
+  const wait = async (count: number) => {
+    while (node.kernel.starts.length < count) await sleep(1)
+  }
+  await node.files({})
+  const before = node.kernel.starts.length
+  const change = (...addresses: string[]) => node.interfaces.add(UPLINK.name, UPLINK.ifindex, addresses)
+  change('10.77.0.1', 'fe80::1')
+  await wait(before + 1)
+  t.deepEqual(node.kernel.starts.at(-1), ['10.77.0.1'])
+  change()
+  await node.convergence.converge()
+  change('10.77.0.2', 'fd77::2')
+  await wait(before + 2)
+  t.deepEqual(node.kernel.starts.slice(before), [['10.77.0.1'], ['10.77.0.2', 'fd77::2']])
 })

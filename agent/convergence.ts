@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { type Cluster, formatRule } from '../manifests/index.ts'
-import type { ApiErrorDetail } from './api/types.ts'
+import type { ApiErrorDetail, Degradation } from './api/types.ts'
 import { type BalancedFrontend, backendKey, backendsOnNode, balancedFrontends, encapsulationSources, serviceKey } from './balance.ts'
 import { desiredInputs, identityKeys } from './desired.ts'
 import { type LocalEndpoint, matchEndpoints, nameOf } from './endpoints.ts'
@@ -13,9 +13,10 @@ import type { Logger } from './log.ts'
 import type { RunOptions } from './options.ts'
 import { type InputChange, InputSet } from './reconcilers/inputs.ts'
 import type { ApplyReport } from './reconcilers/policy.ts'
-import type { Attachment, ProgramReport } from './reconcilers/programs.ts'
+import { type Attachment, type AttachmentFailure, NOT_LOADED, type ProgramReport } from './reconcilers/programs.ts'
 import { Reconciler } from './reconcilers/reconciler.ts'
 import type { ServiceReport } from './reconcilers/services.ts'
+import { groupRefusals } from './refusals.ts'
 import { isApplied, originOf } from './sources/applied.ts'
 import type { FileContent, FolderListing } from './sources/folder.ts'
 import { ManifestParser, type Origin, type Resolution, resolve } from './sources/manifests.ts'
@@ -65,12 +66,15 @@ export class Convergence {
   #desired: Desired | undefined
   #facts: { readonly origins: readonly Origin[]; readonly links: readonly Interface[] } | undefined
   #start: KernelStart | undefined
+  /** Of the balancer that is loaded. */
+  #encapsulationSources: readonly string[] = []
   #told = new InputSet()
   #restoreFinished = false
   #enforced = false
   #programmedServices: ProgrammedServices | undefined
   #retryInterfaces: NodeJS.Timeout | undefined
   #programReport: ProgramReport | undefined
+  #guarded: ReadonlySet<number> = new Set()
 
   constructor(parts: ConvergenceParts) {
     this.#parts = parts
@@ -99,6 +103,11 @@ export class Convergence {
 
   get programReport(): ProgramReport | undefined {
     return this.#programReport
+  }
+
+  /** Numbers of the interfaces that have all of their programs. */
+  get guardedInterfaces(): ReadonlySet<number> {
+    return this.#guarded
   }
 
   get unreadableFolders(): ReadonlyMap<string, string> {
@@ -147,25 +156,37 @@ export class Convergence {
     return problems.filter(({ name }) => isApplied(name)).flatMap(({ details }) => details)
   }
 
-  /** Resolves when the datapath holds what the sources say now; rejects with what keeps it from that. */
-  async converge(): Promise<void> {
+  /**
+   * Resolves when the datapath holds what the sources say now, with what it lacks all the same: an interface that cannot
+   * be attached to must not keep the others from new policy. Rejects with what keeps it from that.
+   */
+  async converge(): Promise<readonly Degradation[]> {
     if (this.#start === undefined) throw new AgentError('UNAVAILABLE', 'the datapath is not loaded yet; see sluice status')
     await this.#desire.trigger()
     if (!this.#foldersListed) {
       const folders = [...this.#unreadableFolders.keys()].join(', ')
       throw new AgentError('UNAVAILABLE', `the first complete listing of manifests is still missing: ${folders}`)
     }
-    // An interface that cannot be attached to is a matter of its own: it shows in status.
     const programs = this.#programs.trigger().catch(() => undefined)
     await Promise.all([programs, this.#policy.trigger(), this.#services.trigger()])
+    return (this.#programReport?.failures ?? []).map(missingProgram)
   }
 
+  /** Runs again, with back-off, while the kernel refuses an object, and when the uplink has other addresses. */
   async #loadDatapath(): Promise<void> {
     const { kernel, options, log, interfaces } = this.#parts
-    const uplink = (await interfaces.list()).find(({ name }) => name === options.uplink)
-    this.#start = await kernel.start({ ...options, encapsulationSources: encapsulationSources(uplink) })
-    for (const refused of this.#start.refused) log.error('the kernel refused an object', { ...refused })
-    log.info('datapath loaded', { takenOver: this.#start.takenOver, maps: this.#start.maps.length })
+    const sources = encapsulationSources(uplinkOf(await interfaces.list(), options.uplink))
+    if (sources.length > 0) this.#encapsulationSources = sources // An uplink that is being set up has none for a moment.
+    const first = this.#start === undefined
+    this.#start = await kernel.start({ ...options, encapsulationSources: this.#encapsulationSources })
+    const { takenOver, maps, refused } = this.#start
+    if (first) log.info('datapath loaded', { takenOver, maps: maps.length })
+    this.#requestAll()
+    if (refused.length === 0) return
+    throw new AgentError('UNAVAILABLE', groupRefusals(refused).map(({ objects, message }) => `${objects.join(', ')}: ${message}`).join('; '))
+  }
+
+  #requestAll(): void {
     this.#programs.request()
     this.#policy.request()
     this.#services.request()
@@ -182,7 +203,7 @@ export class Convergence {
     await setImmediate() // Each of these steps takes milliseconds with thousands of workloads; others want their turn.
     const { cluster } = resolution
     const endpoints = await matchEndpoints(cluster.workloads, links, interfaces)
-    const uplink = links.find(({ name }) => name === options.uplink)
+    const uplink = uplinkOf(links, options.uplink)
     this.#desired = store.transaction(() => ({
       resolution,
       endpoints,
@@ -194,9 +215,9 @@ export class Convergence {
     }))
     this.#facts = { origins, links }
     this.#retryIfFailed(endpoints)
-    this.#programs.request()
-    this.#policy.request()
-    this.#services.request()
+    this.#requestAll()
+    const sources = encapsulationSources(uplink)
+    if (sources.length > 0 && !isDeepStrictEqual(sources, this.#encapsulationSources)) this.#load.request()
   }
 
   /** Whether the desired state was computed from the same facts; what failed is always looked at again. */
@@ -282,11 +303,24 @@ export class Convergence {
     const wanted = desired.attachments
     const report = await this.#parts.kernel.reconcilePrograms({ wanted, complete: this.#foldersListed })
     this.#programReport = report
-    const first = report.failures[0]
-    if (first === undefined) return
-    const { program, interface: device } = first.attachment
-    throw new AgentError('UNAVAILABLE', `cannot attach ${program} to ${device}: ${first.message}`)
+    const failing = new Set(report.failures.map(({ attachment }) => attachment.ifindex))
+    this.#guarded = new Set(wanted.map(({ ifindex }) => ifindex).filter((ifindex) => !failing.has(ifindex)))
+    const first = report.failures.find(({ code }) => code !== NOT_LOADED) // The datapath's reconciler sees to the others.
+    if (first !== undefined) throw new AgentError('UNAVAILABLE', `${missingProgram(first).what}: ${first.message}`)
   }
+}
+
+/** What an answer or the status says of it. */
+export function missingProgram({ attachment: { program, interface: device }, message }: AttachmentFailure): Degradation {
+  return {
+    what: `program ${program} is not attached to ${device}`,
+    why: message,
+    hint: 'it is tried again by itself; until then nothing is enforced on this interface by it',
+  }
+}
+
+function uplinkOf(links: readonly Interface[], name: string | undefined): Interface | undefined {
+  return links.find((link) => link.name === name)
 }
 
 function attachmentsOf(endpoints: readonly LocalEndpoint[], uplink: Interface | undefined, balances: boolean): Attachment[] {

@@ -15,11 +15,18 @@ export interface KernelStart {
   /** Endpoints that an earlier agent left in the pinned maps. */
   readonly takenOver: number
   readonly maps: readonly MapItem[]
-  /** Programs that could not be loaded; those of an earlier agent stay attached. */
-  readonly refused: readonly { readonly object: string; readonly code: string | undefined; readonly message: string }[]
+  readonly refused: readonly RefusedObject[]
+}
+
+/** It could not be loaded; programs that it gave earlier, or to an earlier agent, stay attached. */
+export interface RefusedObject {
+  /** Name of the file. */
+  readonly object: string
+  readonly message: string
 }
 
 export interface Kernel {
+  /** Idempotent: once it succeeded, it loads only what was refused, and what other options make another program. */
   start(options: KernelOptions): Promise<KernelStart>
   /** Policy, identities, addresses, endpoints: one atomic change. Rejects what the engine refuses; nothing changed then. */
   applyPolicy(request: { changes: readonly InputChange[]; finishRestore: boolean }): Promise<ApplyReport>

@@ -7,12 +7,17 @@ import type { RunOptions } from './options.ts'
 
 const SYSTEM_BPFFS = '/sys/fs/bpf'
 
-export function pinDirectories(bpffs: string): { readonly maps: string; readonly links: string } {
+export interface PinDirectories {
+  readonly maps: string
+  readonly links: string
+}
+
+export function pinDirectories(bpffs: string): PinDirectories {
   return { maps: join(bpffs, 'maps'), links: join(bpffs, 'links') }
 }
 
 /** Makes them, on a bpffs that is mounted where the system wants it if it is missing. */
-export function makePinDirectories(bpffs: string): ReturnType<typeof pinDirectories> {
+export function makePinDirectories(bpffs: string): PinDirectories {
   if (bpffs.startsWith(`${SYSTEM_BPFFS}/`)) mountBpffs(SYSTEM_BPFFS)
   const directories = pinDirectories(bpffs)
   for (const directory of Object.values(directories)) makePinDirectory(directory)

@@ -12,7 +12,7 @@ function statusOf(text: string, problems: readonly object[] = []) {
   const tables = new Tables()
   const convergence = {
     desired: { resolution, endpoints: [], links: [], frontends: [] }, unreadableFolders: new Map(), reconcilers: [], enforced: true,
-    kernelStart: { maps: [], refused: [], takenOver: 0 }, programReport: { attached: [] }, programmedServices: { frontends: [], shares: [] },
+    kernelStart: { maps: [], refused: [], takenOver: 0 }, programReport: { attached: [], failures: [] }, guardedInterfaces: new Set(), programmedServices: { frontends: [], shares: [] },
   }
   // Of the convergence only what the status reads.
   const sources = { options: { manifests: [], workloadRanges: [] }, convergence, tables, conntrackEntries: 0 } as unknown as PartSources

@@ -3,9 +3,9 @@ import { release } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
 import { formatDetail } from '../manifests/index.ts'
 import type { Degradation, PartState, PartStatus, Status } from './api/types.ts'
-import type { Convergence } from './convergence.ts'
-import { nameOf } from './endpoints.ts'
+import { type Convergence, missingProgram } from './convergence.ts'
 import type { RunOptions } from './options.ts'
+import { NOT_LOADED } from './reconcilers/programs.ts'
 import type { ReconcilerState } from './reconcilers/reconciler.ts'
 import { groupRefusals } from './refusals.ts'
 import { inUsersFiles, isApplied, titleOfOrigin } from './sources/applied.ts'
@@ -121,24 +121,25 @@ function datapathPart({ convergence }: PartSources, failures: Degradation[]): Pa
   const refused = groupRefusals(start?.refused ?? []).map(({ objects, message }) => ({
     what: `programs of ${objects.join(', ')}`,
     why: message,
-    hint: 'programs of an earlier agent stay attached; see the log of this agent for the whole message',
+    hint: 'it is tried again by itself; programs that were attached before stay attached',
   }))
   return {
     summary: start === undefined ? 'not loaded' : `${start.maps.length} maps, ${start.takenOver} endpoints taken over`,
-    degraded: [...failures, ...refused],
+    degraded: refused.length > 0 ? refused : failures,
     starting: start === undefined,
   }
 }
 
-function endpointsPart({ convergence, tables }: PartSources): Part {
-  const degraded = (convergence.desired?.endpoints ?? [])
+function endpointsPart({ tables }: PartSources): Part {
+  const { items } = tables.endpoints.list()
+  const degraded = items
     .filter(({ state }) => state !== 'ready')
-    .map(({ workload, state, reason }) => ({
-      what: `endpoint ${nameOf(workload)}`,
+    .map(({ name, state, reason }) => ({
+      what: `endpoint ${name}`,
       why: reason ?? state,
-      hint: state === 'waiting' ? 'it is taken up as soon as the interface exists' : 'it has no traffic until this is corrected',
+      hint: state === 'waiting' ? 'it is taken up by itself' : 'it has no traffic until this is corrected',
     }))
-  return { summary: `${tables.endpoints.size - degraded.length} of ${tables.endpoints.size} ready`, degraded }
+  return { summary: `${items.length - degraded.length} of ${items.length} ready`, degraded }
 }
 
 function programsPart({ convergence, options }: PartSources, failures: Degradation[]): Part {
@@ -149,7 +150,9 @@ function programsPart({ convergence, options }: PartSources, failures: Degradati
   const missing = convergence.desired?.missingUplink === true
     ? [{ what: `uplink ${options.uplink}`, why: 'the interface does not exist', hint: 'create it, or give another --uplink' }]
     : []
-  return { summary: `${attached.length} attached`, degraded: [...failures, ...fallbacks, ...missing], starting: convergence.programReport === undefined }
+  const unattached = (convergence.programReport?.failures ?? []).filter(({ code }) => code !== NOT_LOADED).map(missingProgram)
+  const degraded = unattached.length > 0 ? unattached : failures
+  return { summary: `${attached.length} attached`, degraded: [...degraded, ...fallbacks, ...missing], starting: convergence.programReport === undefined }
 }
 
 function failureOf({ name, error }: ReconcilerState): Degradation[] {

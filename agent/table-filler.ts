@@ -17,7 +17,7 @@ export class TableFiller {
   readonly #tables: Tables
   readonly #numbers: Numbers
   readonly #workloadRanges: readonly string[]
-  /** What was shown last: an equal desired state changes nothing but services and programs. */
+  /** What was shown last: an equal desired state changes nothing but endpoints, services and programs. */
   #shown: Desired | undefined
 
   constructor(tables: Tables, numbers: Numbers, workloadRanges: readonly string[]) {
@@ -32,6 +32,7 @@ export class TableFiller {
       this.#shown = desired
       this.#showDesired(desired)
     }
+    this.#showEndpoints(convergence)
     this.#showServices(convergence)
     const { programs, maps } = this.#tables
     programs.replaceAll((convergence.programReport?.attached ?? []).map((attached) => programItem(attached, desired)))
@@ -40,14 +41,18 @@ export class TableFiller {
 
   #showDesired(desired: Desired): void {
     const { cluster, problems } = desired.resolution
-    const { addresses, endpoints, identities, interfaces, policies } = this.#tables
+    const { addresses, identities, interfaces, policies } = this.#tables
     const items = addressItems(desired, this.#numbers, this.#workloadRanges)
-    endpoints.replaceAll(desired.endpoints.map((endpoint) => endpointItem(endpoint, this.#numbers)))
     addresses.replaceAll(items)
     identities.replaceAll(identityItems(items))
     interfaces.replaceAll(desired.links.map(interfaceItem))
     const lastGood = new Set(problems.filter((problem) => problem.lastGood).map(({ name }) => name))
     policies.replaceAll([...cluster.policies.values()].map((policy) => policyItem(policy, lastGood)))
+  }
+
+  #showEndpoints({ desired, guardedInterfaces }: Convergence): void {
+    const items = (desired?.endpoints ?? []).map((endpoint) => endpointItem(endpoint, this.#numbers))
+    this.#tables.endpoints.replaceAll(items.map((item) => withPrograms(item, guardedInterfaces)))
   }
 
   #showServices({ desired, programmedServices, reconcilers }: Convergence): void {
@@ -86,6 +91,12 @@ function endpointItem({ workload, link, mac, state, reason }: LocalEndpoint, num
     state,
     ...(reason !== undefined && { reason }),
   }
+}
+
+/** Before its programs are attached nothing is enforced on an endpoint's packets. */
+function withPrograms(item: api.Endpoint, guarded: ReadonlySet<number>): api.Endpoint {
+  if (item.state !== 'ready' || guarded.has(item.ifindex)) return item
+  return { ...item, state: 'waiting', reason: 'its programs are not attached yet' }
 }
 
 function addressItems(desired: Desired, numbers: Numbers, workloadRanges: readonly string[]): api.Address[] {

@@ -37,6 +37,14 @@ function requests({ asked }: FakeAgent): unknown[] {
   return asked.map(({ method, path, body }) => [method, path, (JSON.parse(body) as ManifestFiles).files])
 }
 
+test('what the datapath lacks after all is said', async (t) => {
+  const missing = [{ what: 'program from_endpoint is not attached to sl-web', why: 'no memory', hint: 'it is tried again' }]
+  await using agent = await startFakeAgent({ 'PUT /v1/manifests': { ...APPLIED, missing } satisfies ApplyResult })
+  const { status, stderr } = await runSluice(['policy', 'apply', '-f', '-'], { socket: agent.socket, input: WEB })
+  t.is(status, 0)
+  t.is(stderr, 'sluice: applied, but program from_endpoint is not attached to sl-web: no memory\n')
+})
+
 test('one file goes to the agent as it stands', async (t) => {
   await using agent = await startFakeAgent({ 'PUT /v1/manifests': APPLIED })
   await using files = await folder({ 'web.yaml': WEB })

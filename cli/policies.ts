@@ -70,11 +70,12 @@ function registerDelete(policy: Command): void {
 async function apply({ filename, output }: FileOptions, command: Command): Promise<void> {
   const files = await readManifestTexts(filename)
   const answer = agentOf(command).send<ApplyResult>('PUT', '/v1/manifests', files)
-  const { applied } = await answer.catch((error: unknown) => {
+  const { applied, missing = [] } = await answer.catch((error: unknown) => {
     throw describeRefusal(error, 'nothing was applied')
   })
   const row = (document: ApplyResult['applied'][number]) => [document.action, nameOf(document)]
   print(applied, output, () => formatTable(['ACTION', 'DOCUMENT'], applied.map(row)))
+  for (const { what, why } of missing) console.error(`sluice: applied, but ${what}: ${why}`)
 }
 
 async function get(wanted: string | undefined, { output }: Options, command: Command): Promise<void> {

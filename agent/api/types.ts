@@ -71,7 +71,7 @@ export interface Endpoint {
   readonly addresses: readonly string[]
   readonly labels: readonly string[]
   readonly identity: number
-  /** `waiting`: its interface is not there yet. `failed`: see `reason`; it has no traffic. */
+  /** `waiting`: its interface is not there or has not all of its programs yet. `failed`: see `reason`; it has no traffic. */
   readonly state: 'ready' | 'waiting' | 'failed'
   readonly reason?: string
 }
@@ -271,6 +271,8 @@ export interface DocumentName {
 /** PUT /v1/manifests: all or nothing, answered when the datapath holds it. */
 export interface ApplyResult {
   readonly applied: readonly AppliedDocument[]
+  /** What the datapath lacks all the same: programs that could not be attached. Absent where it lacks nothing. */
+  readonly missing?: readonly Degradation[]
 }
 
 export interface AppliedDocument {

@@ -5,7 +5,13 @@ import { type AttachedProgram, type Attachment, type LinkPort, ProgramLinks } fr
 class MemoryLinks implements LinkPort {
   readonly pinned = new Map<string, number>()
   readonly interfaces = new Set<number>()
+  /** 1 where there is none; 0: it is not loaded. */
+  readonly programIds = new Map<string, number>()
   updates = 0
+
+  programId(name: string): number | undefined {
+    return (this.programIds.get(name) ?? 1) || undefined
+  }
 
   ensure(attachment: Attachment, pin: string): AttachedProgram {
     if (!this.interfaces.has(attachment.ifindex)) throw Object.assign(new Error('no such interface'), { code: 'SYSTEM' })
@@ -14,7 +20,7 @@ class MemoryLinks implements LinkPort {
     if (on !== undefined) this.updates++
     this.pinned.set(pin, attachment.ifindex)
     const { program: name, ifindex } = attachment
-    return { id: 1, name, hook: 'tcx/ingress', ifindex, interface: attachment.interface, pin, linkId: 1, instructions: 1, verifiedInstructions: 1, fallback: undefined }
+    return { id: this.programId(name) ?? 0, name, hook: 'tcx/ingress', ifindex, interface: attachment.interface, pin, linkId: 1, instructions: 1, verifiedInstructions: 1, fallback: undefined }
   }
 
   isAttached({ pin, ifindex }: AttachedProgram): boolean {
@@ -106,4 +112,22 @@ test('a link that was detached behind the back of the agent is made again, and u
   memory.interfaces.add(7) // Made again, with the number of the old one.
   t.is(programs.reconcile([web], { complete: true }).attached.length, 1)
   t.is(memory.pinned.get('/b/links/from_endpoint-7'), 7)
+})
+
+test('a program that was loaded anew is put into the link that is there', (t) => {
+  const memory = links(2)
+  const programs = new ProgramLinks(memory, '/b/links')
+  programs.reconcile([uplink], { complete: true })
+  memory.programIds.set('from_world', 5)
+  t.like(programs.reconcile([uplink], { complete: true }).attached[0], { id: 5 })
+  t.is(memory.updates, 1)
+})
+
+test('while a program is refused what an earlier agent attached counts, and nothing else does', (t) => {
+  const memory = links(2, 7)
+  memory.programIds.set('from_endpoint', 0)
+  const programs = new ProgramLinks(memory, '/b/links')
+  t.deepEqual(programs.reconcile([web, uplink], { complete: true }).failures.map(({ code }) => code), ['NOT_LOADED'])
+  memory.pinned.set('/b/links/from_endpoint-7', 7)
+  t.deepEqual(programs.reconcile([web, uplink], { complete: true }).failures, [])
 })

@@ -27,14 +27,25 @@ export interface AttachedProgram {
   readonly fallback: string | undefined
 }
 
+/** Code of a failure whose cause is that the program's object was refused. */
+export const NOT_LOADED = 'NOT_LOADED'
+
+export interface AttachmentFailure {
+  readonly attachment: Attachment
+  readonly code: string | undefined
+  readonly message: string
+}
+
 /** One failure does not keep the others from being attached. */
 export interface ProgramReport {
   readonly attached: readonly AttachedProgram[]
-  readonly failures: readonly { readonly attachment: Attachment; readonly code: string | undefined; readonly message: string }[]
+  readonly failures: readonly AttachmentFailure[]
 }
 
 /** Attaching and pins, as the kernel does them. */
 export interface LinkPort {
+  /** Id of the program that is to be attached; undefined while its object is refused. */
+  programId(name: ProgramName): number | undefined
   /** Takes over the link pinned at `pin` with the program put in, or makes one. Throws INCOMPATIBLE for another's. */
   ensure(attachment: Attachment, pin: string): AttachedProgram
   /** As the kernel has it now: a link may be detached by force, and an interface may be made again with the same number. */
@@ -71,7 +82,9 @@ export class ProgramLinks {
   #ensure(attachment: Attachment): void {
     const name = pinName(attachment)
     const known = this.#attached.get(name)
-    if (known !== undefined && this.#links.isAttached(known)) return
+    const wantedId = this.#links.programId(attachment.program)
+    if (known?.id === wantedId && known !== undefined && this.#links.isAttached(known)) return
+    if (wantedId === undefined) return this.#checkLeft(attachment, name)
     this.#attached.delete(name)
     const pin = join(this.#directory, name)
     try {
@@ -81,6 +94,12 @@ export class ProgramLinks {
       this.#links.remove(pin) // detached, or its interface is gone and the number has a new one
       this.#attached.set(name, this.#links.ensure(attachment, pin))
     }
+  }
+
+  /** What an earlier agent attached does its work while our program is refused. */
+  #checkLeft({ program }: Attachment, name: string): void {
+    if (this.#links.pins(this.#directory).includes(name)) return
+    throw Object.assign(new Error(`program ${program} is not loaded: the kernel refused it or it was not built`), { code: NOT_LOADED })
   }
 
   /**

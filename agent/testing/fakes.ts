@@ -1,4 +1,4 @@
-// Stand-ins for the kernel thread and for the interfaces, for tests of everything above them.
+// Stand-ins for the datapath and for the interfaces, for tests of everything above them.
 import { EventEmitter } from 'node:events'
 import type { Interface, InterfacePort } from '../interfaces.ts'
 import type { Kernel, KernelStart } from '../kernel.ts'
@@ -14,9 +14,18 @@ export class FakeKernel implements Kernel {
   refusal: Error | undefined
   /** A map refuses what is written: the call's changes are taken and kept, later calls are not taken before that is over. */
   mapFailure: NonNullable<ApplyReport['error']> | undefined
+  /** Objects that the kernel refuses. */
+  refused: KernelStart['refused'] = []
+  /** Programs that cannot be attached: "from_endpoint sl-web". */
+  readonly unattachable = new Set<string>()
+  /** Encapsulation sources of each start. */
+  readonly starts: (readonly string[])[] = []
   #pendingRuns = 0
 
-  start = async (): Promise<KernelStart> => ({ takenOver: 0, maps: [], refused: [] })
+  start: Kernel['start'] = async ({ encapsulationSources }) => {
+    this.starts.push(encapsulationSources)
+    return { takenOver: 0, maps: [], refused: this.refused }
+  }
 
   applyPolicy: Kernel['applyPolicy'] = async ({ changes, finishRestore }) => {
     const error = this.mapFailure
@@ -39,8 +48,9 @@ export class FakeKernel implements Kernel {
     frontends.map(({ backends }) => new Map(backends.map(({ number }) => [number, 1])))
 
   reconcilePrograms: Kernel['reconcilePrograms'] = async ({ wanted }) => {
-    for (const { program, interface: device } of wanted) this.attached.add(`${program} ${device}`)
-    return { attached: [], failures: [] }
+    const failing = wanted.filter(({ program, interface: device }) => this.unattachable.has(`${program} ${device}`))
+    for (const each of wanted) if (!failing.includes(each)) this.attached.add(`${each.program} ${each.interface}`)
+    return { attached: [], failures: failing.map((attachment) => ({ attachment, code: 'SYSTEM', message: 'no memory' })) }
   }
 
   /** Keys of what it was told, e.g. "policy NetworkPolicy/demo/web" or "endpoint 7". */
@@ -73,10 +83,12 @@ export class FakeInterfaces implements InterfacePort {
     this.#changes.on('changed', changed)
   }
 
-  add(name: string, ifindex: number): void {
+  /** Or changes it. */
+  add(name: string, ifindex: number, addresses: readonly string[] = []): void {
     const mac = '02:00:00:00:00:02'
     const peer = { peerIfindex: 2, peerName: undefined, peerNamespaceId: 0 }
-    this.#links = [...this.#links, { ifindex, name, mac, kind: 'veth', up: true, ...peer, addresses: [], xdpMode: undefined }]
+    const others = this.#links.filter((link) => link.ifindex !== ifindex)
+    this.#links = [...others, { ifindex, name, mac, kind: 'veth', up: true, ...peer, addresses, xdpMode: undefined }]
     this.#changes.emit('changed')
   }
 }

@@ -1,6 +1,6 @@
 // All of the agent that may take long: store, sources, convergence and datapath, in the worker thread. What the main
 // thread answers from is published after every change.
-import type { ApplyResult, DeleteResult, DocumentName, Explanation, ManifestText } from '../api/types.ts'
+import type { ApplyResult, Degradation, DeleteResult, DocumentName, Explanation, ManifestText } from '../api/types.ts'
 import { Convergence, type Desired } from '../convergence.ts'
 import { AgentError } from '../errors.ts'
 import { explain } from '../explain.ts'
@@ -91,8 +91,8 @@ export class Controller {
       const { merged, actions } = mergeApplied(current, read.map(({ manifest }) => manifest))
       const details = await this.#convergence.check(merged)
       if (details.length > 0) throw new InvalidManifestError(inUsersFiles(details, read), 'CONFLICT')
-      await this.#replaceApplied(current, merged)
-      return { applied: actions }
+      const missing = await this.#replaceApplied(current, merged)
+      return { applied: actions, ...(missing.length > 0 && { missing }) }
     })
   }
 
@@ -117,16 +117,17 @@ export class Controller {
   }
 
   /** Stored first: what was answered with success must not be lost. Taken back where the datapath cannot hold it. */
-  async #replaceApplied(current: readonly AppliedManifest[], wanted: readonly AppliedManifest[]): Promise<void> {
+  async #replaceApplied(current: readonly AppliedManifest[], wanted: readonly AppliedManifest[]): Promise<readonly Degradation[]> {
     this.#store.replaceApplied(wanted)
     try {
-      await this.#convergence.converge()
+      const missing = await this.#convergence.converge()
+      await this.#publisher.flushed()
+      return missing
     } catch (error) {
       this.#store.replaceApplied(current)
       this.#convergence.interfacesChanged()
       throw error
     }
-    await this.#publisher.flushed()
   }
 
   #notApplied(document: DocumentName): AgentError {

@@ -1,16 +1,14 @@
-// The datapath of this kernel: loaded objects, open maps, the engine, and the reconcilers that write.
+// The datapath of this kernel: programs, open maps, the engine, and the reconcilers that write.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type MapName, mapSpecs } from '../../bpf/index.ts'
-import { Engine, familyOf } from '../../engine/index.ts'
+import { Engine } from '../../engine/index.ts'
 import type { Capacities, Verdict } from '../../engine/types.ts'
-import { BpfMap, BpfObject, type ConstantValue, type Program, SplitMap } from '../../loader/index.ts'
-import { addressBytes } from '../address.ts'
+import { BpfMap, SplitMap } from '../../loader/index.ts'
 import type { MapItem } from '../api/types.ts'
 import { AgentError } from '../errors.ts'
-import type { Kernel, KernelOptions, KernelStart } from '../kernel.ts'
-import { codeOf, messageOf } from '../log.ts'
-import { makePinDirectories } from '../pins.ts'
+import type { Kernel, KernelOptions, KernelStart, RefusedObject } from '../kernel.ts'
+import { makePinDirectories, type PinDirectories } from '../pins.ts'
 import { ConntrackCollector, type ConntrackReport } from '../reconcilers/conntrack.ts'
 import { type ApplyReport, PolicyMaps } from '../reconcilers/policy.ts'
 import type { EngineStatistics, VerdictQuery } from '../reconcilers/ports.ts'
@@ -18,8 +16,7 @@ import { ProgramLinks, type ProgramReport } from '../reconcilers/programs.ts'
 import { ServiceMaps, type ServiceReport } from '../reconcilers/services.ts'
 import { formatRefusals } from '../refusals.ts'
 import { LoaderLinks } from './links.ts'
-
-const OBJECTS = ['tc_endpoint', 'tc_host', 'xdp_lb'] as const
+import { ProgramObjects } from './objects.ts'
 
 /** Everything that exists once `start` succeeded. */
 interface Running {
@@ -28,18 +25,27 @@ interface Running {
   readonly services: ServiceMaps
   readonly programs: ProgramLinks
   readonly conntrack: ConntrackCollector
+  readonly takenOver: number
+  readonly maps: readonly MapItem[]
 }
 
 type Argument<M extends keyof Kernel> = Parameters<Kernel[M]>[0]
 
 export class LinuxKernel implements Kernel {
+  readonly #objects = new ProgramObjects()
   #running: Running | undefined
 
   async start(options: KernelOptions): Promise<KernelStart> {
     const pins = makePinDirectories(options.bpffs)
-    // A start that fails is tried again: it must not keep what it loaded.
+    const refused = this.#objects.load(options, pins.maps)
+    this.#running ??= await this.#open(options, pins, refused)
+    const { takenOver, maps } = this.#running
+    return { takenOver, maps, refused }
+  }
+
+  /** A start that fails is tried again: it must not keep what it opened. */
+  async #open({ xdpMode }: KernelOptions, pins: PinDirectories, refused: readonly RefusedObject[]): Promise<Running> {
     using stack = new DisposableStack()
-    const { programs, refused } = loadObjects(options, pins.maps, stack)
     const map = mapOpener(pins.maps, refused, stack)
     const engine = await Engine.load({ capacities: capacitiesOf((name) => map(name).maxEntries) })
     const policy = new PolicyMaps(engine, {
@@ -55,13 +61,13 @@ export class LinuxKernel implements Kernel {
       engine,
       policy,
       services: new ServiceMaps(engine, { frontends: map('frontends'), slots: map('slots'), backends: map('backends') }),
-      programs: new ProgramLinks(new LoaderLinks(programs, options.xdpMode), pins.links),
+      programs: new ProgramLinks(new LoaderLinks(this.#objects, xdpMode), pins.links),
       conntrack: new ConntrackCollector({ conntrack4: map('conntrack4'), conntrack6: map('conntrack6') }, process.hrtime.bigint),
+      takenOver,
+      maps: mapItems(map, pins.maps),
     }
-    const maps = mapItems(map, pins.maps)
-    this.#running = running
     stack.move() // From here on all of it lives as long as the worker thread.
-    return { takenOver, maps, refused }
+    return running
   }
 
   async applyPolicy({ changes, finishRestore }: Argument<'applyPolicy'>): Promise<ApplyReport> {
@@ -97,47 +103,8 @@ export class LinuxKernel implements Kernel {
   }
 }
 
-interface LoadedObjects {
-  readonly programs: Map<string, Program>
-  readonly refused: KernelStart['refused']
-}
-
-/** One object that is refused does not keep the others, nor an earlier agent's programs, from working. */
-function loadObjects(options: KernelOptions, pinDirectory: string, stack: DisposableStack): LoadedObjects {
-  const programs = new Map<string, Program>()
-  const refused: LoadedObjects['refused'][number][] = []
-  for (const name of OBJECTS) {
-    const path = join(options.bpfObjects, `${name}.bpf.o`)
-    try {
-      const constants = name === 'xdp_lb' ? balancerConstants(options.encapsulationSources) : {}
-      const object = stack.use(BpfObject.open(path, { pinDirectory, mapSizes: sizesFor(path, options.mapSizes), constants })).load()
-      for (const program of object.programs) programs.set(program.name, program)
-    } catch (error) {
-      refused.push({ object: `${name}.bpf.o`, code: codeOf(error), message: messageOf(error) })
-    }
-  }
-  return { programs, refused }
-}
-
-/** Of bpf/config/balancer.h. An IPv4 address is in network byte order, as it stands in memory. */
-function balancerConstants(sources: readonly string[]): Record<string, ConstantValue> {
-  const constants: Record<string, ConstantValue> = {}
-  for (const address of sources.map(addressBytes)) {
-    if (familyOf(address) === 'IPv4') constants['encapsulation_source4'] = address.slice(12)
-    else constants['encapsulation_source6'] = address
-  }
-  return constants
-}
-
-/** Not every object declares every map. */
-function sizesFor(path: string, sizes: Readonly<Record<string, number>>): Record<string, number> {
-  using object = BpfObject.open(path)
-  const declared = new Set(object.mapSpecs.map(({ name }) => name))
-  return Object.fromEntries(Object.entries(sizes).filter(([name]) => declared.has(name)))
-}
-
 /** Maps by their pins: they are there once any object that declares them was loaded, by this agent or an earlier one. */
-function mapOpener(directory: string, refused: KernelStart['refused'], stack: DisposableStack): (name: MapName) => BpfMap {
+function mapOpener(directory: string, refused: readonly RefusedObject[], stack: DisposableStack): (name: MapName) => BpfMap {
   const open = new Map<MapName, BpfMap>()
   return (name) => {
     const known = open.get(name)

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs'
 import { attachTcx, attachXdp, interfaceName, ensurePinned, Link, listPins, removePins } from '../../loader/index.ts'
 import type { Attachment as LoaderAttachment, Program } from '../../loader/index.ts'
-import { AgentError } from '../errors.ts'
 import type { KernelOptions } from '../kernel.ts'
+import type { ProgramObjects } from './objects.ts'
 import type { AttachedProgram, Attachment, LinkPort, ProgramName } from '../reconcilers/programs.ts'
 
 /** What a workload or the world sends comes in at the hook for ingress. */
@@ -12,19 +12,21 @@ function directionOf(name: Exclude<ProgramName, 'xdp_lb'>): 'ingress' | 'egress'
 }
 
 export class LoaderLinks implements LinkPort {
-  readonly #programs: ReadonlyMap<string, Program>
+  readonly #objects: ProgramObjects
   readonly #xdpMode: KernelOptions['xdpMode']
 
-  constructor(programs: ReadonlyMap<string, Program>, xdpMode: KernelOptions['xdpMode']) {
-    this.#programs = programs
+  constructor(objects: ProgramObjects, xdpMode: KernelOptions['xdpMode']) {
+    this.#objects = objects
     this.#xdpMode = xdpMode
   }
 
+  programId(name: ProgramName): number | undefined {
+    return this.#objects.program(name)?.id
+  }
+
   ensure(attachment: Attachment, pin: string): AttachedProgram {
-    const program = this.#programs.get(attachment.program)
-    if (program === undefined) {
-      throw new AgentError('UNAVAILABLE', `program ${attachment.program} is not loaded: the kernel refused it or it was not built`)
-    }
+    const program = this.#objects.program(attachment.program)
+    if (program === undefined) throw new Error(`program ${attachment.program} is attached before it is loaded`)
     const takenOver = existsSync(pin)
     // Pinned, so closing this handle leaves the program attached, and removing the pin alone detaches it.
     using link = ensurePinned(pin, program, attachment.ifindex, () => this.#attach(program, attachment))

@@ -1,6 +1,6 @@
 // The agent on a real node: bad input, its own life and death. Nothing enforced gets lost by any of it.
 import type { ExecutionContext } from 'ava'
-import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -53,8 +53,8 @@ async function isEnforced(t: ExecutionContext, { server, friend, stranger }: Sce
   t.is(await outcome(stranger, server), 'timeout', `stranger, ${when}`)
 }
 
-async function eventually(t: ExecutionContext, what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + withinMs
+async function eventually(t: ExecutionContext, what: string, holds: () => Promise<boolean>, limitMs = withinMs): Promise<void> {
+  const deadline = Date.now() + limitMs
   while (!(await holds()) && Date.now() < deadline) await sleep(20)
   t.true(await holds(), what)
 }
@@ -131,6 +131,13 @@ kernelTest('a program that the verifier refuses leaves the attached one at work'
   await isEnforced(t, scene, 'with the earlier program')
   scene.folder.write('policy', ciliumPolicy('server', 'server', { ingress: [{ fromEndpoints: apps('stranger') }] }))
   await eventually(t, 'policy still changes', async () => (await outcome(scene.stranger, scene.server)) === 'answered')
+  const late = await scene.node.addWorkload({ name: 'late', number: 19, labels: { app: 'late' } })
+  await agent.apply(late.manifest())
+  const endpoints = async () => (await agent.get<{ items: Endpoint[] }>('/v1/endpoints')).items
+  t.like((await endpoints()).find(({ name }) => name === 'default/late'), { state: 'waiting', reason: 'its programs are not attached yet' })
+  copyFileSync(join(root, 'build/bpf/tc_endpoint.bpf.o'), join(objects, 'tc_endpoint.bpf.o'))
+  await eventually(t, 'the object is loaded once the kernel takes it', async () => (await agent.get<Status>('/v1/status')).ok, 15_000)
+  t.deepEqual((await endpoints()).filter(({ state }) => state !== 'ready'), [])
 })
 
 kernelTest('a map that is full refuses the change whole', async (t) => {
@@ -188,4 +195,16 @@ kernelTest('a stopped agent leaves its datapath at work until it is cleaned up',
   t.false(existsSync(node.bpffs))
   const { stdout: links } = await node.run(['bpftool', 'net', 'show', 'dev', server.interface])
   t.notRegex(links, /from_endpoint|to_endpoint/)
+})
+
+kernelTest('--cgroup is where the agent runs; a folder that is none is refused with the reason', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  const folder = join(scene.node.stateFolder, 'no-cgroup')
+  const refused = await scene.node.run([sluiced, '--state-dir', scene.node.stateFolder, '--cgroup', folder], { allowFailure: true })
+  t.is(refused.status, 1)
+  t.regex(refused.stderr, /cannot enter the cgroup .*no cgroup2/)
+  const agent = await start(scene)
+  const { pid } = await agent.get<Status>('/v1/status')
+  t.regex(readFileSync(`/proc/${pid}/cgroup`, 'utf8'), new RegExp(`^0::/${scene.node.namespace}$`, 'm'))
 })
