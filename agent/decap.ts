@@ -1,14 +1,19 @@
-// `sluiced decap`: the backend's receiving program. One-shot: attached and pinned, it needs no agent to run.
+// `sluiced decap`: the backend's receiving program. Attached and pinned, it needs no agent to run; who wants it to follow
+// the interface's addresses lets the command run on.
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { attachXdp, type BpfMap, BpfObject, ensurePinned, interfaceIndex } from '../loader/index.ts'
+import { attachXdp, BpfMap, BpfObject, ensurePinned, interfaceIndex } from '../loader/index.ts'
 import { prefixKeyRecord } from '../bpf/index.ts'
 import { parsePrefix } from '../engine/index.ts'
 import { addressBytes } from './address.ts'
 import { AgentError } from './errors.ts'
 import { ANY_SOURCE, type DecapOptions } from './options.ts'
-import { makePinDirectories, removePinned } from './pins.ts'
+import type { InterfacePort } from './interfaces.ts'
+import type { Logger } from './log.ts'
+import { makePinDirectories, pinDirectories, removePinned } from './pins.ts'
 import { readAll } from './reconcilers/policy.ts'
+import { Reconciler } from './reconcilers/reconciler.ts'
 
 const OBJECT = join(import.meta.dirname, '../build/bpf/decap.bpf.o')
 const PROGRAM = 'decap'
@@ -44,6 +49,25 @@ export function attachDecap(options: DecapOptions, addresses: readonly string[])
     throw new AgentError('UNAVAILABLE', `${options.interface} cannot run XDP natively: ${link.fallback}`, { hint: 'use --xdp-mode auto' })
   }
   return { interface: options.interface, vips: options.vips, sources: options.sources, addresses, fallback: link.fallback }
+}
+
+/** None where there is no such interface. */
+export async function addressesOf(device: string, interfaces: Pick<InterfacePort, 'list'>): Promise<readonly string[]> {
+  return (await interfaces.list()).find(({ name }) => name === device)?.addresses ?? []
+}
+
+/** Keeps what is attached receiving for the addresses that the interface has now, until the signal aborts. */
+export async function followAddresses(options: DecapOptions, interfaces: InterfacePort, log: Logger, signal: AbortSignal): Promise<void> {
+  const path = join(pinDirectories(options.bpffs).maps, 'decap_addresses')
+  const reconcile = async (): Promise<void> => {
+    using map = BpfMap.openPinned(path)
+    setKeys(map, (await addressesOf(options.interface, interfaces)).map(addressBytes))
+  }
+  const reconciler = new Reconciler({ name: 'decap', log, reconcile })
+  interfaces.watch(() => reconciler.request(), signal)
+  reconciler.request() // They may have changed before the watch began.
+  await once(signal, 'abort')
+  await reconciler.stop()
 }
 
 export function detachDecap({ bpffs }: DecapOptions): boolean {

@@ -1,11 +1,11 @@
 // Entry of the daemon: see ./sluiced --help.
 import { Agent } from './agent.ts'
 import { joinCgroup } from './cgroup.ts'
-import { attachDecap, detachDecap } from './decap.ts'
+import { addressesOf, attachDecap, detachDecap, followAddresses } from './decap.ts'
 import { AgentError } from './errors.ts'
 import { SystemInterfaces } from './interfaces.ts'
 import { codeOf, Logger, messageOf } from './log.ts'
-import { type Command, parseCommand, type RunOptions } from './options.ts'
+import { type Command, type DecapOptions, parseCommand, type RunOptions } from './options.ts'
 import { cleanup, removePinned } from './pins.ts'
 
 try {
@@ -23,21 +23,32 @@ async function execute(parsed: Command): Promise<void> {
       console.log(`removed ${links} links and ${maps} maps of ${parsed.options.bpffs}`)
       return
     }
-    case 'decap': {
-      if (parsed.options.detach) return console.log(detachDecap(parsed.options) ? 'detached' : 'was not attached')
-      const links = await new SystemInterfaces(new Logger('info')).list()
-      const own = links.find(({ name }) => name === parsed.options.interface)?.addresses ?? []
-      const { interface: device, vips, sources, fallback } = attachDecap(parsed.options, own)
-      console.log(`${device} receives for ${vips.join(', ')} from ${sources.join(', ')}${fallback === undefined ? '' : ` (${fallback})`}`)
-    }
+    case 'decap':
+      return decap(parsed.options)
   }
+}
+
+async function decap(options: DecapOptions): Promise<void> {
+  if (options.detach) return console.log(detachDecap(options) ? 'detached' : 'was not attached')
+  const log = new Logger('info')
+  const interfaces = new SystemInterfaces(log)
+  const { interface: device, vips, sources, fallback } = attachDecap(options, await addressesOf(options.interface, interfaces))
+  console.log(`${device} receives for ${vips.join(', ')} from ${sources.join(', ')}${fallback === undefined ? '' : ` (${fallback})`}`)
+  if (options.follow) await followAddresses(options, interfaces, log, stopSignal())
+}
+
+/** Aborts when the process is asked to end. */
+function stopSignal(): AbortSignal {
+  const stop = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
+  return stop.signal
 }
 
 async function run(options: RunOptions): Promise<void> {
   if (options.cgroup !== undefined) joinCgroup(options.cgroup)
   const log = new Logger(options.logLevel)
-  const { promise: stopped, resolve: stop, reject } = Promise.withResolvers<void>()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop())
+  const { promise: stopped, resolve, reject } = Promise.withResolvers<void>()
+  stopSignal().addEventListener('abort', () => resolve())
   {
     await using agent = new Agent(options, log, reject)
     await agent.start()

@@ -40,6 +40,8 @@ export interface DecapOptions {
   readonly sources: readonly string[]
   readonly bpffs: string
   readonly xdpMode: 'auto' | 'native' | 'generic'
+  /** Follow the interface's addresses until the process ends; what is attached stays. */
+  readonly follow: boolean
   readonly detach: boolean
 }
 
@@ -75,6 +77,7 @@ const DECAP_FLAGS = {
   source: { type: 'string', array: true, default: [], describe: 'Address or prefix of balancers that are trusted, or "any"; repeatable', requiresArg: true },
   bpffs: { type: 'string', default: '/sys/fs/bpf/sluice-decap', describe: 'Folder of the pinned map and link', requiresArg: true },
   'xdp-mode': { choices: ['auto', 'native', 'generic'], default: 'auto', describe: 'How it attaches' },
+  follow: { type: 'boolean', default: false, describe: "Stay, and follow changes of the interface's addresses" },
   detach: { type: 'boolean', default: false, describe: 'Remove it again' },
 } as const satisfies Record<string, Options>
 
@@ -178,6 +181,7 @@ function decapOptions(args: DecapArguments): DecapOptions {
     sources: args.source,
     bpffs: resolve(args.bpffs),
     xdpMode: args['xdp-mode'],
+    follow: args.follow,
     detach: args.detach,
   }
 }
