@@ -14,6 +14,8 @@ export { attachCgroup, attachClsact, attachTcx, attachXdp, CgroupHook, ensurePin
 export type { Attachment, Direction, XdpOptions } from './link.ts'
 export { BpfMap, UpdateMode } from './map.ts'
 export type { MappedMemory } from './memory.ts'
+export { MapMigration } from './migration.ts'
+export type { MigrationFolders } from './migration.ts'
 export { inNetworkNamespace, interfaceIndex, interfaceName } from './netns.ts'
 export { BpfObject } from './object.ts'
 export type { BpfObjectOptions } from './object.ts'

@@ -10,7 +10,7 @@ import { parseElf } from './elf.ts'
 import { LoaderError, systemError } from './errors.ts'
 import { systemLibbpf } from './libbpf.ts'
 import { BpfMap } from './map.ts'
-import { pinIfAbsent, reusePinned } from './pins.ts'
+import { isPinnedWithOtherSize, pinIfAbsent, reusePinned } from './pins.ts'
 import type { Libbpf, ObjectHandle, ProgramHandle } from './port.ts'
 import { Program } from './program.ts'
 import { Resource } from './resource.ts'
@@ -85,6 +85,11 @@ export class BpfObject extends Resource {
   get mapSpecs(): readonly ObjectMapSpec[] {
     const sizes = this.#options.mapSizes ?? {}
     return this.#mapSpecs.map((spec) => ({ ...spec, maxEntries: sizes[spec.name] ?? spec.maxEntries }))
+  }
+
+  /** Maps that are pinned in the folder with another number of entries, and no other difference: see MapMigration. */
+  resizedPins(directory: string): readonly string[] {
+    return this.mapSpecs.filter((spec) => isPinnedWithOtherSize(this.#libbpf, spec, this.btf, directory)).map(({ name }) => name)
   }
 
   /** Creates the maps and loads the programs. Throws VerifierError, or LoaderError `INCOMPATIBLE` for a pinned map. */

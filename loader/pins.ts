@@ -8,6 +8,8 @@ import type { Btf } from './btf.ts'
 import { LoaderError, systemError } from './errors.ts'
 import { btfById, mapInfo } from './info.ts'
 import type { MapInfo } from './info.ts'
+import { BpfMap } from './map.ts'
+import { RESIZABLE_TYPES } from './migration.ts'
 import type { Libbpf, MapHandle } from './port.ts'
 import type { ObjectMapSpec } from './spec.ts'
 
@@ -18,8 +20,7 @@ export function reusePinned(libbpf: Libbpf, map: MapHandle, wanted: ObjectMapSpe
   const fd = libbpf.openPinned(path)
   if (fd < 0) throw systemError(`open pinned map ${path}`, -fd)
   try {
-    const pinned = mapInfo(libbpf, fd)
-    const differences = [...compareSizes(pinned, wanted), ...compareLayouts(libbpf, pinned, wanted, btf)]
+    const differences = compare(libbpf, mapInfo(libbpf, fd), wanted, btf)
     if (differences.length > 0) throw incompatible(path, differences)
     const error = libbpf.reuseMapFd(map, fd) // keeps a duplicate
     if (error < 0) throw systemError(`take over pinned map ${path}`, -error)
@@ -29,6 +30,14 @@ export function reusePinned(libbpf: Libbpf, map: MapHandle, wanted: ObjectMapSpe
   }
 }
 
+/** Whether a map is pinned that differs from the wanted one in its number of entries and in nothing else. */
+export function isPinnedWithOtherSize(libbpf: Libbpf, wanted: ObjectMapSpec, btf: Btf, directory: string): boolean {
+  const path = join(directory, wanted.name)
+  if (!existsSync(path) || !RESIZABLE_TYPES.includes(wanted.type)) return false
+  using map = BpfMap.openPinned(path, libbpf)
+  return map.maxEntries !== wanted.maxEntries && compare(libbpf, map.info, { ...wanted, maxEntries: map.maxEntries }, btf).length === 0
+}
+
 export function pinIfAbsent(libbpf: Libbpf, fd: number, directory: string, name: string): void {
   const path = join(directory, name)
   if (existsSync(path)) return
@@ -36,8 +45,12 @@ export function pinIfAbsent(libbpf: Libbpf, fd: number, directory: string, name:
   if (error < 0) throw systemError(`pin map ${path}`, -error)
 }
 
+function compare(libbpf: Libbpf, pinned: MapInfo, wanted: ObjectMapSpec, btf: Btf): string[] {
+  return [...compareSizes(pinned, wanted), ...compareLayouts(libbpf, pinned, wanted, btf)]
+}
+
 function incompatible(path: string, differences: readonly string[]): LoaderError {
-  const advice = 'migrate it, or remove the pin to start with an empty map'
+  const advice = 'remove the pin to start with an empty map, or load the object that made it'
   return new LoaderError('INCOMPATIBLE', `pinned map ${path} has another layout than the object: ${differences.join('; ')}; ${advice}`)
 }
 

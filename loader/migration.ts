@@ -1,0 +1,122 @@
+// Pinned maps of another size: a new map takes the place of the old one, with its entries. Programs that are attached
+// go on with the old map until their links are updated.
+
+import { renameSync } from 'node:fs'
+import { join } from 'node:path'
+
+import type { Batch } from './batch.ts'
+import { listPins, makePinDirectory, removePins } from './bpffs.ts'
+import { LoaderError } from './errors.ts'
+import { BpfMap, UpdateMode } from './map.ts'
+
+const TYPE = { ARRAY: 2, PERCPU_ARRAY: 6, LRU_HASH: 9, LPM_TRIE: 11, HASH: 1, RINGBUF: 27 } as const
+const ARRAYS: readonly number[] = [TYPE.ARRAY, TYPE.PERCPU_ARRAY]
+const EEXIST = 17
+
+/** A ring has no entries to keep: what was not read yet is lost with it. */
+export const RESIZABLE_TYPES: readonly number[] = Object.values(TYPE)
+
+export interface MigrationFolders {
+  /** Of the pinned maps. */
+  readonly pins: string
+  /** On the same bpffs; what stands there is removed. */
+  readonly staging: string
+}
+
+/**
+ * In this order: the constructor, objects loaded with `staging` as their folder of pins, `copy`, `commit`, links
+ * updated, `copyLate`. Disposal before `commit` leaves the pinned maps as they were.
+ */
+export class MapMigration implements Disposable {
+  readonly #folders: MigrationFolders
+  readonly #resized: readonly string[]
+  readonly #old = new DisposableStack()
+  readonly #written: BpfMap[] = []
+
+  /** Pins in `staging` all maps that stay; those of `resized` are for the objects to make. */
+  constructor(folders: MigrationFolders, resized: readonly string[]) {
+    this.#folders = folders
+    this.#resized = resized
+    removePins(folders.staging)
+    makePinDirectory(folders.staging)
+    for (const name of listPins(folders.pins).filter((each) => !resized.includes(each))) {
+      using map = BpfMap.openPinned(join(folders.pins, name))
+      map.pin(join(folders.staging, name))
+    }
+  }
+
+  /** Throws LoaderError `INCOMPATIBLE` for a map whose entries do not fit its new size. */
+  copy(): void {
+    for (const name of this.#resized) {
+      const from = this.#old.use(BpfMap.openPinned(join(this.#folders.pins, name)))
+      using to = BpfMap.openPinned(join(this.#folders.staging, name))
+      if (from.info.type === TYPE.LRU_HASH) this.#written.push(from)
+      if (from.info.type !== TYPE.RINGBUF) copyEntries(from, to)
+    }
+  }
+
+  /** Puts the new maps in the places of the old ones, each atomically; a process that dies between two goes on from there. */
+  commit(): void {
+    const { pins, staging } = this.#folders
+    for (const name of this.#resized) renameSync(join(staging, name), join(pins, name))
+    removePins(staging)
+  }
+
+  /** What programs have written into the old maps since `copy`. Entries of the new maps win. Idempotent. */
+  copyLate(): void {
+    for (const from of this.#written) {
+      using to = BpfMap.openPinned(join(this.#folders.pins, from.name))
+      for (const { count, keys, values } of from.entries()) {
+        for (let index = 0; index < count; index++) addMissing(to, entryAt(keys, to.keySize, index), entryAt(values, to.valueSize, index))
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#old.dispose()
+    removePins(this.#folders.staging)
+  }
+}
+
+function copyEntries(from: BpfMap, to: BpfMap): void {
+  let copied = 0
+  for (const batch of from.entries()) {
+    const count = ARRAYS.includes(from.info.type) ? fittingEntries(from, to, batch) : batch.count
+    copied += count
+    if (copied > to.maxEntries) throw tooSmall(from, to, `at least ${copied} entries`)
+    to.updateBatch(batch.keys.subarray(0, count * to.keySize), batch.values.subarray(0, count * to.valueSize), count)
+  }
+  // An LRU evicts instead of refusing.
+  if (to.info.type === TYPE.LRU_HASH && countEntries(to) < copied) throw tooSmall(from, to, `${copied} entries`)
+}
+
+/** Keys of an array come in ascending order; what is all zero need not be kept. */
+function fittingEntries(from: BpfMap, to: BpfMap, { count, keys, values }: Batch): number {
+  const first = new DataView(keys.buffer, keys.byteOffset).getUint32(0, true)
+  const fitting = Math.max(0, Math.min(count, to.maxEntries - first))
+  if (values.subarray(fitting * to.valueSize).some((byte) => byte !== 0)) throw tooSmall(from, to, 'values in places beyond that')
+  return fitting
+}
+
+function countEntries(map: BpfMap): number {
+  let count = 0
+  for (const batch of map.entries()) count += batch.count
+  return count
+}
+
+function tooSmall(from: BpfMap, to: BpfMap, holds: string): LoaderError {
+  const sizes = `the pinned map ${from.name} (${from.maxEntries}) cannot become one of ${to.maxEntries} entries`
+  return new LoaderError('INCOMPATIBLE', `${sizes}: it holds ${holds}; give it a larger size`)
+}
+
+function addMissing(map: BpfMap, key: Uint8Array, value: Uint8Array): void {
+  try {
+    map.update(key, value, UpdateMode.ONLY_NEW)
+  } catch (error) {
+    if (!(error instanceof LoaderError) || error.errno !== EEXIST) throw error
+  }
+}
+
+function entryAt(bytes: Uint8Array, size: number, index: number): Uint8Array {
+  return bytes.subarray(index * size, (index + 1) * size)
+}
