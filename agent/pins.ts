@@ -10,17 +10,19 @@ const SYSTEM_BPFFS = '/sys/fs/bpf'
 export interface PinDirectories {
   readonly maps: string
   readonly links: string
+  /** For maps that are to take the place of others; it is there only while an agent starts. */
+  readonly staging: string
 }
 
 export function pinDirectories(bpffs: string): PinDirectories {
-  return { maps: join(bpffs, 'maps'), links: join(bpffs, 'links') }
+  return { maps: join(bpffs, 'maps'), links: join(bpffs, 'links'), staging: join(bpffs, 'maps-new') }
 }
 
 /** Makes them, on a bpffs that is mounted where the system wants it if it is missing. */
 export function makePinDirectories(bpffs: string): PinDirectories {
   if (bpffs.startsWith(`${SYSTEM_BPFFS}/`)) mountBpffs(SYSTEM_BPFFS)
   const directories = pinDirectories(bpffs)
-  for (const directory of Object.values(directories)) makePinDirectory(directory)
+  for (const directory of [directories.maps, directories.links]) makePinDirectory(directory)
   return directories
 }
 
@@ -31,10 +33,9 @@ export interface CleanupReport {
 
 /** Links first: no program may run on maps that are half gone. Their pins hold them, so removing detaches. */
 export function removePinned(bpffs: string): CleanupReport {
-  const { maps, links } = pinDirectories(bpffs)
+  const { maps, links, staging } = pinDirectories(bpffs)
   const report = { links: listPins(links).length, maps: listPins(maps).length }
-  removePins(links)
-  removePins(maps)
+  for (const directory of [links, maps, staging]) removePins(directory)
   if (existsSync(bpffs) && listPins(bpffs).length === 0) removePins(bpffs)
   return report
 }

@@ -4,6 +4,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { formatDetail } from '../manifests/index.ts'
 import type { Degradation, PartState, PartStatus, Status } from './api/types.ts'
 import { type Convergence, missingProgram } from './convergence.ts'
+import { nameOf } from './endpoints.ts'
 import type { RunOptions } from './options.ts'
 import { NOT_LOADED } from './reconcilers/programs.ts'
 import type { ReconcilerState } from './reconcilers/reconciler.ts'
@@ -130,16 +131,20 @@ function datapathPart({ convergence }: PartSources, failures: Degradation[]): Pa
   }
 }
 
-function endpointsPart({ tables }: PartSources): Part {
+/** What keeps an endpoint's programs from being attached shows at programs or datapath. */
+function endpointsPart({ convergence, tables }: PartSources): Part {
   const { items } = tables.endpoints.list()
-  const degraded = items
+  const degraded = (convergence.desired?.endpoints ?? [])
     .filter(({ state }) => state !== 'ready')
-    .map(({ name, state, reason }) => ({
-      what: `endpoint ${name}`,
+    .map(({ workload, state, reason }) => ({
+      what: `endpoint ${nameOf(workload)}`,
       why: reason ?? state,
-      hint: state === 'waiting' ? 'it is taken up by itself' : 'it has no traffic until this is corrected',
+      hint: state === 'waiting' ? 'it is taken up as soon as the interface exists' : 'it has no traffic until this is corrected',
     }))
-  return { summary: `${items.length - degraded.length} of ${items.length} ready`, degraded }
+  const ready = items.filter(({ state }) => state === 'ready').length
+  const failing = new Set(convergence.programReport?.failures.map(({ attachment }) => attachment.ifindex))
+  const starting = items.some(({ state, ifindex }) => state === 'waiting' && ifindex !== 0 && !failing.has(ifindex))
+  return { summary: `${ready} of ${items.length} ready`, degraded, starting }
 }
 
 function programsPart({ convergence, options }: PartSources, failures: Degradation[]): Part {

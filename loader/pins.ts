@@ -50,8 +50,7 @@ function compare(libbpf: Libbpf, pinned: MapInfo, wanted: ObjectMapSpec, btf: Bt
 }
 
 function incompatible(path: string, differences: readonly string[]): LoaderError {
-  const advice = 'remove the pin to start with an empty map, or load the object that made it'
-  return new LoaderError('INCOMPATIBLE', `pinned map ${path} has another layout than the object: ${differences.join('; ')}; ${advice}`)
+  return new LoaderError('INCOMPATIBLE', `pinned map ${path} has another layout than the object: ${differences.join('; ')}`)
 }
 
 /**

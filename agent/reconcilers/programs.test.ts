@@ -35,8 +35,8 @@ class MemoryLinks implements LinkPort {
     this.pinned.delete(pin)
   }
 
-  interfaceExists(ifindex: number): boolean {
-    return this.interfaces.has(ifindex)
+  interfaceName(ifindex: number): string | undefined {
+    return this.interfaces.has(ifindex) ? `if${ifindex}` : undefined
   }
 }
 
@@ -130,4 +130,19 @@ test('while a program is refused what an earlier agent attached counts, and noth
   t.deepEqual(programs.reconcile([web, uplink], { complete: true }).failures.map(({ code }) => code), ['NOT_LOADED'])
   memory.pinned.set('/b/links/from_endpoint-7', 7)
   t.deepEqual(programs.reconcile([web, uplink], { complete: true }).failures, [])
+})
+
+test('programs that nobody names any more are kept up to date too', (t) => {
+  const memory = links(7)
+  new ProgramLinks(memory, '/b/links').reconcile([web], { complete: true })
+  memory.programIds.set('from_endpoint', 5)
+  const report = new ProgramLinks(memory, '/b/links').reconcile([], { complete: true })
+  t.like(report.attached[0], { id: 5, ifindex: 7, interface: 'if7' })
+})
+
+test('what nobody names is not attached anew to an interface that has its number by now', (t) => {
+  const memory = links(7)
+  memory.pinned.set('/b/links/from_endpoint-7', 0)
+  const report = new ProgramLinks(memory, '/b/links').reconcile([], { complete: true })
+  t.deepEqual([report.attached, report.failures, [...memory.pinned]], [[], [], []])
 })

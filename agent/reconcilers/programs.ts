@@ -52,7 +52,8 @@ export interface LinkPort {
   isAttached(attached: AttachedProgram): boolean
   pins(directory: string): readonly string[]
   remove(pin: string): void
-  interfaceExists(ifindex: number): boolean
+  /** Undefined where there is no such interface. */
+  interfaceName(ifindex: number): string | undefined
 }
 
 export class ProgramLinks {
@@ -67,23 +68,41 @@ export class ProgramLinks {
 
   /** `complete`: all sources have listed, so pins that nobody wants may go. */
   reconcile(wanted: readonly Attachment[], { complete }: { complete: boolean }): ProgramReport {
-    const failures: ProgramReport['failures'][number][] = []
-    for (const attachment of wanted) {
+    const failures: AttachmentFailure[] = []
+    const kept = this.#failingClosed(wanted)
+    const staying = [...wanted, ...kept]
+    for (const attachment of staying) {
       try {
-        this.#ensure(attachment)
+        this.#ensure(attachment, { mend: !kept.includes(attachment) })
       } catch (error) {
         failures.push({ attachment, code: codeOf(error), message: messageOf(error) })
       }
     }
-    if (complete) this.#prune(new Set(wanted.map(pinName)))
+    if (complete) this.#prune(new Set(staying.map(pinName)))
     return { attached: [...this.#attached.values()], failures }
   }
 
-  #ensure(attachment: Attachment): void {
+  /**
+   * An endpoint's programs stay until its interface is gone, even if no manifest names it any more: without them its
+   * packets would go through the host's stack unfiltered; with them they are dropped. They are kept up to date as the
+   * others are, since an earlier agent's program may use maps that no agent writes any more.
+   */
+  #failingClosed(wanted: readonly Attachment[]): Attachment[] {
+    const names = new Set(wanted.map(pinName))
+    return this.#links.pins(this.#directory).flatMap((name) => {
+      const { program, ifindex } = parsePinName(name)
+      if (names.has(name) || ifindex === undefined || (program !== 'from_endpoint' && program !== 'to_endpoint')) return []
+      const device = this.#links.interfaceName(ifindex)
+      return device === undefined ? [] : [{ program, ifindex, interface: device }]
+    })
+  }
+
+  /** `mend`: a link that is detached is made again; else its pin, which holds nothing, goes. */
+  #ensure(attachment: Attachment, { mend }: { mend: boolean }): void {
     const name = pinName(attachment)
     const known = this.#attached.get(name)
     const wantedId = this.#links.programId(attachment.program)
-    if (known?.id === wantedId && known !== undefined && this.#links.isAttached(known)) return
+    if (known !== undefined && known.id === wantedId && this.#links.isAttached(known)) return
     if (wantedId === undefined) return this.#checkLeft(attachment, name)
     this.#attached.delete(name)
     const pin = join(this.#directory, name)
@@ -92,7 +111,7 @@ export class ProgramLinks {
     } catch (error) {
       if (codeOf(error) !== 'INCOMPATIBLE') throw error
       this.#links.remove(pin) // detached, or its interface is gone and the number has a new one
-      this.#attached.set(name, this.#links.ensure(attachment, pin))
+      if (mend) this.#attached.set(name, this.#links.ensure(attachment, pin))
     }
   }
 
@@ -102,16 +121,9 @@ export class ProgramLinks {
     throw Object.assign(new Error(`program ${program} is not loaded: the kernel refused it or it was not built`), { code: NOT_LOADED })
   }
 
-  /**
-   * An endpoint's programs stay until its interface is gone, even if no manifest names it any more: without them its
-   * packets would go through the host's stack unfiltered; with them they are dropped.
-   */
-  #prune(wanted: ReadonlySet<string>): void {
+  #prune(staying: ReadonlySet<string>): void {
     for (const name of this.#links.pins(this.#directory)) {
-      if (wanted.has(name)) continue
-      const { program, ifindex } = parsePinName(name)
-      const failsClosed = program === 'from_endpoint' || program === 'to_endpoint'
-      if (failsClosed && ifindex !== undefined && this.#links.interfaceExists(ifindex)) continue
+      if (staying.has(name)) continue
       this.#links.remove(join(this.#directory, name))
       this.#attached.delete(name)
     }
@@ -127,4 +139,3 @@ function parsePinName(name: string): { program: string; ifindex: number | undefi
   const match = /^(.+)-(\d+)$/.exec(name)
   return { program: match?.[1] ?? name, ifindex: match?.[2] === undefined ? undefined : Number(match[2]) }
 }
-

@@ -37,7 +37,7 @@ export class LinuxKernel implements Kernel {
 
   async start(options: KernelOptions): Promise<KernelStart> {
     const pins = makePinDirectories(options.bpffs)
-    const refused = this.#objects.load(options, pins.maps)
+    const refused = this.#objects.load(options, pins)
     this.#running ??= await this.#open(options, pins, refused)
     const { takenOver, maps } = this.#running
     return { takenOver, maps, refused }
@@ -79,7 +79,9 @@ export class LinuxKernel implements Kernel {
   }
 
   async reconcilePrograms({ wanted, complete }: Argument<'reconcilePrograms'>): Promise<ProgramReport> {
-    return this.#use().programs.reconcile(wanted, { complete })
+    const report = this.#use().programs.reconcile(wanted, { complete })
+    this.#objects.updated({ complete: complete && report.failures.length === 0 })
+    return report
   }
 
   /** One batch of collection. */

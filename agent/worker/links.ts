@@ -48,8 +48,8 @@ export class LoaderLinks implements LinkPort {
     removePins(pin)
   }
 
-  interfaceExists(ifindex: number): boolean {
-    return interfaceName(ifindex) !== undefined
+  interfaceName(ifindex: number): string | undefined {
+    return interfaceName(ifindex)
   }
 
   #attach(program: Program, { program: name, ifindex }: Attachment): LoaderAttachment {

@@ -1,10 +1,13 @@
 // The programs' objects: loaded once, and again for other constants or after they were refused.
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { familyOf } from '../../engine/index.ts'
-import { BpfObject, type ConstantValue, type Program } from '../../loader/index.ts'
+import { BpfObject, type ConstantValue, MapMigration, type Program } from '../../loader/index.ts'
 import { addressBytes } from '../address.ts'
+import { AgentError } from '../errors.ts'
 import type { KernelOptions, RefusedObject } from '../kernel.ts'
-import { messageOf } from '../log.ts'
+import { codeOf, messageOf } from '../log.ts'
+import type { PinDirectories } from '../pins.ts'
 
 const OBJECTS = ['tc_endpoint', 'tc_host', 'xdp_lb'] as const
 type ObjectName = (typeof OBJECTS)[number]
@@ -17,6 +20,8 @@ interface Loaded {
 
 export class ProgramObjects implements Disposable {
   readonly #loaded = new Map<ObjectName, Loaded>()
+  /** Until every link has a program that uses the new maps. */
+  #migration: MapMigration | undefined
 
   /** By name; undefined while its object is refused. */
   program(name: string): Program | undefined {
@@ -27,21 +32,63 @@ export class ProgramObjects implements Disposable {
     return undefined
   }
 
-  /** One object that is refused does not keep the others, nor the program that it gave before, from working. */
-  load(options: KernelOptions, pinDirectory: string): RefusedObject[] {
+  /**
+   * One object that is refused does not keep the others, nor the program that it gave before, from working. Only where
+   * pinned maps have to take other sizes all objects must load, else an attached program would go on with the old maps
+   * for good: then it throws, and everything is as it was. It also throws where a pinned map has another layout.
+   */
+  load(options: KernelOptions, pins: PinDirectories): RefusedObject[] {
+    const resized = resizedPins(options, pins.maps)
+    if (resized.length === 0) return this.#loadAll(options, pins.maps)
+    this.#migrate(options, pins, resized)
+    return []
+  }
+
+  /** `complete`: no attached program uses the maps before migration any more. */
+  updated({ complete }: { complete: boolean }): void {
+    this.#migration?.copyLate()
+    if (!complete) return
+    this.#migration?.[Symbol.dispose]()
+    this.#migration = undefined
+  }
+
+  #loadAll(options: KernelOptions, pinDirectory: string): RefusedObject[] {
     const refused: RefusedObject[] = []
     for (const name of OBJECTS) {
       try {
         this.#ensure(name, options, pinDirectory)
       } catch (error) {
+        if (codeOf(error) === 'INCOMPATIBLE') throw incompatible(error)
         refused.push({ object: `${name}.bpf.o`, message: messageOf(error) })
       }
     }
     return refused
   }
 
-  [Symbol.dispose](): void {
+  #migrate(options: KernelOptions, { maps, staging }: PinDirectories, resized: readonly string[]): void {
+    using stack = new DisposableStack()
+    const migration = stack.use(new MapMigration({ pins: maps, staging }, resized))
+    stack.defer(() => this.#unload())
+    const [refused] = this.#loadAll(options, staging)
+    if (refused !== undefined) throw notMigrated(resized, `${refused.object}: ${refused.message}`)
+    try {
+      migration.copy()
+    } catch (error) {
+      throw notMigrated(resized, messageOf(error))
+    }
+    migration.commit()
+    stack.move()
+    this.#migration = migration
+  }
+
+  #unload(): void {
     for (const { object } of this.#loaded.values()) object[Symbol.dispose]()
+    this.#loaded.clear()
+  }
+
+  [Symbol.dispose](): void {
+    this.#migration?.[Symbol.dispose]()
+    this.#unload()
   }
 
   #ensure(name: ObjectName, options: KernelOptions, pinDirectory: string): void {
@@ -57,6 +104,30 @@ export class ProgramObjects implements Disposable {
     this.#loaded.set(name, { object, signature })
     known?.object[Symbol.dispose]() // What is attached stays so until the link is updated.
   }
+}
+
+function resizedPins(options: KernelOptions, pinDirectory: string): readonly string[] {
+  const resized = OBJECTS.map((name) => join(options.bpfObjects, `${name}.bpf.o`)).filter(existsSync).flatMap((path) => {
+    using object = BpfObject.open(path, { mapSizes: sizesFor(path, options.mapSizes) })
+    return object.resizedPins(pinDirectory)
+  })
+  return [...new Set(resized)]
+}
+
+/** The engine must not write its records into a map that attached programs read in another way. */
+function incompatible(cause: unknown): AgentError {
+  return new AgentError('UNAVAILABLE', messageOf(cause), {
+    cause,
+    hint:
+      'the last programmed policy holds; run the agent that made these maps, or stop this one and run `sluiced cleanup` (`npm stop` ' +
+      'for the demo), which removes them with all connections and the policy that they enforce',
+  })
+}
+
+function notMigrated(resized: readonly string[], why: string): AgentError {
+  return new AgentError('UNAVAILABLE', `cannot give the pinned maps ${resized.join(', ')} their new sizes: ${why}`, {
+    hint: 'the last programmed policy holds; start with the former sizes (--map-size), or remove all that is pinned (sluiced cleanup)',
+  })
 }
 
 /** Of bpf/config/balancer.h. An IPv4 address is in network byte order, as it stands in memory. */

@@ -1,0 +1,135 @@
+// An agent takes over maps of other sizes: nothing of what they hold gets lost, or nothing changes.
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ExecutionContext } from 'ava'
+import type { MapItem, Status } from '../../agent/api/types.ts'
+import { type Agent, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
+import { BpfObject } from '../../loader/index.ts'
+import { kernelTest } from '../helpers/index.ts'
+import { describe, type Flow, Flows } from './flows/index.ts'
+import { ManifestFolder } from './manifest-folder.ts'
+import { apps, ciliumPolicy, flowService } from './policies.ts'
+
+const service = { ipv4: '10.77.8.1', ipv6: 'fd77:8::1' }
+/** Of every kind of map that programs or the agent fill. */
+const newSizes = {
+  addresses: 4096, prefixes: 8192, class_generations: 32768, endpoints: 8192, policy: 65536, policy_rows: 524288,
+  conntrack4: 65536, conntrack6: 262144, fragments: 16384, frontends: 1024, slots: 2097152, backends: 32768, events: 8388608,
+} as const
+
+interface Scene {
+  readonly node: Node
+  readonly folder: ManifestFolder
+  readonly flows: Flows
+  readonly server: Workload
+  readonly friend: Workload
+  readonly stranger: Workload
+}
+
+async function makeScene(lab: Lab): Promise<Scene> {
+  const node = await lab.addNode('n1')
+  const workload = (name: string, number: number) => node.addWorkload({ name, number, labels: { app: name } })
+  const [server, friend, stranger] = await Promise.all([workload('server', 11), workload('friend', 12), workload('stranger', 13)])
+  const folder = new ManifestFolder(join(node.stateFolder, 'manifests'))
+  for (const each of [server, friend, stranger]) folder.write(each.name, each.manifest())
+  folder.write('policy', ciliumPolicy('server', 'server', { ingress: [{ fromEndpoints: apps('friend') }] }))
+  folder.write('service', flowService('server', service))
+  await server.serve('tcp:80')
+  return { node, folder, flows: await Flows.start(lab, [server, friend, stranger]), server, friend, stranger }
+}
+
+function sizeOptions(sizes: Readonly<Record<string, number>>): string[] {
+  return Object.entries(sizes).flatMap(([name, entries]) => ['--map-size', `${name}=${entries}`])
+}
+
+async function kill(agent: Agent): Promise<void> {
+  agent.service.kill('SIGKILL')
+  while (agent.service.isAlive) await sleep(10)
+}
+
+async function outcome(from: Workload, to: Workload): Promise<Outcome> {
+  return (await from.request({ address: to.addresses.ipv4, port: 80, timeoutMs: 400 })).outcome
+}
+
+async function isEnforced(t: ExecutionContext, { server, friend, stranger }: Scene, when: string): Promise<void> {
+  t.deepEqual([await outcome(friend, server), await outcome(stranger, server)], ['answered', 'timeout'], when)
+}
+
+async function stillFlows(t: ExecutionContext, flows: Flows, standing: readonly Flow[]): Promise<void> {
+  const growth = await flows.growth(standing, 500)
+  const clients = await flows.tallies(standing, 'client')
+  for (const [index, flow] of standing.entries()) {
+    t.true((growth[index] ?? 0) > 0, `it flows: ${describe(flow)}`)
+    t.is(clients[index]?.error, undefined, describe(flow))
+  }
+}
+
+kernelTest('maps take other sizes under running traffic, and everything goes on', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  await using flows = scene.flows
+  const { node, folder, server, friend, stranger } = scene
+  const first = await node.startAgent({ manifests: [folder.path] })
+  const standing = [...flows.openAll(friend, server), ...flows.openAll(friend, server, service)]
+  await sleep(300)
+  await kill(first)
+  const second = await node.startAgent({ manifests: [folder.path], options: sizeOptions(newSizes) })
+  const { items } = await second.get<{ items: MapItem[] }>('/v1/maps')
+  const sizes = new Map(items.map(({ name, maxEntries }) => [name, maxEntries]))
+  for (const [name, entries] of Object.entries(newSizes)) t.is(sizes.get(name), entries, name)
+  t.deepEqual((await second.get<Status>('/v1/status')).degraded, [])
+  await stillFlows(t, flows, standing)
+  await isEnforced(t, scene, 'in the new maps')
+  await second.apply(ciliumPolicy('stranger', 'server', { ingress: [{ fromEndpoints: apps('stranger') }] }))
+  t.is(await outcome(stranger, server), 'answered', 'policy changes in the maps that packets meet')
+})
+
+kernelTest('sizes that what is there does not fit are refused, and the last policy holds', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  await using flows = scene.flows
+  const { node, folder, server, friend } = scene
+  const first = await node.startAgent({ manifests: [folder.path] })
+  const standing = flows.openAll(friend, server)
+  await sleep(300)
+  await kill(first)
+  const second = node.launchAgent({ manifests: [folder.path], options: sizeOptions({ addresses: 2 }) })
+  const fault = await untilDegraded(second, 'datapath')
+  t.regex(fault, /cannot give the pinned maps addresses their new sizes: .* cannot become one of 2 entries/)
+  await isEnforced(t, scene, 'under the agent that cannot start')
+  await kill(second)
+  const third = await node.startAgent({ manifests: [folder.path] })
+  t.deepEqual((await third.get<Status>('/v1/status')).degraded, [])
+  await stillFlows(t, flows, standing)
+})
+
+kernelTest('a map of another layout is refused with what to do, and nobody writes into the others', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  await using _ = scene.flows
+  const { node, folder } = scene
+  await kill(await node.startAgent({ manifests: [folder.path] }))
+  const pin = join(node.bpffs, 'maps/fragments')
+  rmSync(pin)
+  {
+    using other = BpfObject.open('build/fixtures/loader.bpf.o', { programs: [] }).load()
+    other.map('pairs').pin(pin)
+  }
+  folder.write('policy', ciliumPolicy('server', 'server', { ingress: [{ fromEndpoints: apps('stranger') }] }))
+  const agent = node.launchAgent({ manifests: [folder.path] })
+  t.regex(await untilDegraded(agent, 'datapath'), /fragments has another layout than the object: its type is 1/)
+  const { degraded } = await agent.get<Status>('/v1/status')
+  t.is(degraded.length, 1, 'one fault is said once')
+  t.regex(degraded[0]?.hint ?? '', /sluiced cleanup.*npm stop/)
+  await isEnforced(t, scene, 'as it was before')
+})
+
+async function untilDegraded(agent: Agent, part: string): Promise<string> {
+  for (;;) {
+    const status = await agent.get<Status>('/v1/status').catch(() => undefined)
+    const fault = status?.degraded.find(({ what }) => what === part)
+    if (fault !== undefined) return fault.why
+    await sleep(20)
+  }
+}
