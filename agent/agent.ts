@@ -43,7 +43,7 @@ export class Agent implements ApiBackend, AsyncDisposable {
     this.#pipeline = new FlowPipeline({ directory, clock: new WallClock(), history: this.flows, metrics })
     this.#controller = new ControllerClient({ onPublication: (publication) => this.#accept(publication), onEnd: onFatal })
     this.#resources.defer(() => this.#controller.stop())
-    this.#registerMetrics()
+    this.#resources.use(this.#registerMetrics())
   }
 
   get tables() {
@@ -115,8 +115,9 @@ export class Agent implements ApiBackend, AsyncDisposable {
     }
   }
 
-  #registerMetrics(): void {
-    registerAgentMetrics(this.#registry, {
+  #registerMetrics(): Disposable {
+    return registerAgentMetrics(this.#registry, {
+      startedAt: this.#startedAt,
       tables: this.tables,
       reconcilers: () => this.#published.reconcilers,
       statistics: () => this.#published.statistics,

@@ -59,11 +59,16 @@ async function run(options: RunOptions): Promise<void> {
   process.exit(0)
 }
 
-/** A line for people; the whole error at log level debug. */
+/** A line for people; the stack of what nobody foresaw. */
 function fail(error: unknown): never {
+  const code = codeOf(error)
+  const unforeseen = error instanceof Error && (code === undefined || code === 'INTERNAL')
+  console.error(`sluiced: ${unforeseen ? error.stack : describe(error)}`)
+  process.exit(code === 'BAD_OPTION' ? 2 : 1)
+}
+
+function describe(error: unknown): string {
   const hint = error instanceof AgentError && error.hint !== undefined ? `; ${error.hint}` : ''
   const cause = error instanceof Error && error.cause !== undefined ? ` (${messageOf(error.cause)})` : ''
-  console.error(`sluiced: ${messageOf(error)}${cause}${hint}`)
-  if (codeOf(error) === undefined && error instanceof Error) console.error(error.stack)
-  process.exit(codeOf(error) === 'BAD_OPTION' ? 2 : 1)
+  return `${messageOf(error)}${cause}${hint}`
 }

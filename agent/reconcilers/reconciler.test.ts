@@ -55,3 +55,22 @@ test('after stop nothing runs', async (t) => {
   await reconciler.trigger()
   t.is(runs, 1)
 })
+
+test('a failure that repeats is logged once, another one and the recovery too', async (t) => {
+  const lines: string[] = []
+  const failures = ['map is full', 'map is full', 'no memory']
+  const reconciler = new Reconciler({
+    name: 'x',
+    log: new Logger('info', (line) => lines.push(line)),
+    backOffMs: [1],
+    reconcile: async () => {
+      const failure = failures.shift()
+      if (failure !== undefined) throw new Error(failure)
+    },
+  })
+  await t.throwsAsync(reconciler.trigger())
+  while (reconciler.state.error !== undefined) await sleep(1)
+  await reconciler.stop()
+  t.is(reconciler.state.failures, 3)
+  t.deepEqual(lines.map((line) => JSON.parse(line).error?.message ?? 'works'), ['map is full', 'no memory', 'works'])
+})

@@ -96,13 +96,15 @@ export class Reconciler {
   #failed(error: unknown): void {
     const delays = this.#options.backOffMs ?? BACK_OFF_MS
     const delayMs = delays[Math.min(this.#consecutiveFailures++, delays.length - 1)] ?? 30_000
+    const before = this.#state
+    const message = messageOf(error)
     this.#state = {
-      ...this.#state,
-      runs: this.#state.runs + 1,
-      failures: this.#state.failures + 1,
-      error: { code: codeOf(error), message: messageOf(error), ...hintOf(error) },
+      ...before,
+      runs: before.runs + 1,
+      failures: before.failures + 1,
+      error: { code: codeOf(error), message, ...hintOf(error) },
     }
-    this.#options.log.warn('failed, will try again', { reconciler: this.name, retryMs: delayMs, error })
+    if (before.error?.message !== message) this.#options.log.warn('failed, is tried again until it works', { reconciler: this.name, error })
     this.#schedule(delayMs)
   }
 

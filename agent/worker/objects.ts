@@ -115,9 +115,8 @@ function resizedPins(options: KernelOptions, pinDirectory: string): readonly str
 }
 
 /** The engine must not write its records into a map that attached programs read in another way. */
-function incompatible(cause: unknown): AgentError {
-  return new AgentError('UNAVAILABLE', messageOf(cause), {
-    cause,
+function incompatible(error: unknown): AgentError {
+  return new AgentError('UNAVAILABLE', messageOf(error), {
     hint:
       'the last programmed policy holds; run the agent that made these maps, or stop this one and run `sluiced cleanup` (`npm stop` ' +
       'for the demo), which removes them with all connections and the policy that they enforce',
