@@ -43,7 +43,8 @@ export function attachDecap(options: DecapOptions, addresses: readonly string[])
   setKeys(object.map('decap_vips'), vips)
   const mode = options.xdpMode === 'generic' ? 'generic' : 'native'
   const program = object.program(PROGRAM)
-  using link = ensurePinned(join(pins.links, `${PROGRAM}-${ifindex}`), program, ifindex, () => attachXdp(program, ifindex, { mode }))
+  const attach = () => attachXdp(program, ifindex, { mode })
+  using link = ensurePinned(join(pins.links, `${PROGRAM}-${ifindex}`), program, { ifindex, attach })
   if (options.xdpMode === 'native' && link.fallback !== undefined) {
     removePinned(options.bpffs)
     throw new AgentError('UNAVAILABLE', `${options.interface} cannot run XDP natively: ${link.fallback}`, { hint: 'use --xdp-mode auto' })

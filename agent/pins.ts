@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { listPins, makePinDirectory, mountBpffs, removePins } from '../loader/index.ts'
 import { StateLock } from './lock.ts'
 import type { RunOptions } from './options.ts'
+import { removeLink } from './worker/links.ts'
 
 const SYSTEM_BPFFS = '/sys/fs/bpf'
 
@@ -31,10 +32,11 @@ export interface CleanupReport {
   readonly maps: number
 }
 
-/** Links first: no program may run on maps that are half gone. Their pins hold them, so removing detaches. */
+/** Links first: no program may run on maps that are half gone. */
 export function removePinned(bpffs: string): CleanupReport {
   const { maps, links, staging } = pinDirectories(bpffs)
   const report = { links: listPins(links).length, maps: listPins(maps).length }
+  for (const name of listPins(links)) removeLink(join(links, name))
   for (const directory of [links, maps, staging]) removePins(directory)
   if (existsSync(bpffs) && listPins(bpffs).length === 0) removePins(bpffs)
   return report

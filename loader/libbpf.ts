@@ -142,6 +142,7 @@ function bindMaps(c: Bind) {
 /** libbpf's option structures begin with their own size; what follows is in the order of bpf/bpf.h of libbpf 1.1. */
 const LINK_CREATE_OPTIONS_SIZE = 64
 const TC_HOOK_SIZE = 24
+const TC_PROGRAM_ID = 16
 const TC_OPTIONS_SIZE = 32
 const BPF_TC_F_REPLACE = 1
 
@@ -196,6 +197,7 @@ function bindTc(c: Bind) {
   const createHook = c<(hook: Uint8Array) => number>('int bpf_tc_hook_create(void *hook)')
   const attach = c<(hook: Uint8Array, options: Uint8Array) => number>('int bpf_tc_attach(const void *hook, void *options)')
   const detach = c<(hook: Uint8Array, options: Uint8Array) => number>('int bpf_tc_detach(const void *hook, const void *options)')
+  const query = c<(hook: Uint8Array, options: Uint8Array) => number>('int bpf_tc_query(const void *hook, void *options)')
   const hook = ({ ifindex, attachPoint }: TcFilter): Uint8Array => {
     const view = sizedOptions(TC_HOOK_SIZE)
     view.setInt32(8, ifindex, true)
@@ -213,7 +215,12 @@ function bindTc(c: Bind) {
   return {
     tcCreateHook: (filter: TcFilter) => createHook(hook(filter)),
     tcAttach: (filter: TcFilter, program: number) => attach(hook(filter), options(filter, program, BPF_TC_F_REPLACE)),
-    tcDetach: (filter: TcFilter) => detach(hook(filter), options(filter, 0, 0))
+    tcDetach: (filter: TcFilter) => detach(hook(filter), options(filter, 0, 0)),
+    tcQuery: (filter: TcFilter) => {
+      const answer = options(filter, 0, 0)
+      const error = query(hook(filter), answer)
+      return error < 0 ? error : new DataView(answer.buffer, answer.byteOffset).getUint32(TC_PROGRAM_ID, true)
+    }
   }
 }
 

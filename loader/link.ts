@@ -1,7 +1,10 @@
 // Attachments of programs: bpf_link wherever the kernel has it, a clsact filter where TCX is missing (before 6.6).
 
+import { readFileSync } from 'node:fs'
+
+import { removePins } from './bpffs.ts'
 import { LoaderError, errnoName, systemError } from './errors.ts'
-import { linkInfo } from './info.ts'
+import { linkInfo, programInfo } from './info.ts'
 import type { LinkInfo } from './info.ts'
 import { systemLibbpf } from './libbpf.ts'
 import type { Libbpf, TcFilter } from './port.ts'
@@ -81,32 +84,41 @@ export class Link extends Resource implements Attachment {
   }
 }
 
-/** A filter of a clsact queueing discipline: belongs to the interface, needs no pin and outlives the process. */
+/**
+ * A filter of a clsact queueing discipline: belongs to the interface and outlives the process without a pin. Pinned is
+ * its program, as a mark of what is to be detached.
+ */
 class ClsactFilter extends Resource implements Attachment {
   readonly kind = 'clsact'
   readonly fallback: string | undefined
   readonly #filter: TcFilter
   readonly #libbpf: Libbpf
-  #kept = false
+  #program: Program
+  #path: string | undefined
 
-  constructor(filter: TcFilter, libbpf: Libbpf, fallback: string) {
+  constructor(filter: TcFilter, program: Program, libbpf: Libbpf, fallback: string) {
     super(`clsact filter on interface ${filter.ifindex}`)
     this.fallback = fallback
     this.#filter = filter
+    this.#program = program
     this.#libbpf = libbpf
   }
 
   update(program: Program): void {
     this.checkOpen()
     attachFilter(this.#libbpf, this.#filter, program)
+    this.#program = program
+    if (this.#path !== undefined) this.pin(this.#path)
   }
 
-  pin(): void {
-    this.#kept = true
+  pin(path: string): void {
+    removePins(path)
+    this.#program.pin(path)
+    this.#path = path
   }
 
   protected release(): void {
-    if (!this.#kept) this.#libbpf.tcDetach(this.#filter)
+    if (this.#path === undefined) this.#libbpf.tcDetach(this.#filter)
   }
 }
 
@@ -157,11 +169,21 @@ export function attachClsact(
   reason: string,
   libbpf = systemLibbpf()
 ): Attachment {
-  const filter = { ifindex, attachPoint: TC_ATTACH_POINT[direction], handle: FILTER_HANDLE, priority: FILTER_PRIORITY }
+  const filter = filterOf(ifindex, direction)
   const error = libbpf.tcCreateHook(filter)
   if (error < 0 && error !== -EEXIST) throw systemError(`add clsact to interface ${ifindex}`, -error)
   attachFilter(libbpf, filter, program)
-  return new ClsactFilter(filter, libbpf, reason)
+  return new ClsactFilter(filter, program, libbpf, reason)
+}
+
+/** Id of the program that `attachClsact` put there; undefined where it is gone, or the interface is. */
+export function clsactProgram(ifindex: number, direction: Direction, libbpf = systemLibbpf()): number | undefined {
+  const id = libbpf.tcQuery(filterOf(ifindex, direction))
+  return id > 0 ? id : undefined
+}
+
+function filterOf(ifindex: number, direction: Direction): TcFilter {
+  return { ifindex, attachPoint: TC_ATTACH_POINT[direction], handle: FILTER_HANDLE, priority: FILTER_PRIORITY }
 }
 
 /** enum bpf_attach_type of the cgroup hooks that a service's socket translation uses. */
@@ -184,13 +206,26 @@ export function attachCgroup(program: Program, cgroupFd: number, hook: CgroupHoo
   return new Link(fd, 'cgroup link', libbpf)
 }
 
+/** Where a program is to be, and how it gets there. */
+export interface Place {
+  readonly ifindex: number
+  /** Of a tc program. */
+  readonly direction?: Direction
+  readonly attach: () => Attachment
+}
+
 /**
- * Takes over the link pinned at `path`, with `program` put in atomically, or makes and pins one. A pinned link whose
- * interface is gone or another (`ifindex`) is an error: unpin it first.
+ * Takes over what is pinned at `path`, with `program` put in atomically, or attaches and pins anew. What is pinned but
+ * detached, or on another interface, is LoaderError `INCOMPATIBLE`: unpin it first.
  */
-export function ensurePinned(path: string, program: Program, ifindex: number, attach: () => Attachment, libbpf = systemLibbpf()): Attachment {
+export function ensurePinned(path: string, program: Program, { ifindex, direction, attach }: Place, libbpf = systemLibbpf()): Attachment {
   const fd = libbpf.openPinned(path)
-  if (fd >= 0) return takeOver(new Link(fd, `link ${path}`, libbpf), path, program, ifindex)
+  if (fd >= 0 && !isProgram(fd)) return takeOver(new Link(fd, `link ${path}`, libbpf), path, program, ifindex)
+  if (fd >= 0) {
+    libbpf.close(fd)
+    if (direction === undefined || clsactProgram(ifindex, direction, libbpf) === undefined)
+      throw new LoaderError('INCOMPATIBLE', `the filter whose program is pinned at ${path} is not on interface ${ifindex}: remove the pin and attach again`)
+  }
   const attachment = attach()
   try {
     attachment.pin(path)
@@ -199,6 +234,20 @@ export function ensurePinned(path: string, program: Program, ifindex: number, at
     throw error
   }
   return attachment
+}
+
+/** Detaches what `ensurePinned` pinned: a link goes with its pin, a filter is taken from its interface. */
+export function detachPinned(path: string, ifindex: number, direction: Direction, libbpf = systemLibbpf()): void {
+  const fd = libbpf.openPinned(path)
+  // Numbers of programs are the machine's, those of interfaces the namespace's: another one's filter is left alone.
+  if (fd >= 0 && isProgram(fd) && programInfo(libbpf, fd).id === clsactProgram(ifindex, direction, libbpf)) libbpf.tcDetach(filterOf(ifindex, direction))
+  if (fd >= 0) libbpf.close(fd)
+  removePins(path)
+}
+
+/** Links and programs answer the kernel's question for information alike, whatever they are asked for. */
+function isProgram(fd: number): boolean {
+  return readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8').includes('prog_type:')
 }
 
 function takeOver(link: Link, path: string, program: Program, ifindex: number): Link {

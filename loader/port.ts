@@ -97,6 +97,8 @@ export interface Libbpf {
   tcCreateHook(filter: TcFilter): number
   tcAttach(filter: TcFilter, programFd: number): number
   tcDetach(filter: TcFilter): number
+  /** Id of the filter's program. */
+  tcQuery(filter: TcFilter): number
   testRun(programFd: number, run: TestRun): TestRunResult
   probeHelper(programType: number, helper: number): number
   probeProgramType(programType: number): number

@@ -131,11 +131,11 @@ export class ProgramLinks {
 }
 
 /** By number: names of interfaces may hold dots, which bpffs refuses. */
-function pinName({ program, ifindex }: Attachment): string {
+export function pinName({ program, ifindex }: Attachment): string {
   return `${program}-${ifindex}`
 }
 
-function parsePinName(name: string): { program: string; ifindex: number | undefined } {
+export function parsePinName(name: string): { program: string; ifindex: number | undefined } {
   const match = /^(.+)-(\d+)$/.exec(name)
   return { program: match?.[1] ?? name, ifindex: match?.[2] === undefined ? undefined : Number(match[2]) }
 }

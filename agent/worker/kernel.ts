@@ -61,7 +61,7 @@ export class LinuxKernel implements Kernel {
       engine,
       policy,
       services: new ServiceMaps(engine, { frontends: map('frontends'), slots: map('slots'), backends: map('backends') }),
-      programs: new ProgramLinks(new LoaderLinks(this.#objects, xdpMode), pins.links),
+      programs: new ProgramLinks(new LoaderLinks({ programs: this.#objects, xdpMode }), pins.links),
       conntrack: new ConntrackCollector({ conntrack4: map('conntrack4'), conntrack6: map('conntrack6') }, process.hrtime.bigint),
       takenOver,
       maps: mapItems(map, pins.maps),

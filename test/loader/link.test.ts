@@ -11,40 +11,26 @@ import {
   BpfObject,
   CgroupHook,
   ensurePinned,
-  inNetworkNamespace,
   interfaceIndex,
   interfaceName,
   Link,
-  makePinDirectory,
-  removePins,
   systemLibbpf
 } from '../../loader/index.ts'
 import type { Libbpf } from '../../loader/index.ts'
 import { kernelTest } from '../helpers/index.ts'
+import { withVethPair } from '../helpers/veth.ts'
 import { checkLeaks } from './leaks.ts'
 
 const PATH = 'build/fixtures/loader.bpf.o'
 const NAMESPACE = `sluice-links-${process.pid}`
-const NETNS = `/run/netns/${NAMESPACE}`
 const PINS = `/sys/fs/bpf/${NAMESPACE}`
 const EINVAL = 22
 const EOPNOTSUPP = 95
 
 checkLeaks(test)
 
-/** A namespace with a veth pair, left <-> right, both up. */
 function withNamespace(body: () => unknown): void {
-  const ip = (...args: string[]): void => void execFileSync('ip', ['-n', NAMESPACE, ...args])
-  execFileSync('ip', ['netns', 'add', NAMESPACE])
-  try {
-    ip('link', 'add', 'left', 'type', 'veth', 'peer', 'name', 'right')
-    for (const name of ['left', 'right', 'lo']) ip('link', 'set', name, 'up')
-    makePinDirectory(PINS)
-    inNetworkNamespace(NETNS, body)
-  } finally {
-    removePins(PINS)
-    execFileSync('ip', ['netns', 'delete', NAMESPACE])
-  }
+  withVethPair({ namespace: NAMESPACE, pins: PINS }, body)
 }
 
 kernelTest('interfaces are those of the entered namespace, and of our own again afterwards', (t) => {
@@ -120,11 +106,11 @@ kernelTest('a pinned link outlives its process, and is taken over with another p
     using object = BpfObject.open(PATH).load()
     const [ifindex, path] = [interfaceIndex('left'), join(PINS, 'link')]
     const attach = (): Link => attachXdp(object.program('xdp_record'), ifindex)
-    ensurePinned(path, object.program('xdp_record'), ifindex, attach)[Symbol.dispose]()
-    using taken = ensurePinned(path, object.program('xdp_drop'), ifindex, attach)
+    ensurePinned(path, object.program('xdp_record'), { ifindex, attach })[Symbol.dispose]()
+    using taken = ensurePinned(path, object.program('xdp_drop'), { ifindex, attach })
     using opened = Link.openPinned(path)
     t.like(opened.info, { ifindex, programId: object.program('xdp_drop').id })
-    t.throws(() => ensurePinned(path, object.program('xdp_drop'), interfaceIndex('right'), attach), { code: 'INCOMPATIBLE' })
+    t.throws(() => ensurePinned(path, object.program('xdp_drop'), { ifindex: interfaceIndex('right'), attach }), { code: 'INCOMPATIBLE' })
     t.is(taken.kind, 'link')
   })
 })

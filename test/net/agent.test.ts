@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFi
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Endpoint, PolicyItem, Service, Status } from '../../agent/api/index.ts'
+import type { Endpoint, PolicyItem, Program, Service, Status } from '../../agent/api/index.ts'
 import { type Agent, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { ManifestFolder } from './manifest-folder.ts'
@@ -113,6 +113,28 @@ kernelTest('an interface that does not exist yet is degraded, and taken up when 
     return items.find(({ name }) => name === 'default/late')?.state === 'ready'
   })
   t.is(await outcome(workload, server), 'answered')
+  t.deepEqual(await degradedWhats(agent), [])
+})
+
+kernelTest('an interface that is made again under its name, and links that are detached by force, get programs again', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  const { node, server, friend, stranger } = scene
+  const agent = await start(scene)
+  await friend.remove()
+  const again = await node.addWorkload(friend.spec)
+  await eventually(t, 'the interface is the endpoint’s', async () => (await outcome(again, server)) === 'answered')
+  const programs = async () => (await agent.get<{ items: Program[] }>('/v1/programs')).items
+  const before = (await programs()).filter(({ interface: device }) => device === stranger.interface)
+  t.is(before.length, 2)
+  for (const { pin } of before) await node.run(['bpftool', 'link', 'detach', 'pinned', pin])
+  await eventually(
+    t,
+    'the links are made again',
+    async () => (await programs()).filter(({ pin, linkId }) => before.some((each) => each.pin === pin && each.linkId !== linkId)).length === 2,
+    15_000,
+  )
+  await isEnforced(t, { ...scene, friend: again }, 'by the links that were made again')
   t.deepEqual(await degradedWhats(agent), [])
 })
 
