@@ -101,6 +101,15 @@ test('nothing is told and nothing pruned before every folder has listed once', a
   t.deepEqual(node.kernel.keys('policy'), [])
 })
 
+test('a folder that comes later and holds nothing completes the listing too', async (t) => {
+  const { node } = await setUp(t)
+  await node.files({}, ['/m'])
+  t.false(node.convergence.enforced)
+  await node.convergence.foldersListed({ files: new Map(), unreadable: new Map() })
+  for (let turn = 0; turn < 1000 && !node.convergence.enforced; turn++) await sleep(1)
+  t.true(node.convergence.enforced)
+})
+
 test('a folder that vanishes keeps what it held', async (t) => {
   const { node } = await setUp(t)
   await node.files({ '/m/a.yaml': POLICY, '/n/b.yaml': WEB })

@@ -44,6 +44,14 @@ export interface Desired {
   readonly missingUplink: boolean
 }
 
+/** What a desired state is computed from. */
+interface Facts {
+  readonly origins: readonly Origin[]
+  readonly links: readonly Interface[]
+  /** Every folder has listed: only then is anything written. */
+  readonly complete: boolean
+}
+
 /** What the datapath holds: `shares` in the order of `frontends`. */
 export interface ProgrammedServices {
   readonly frontends: readonly BalancedFrontend[]
@@ -64,7 +72,7 @@ export class Convergence {
   #unreadableFolders: ReadonlyMap<string, string> = new Map()
   #foldersListed = false
   #desired: Desired | undefined
-  #facts: { readonly origins: readonly Origin[]; readonly links: readonly Interface[] } | undefined
+  #facts: Facts | undefined
   #start: KernelStart | undefined
   /** Of the balancer that is loaded. */
   #encapsulationSources: readonly string[] = []
@@ -196,7 +204,8 @@ export class Convergence {
     const { interfaces, options, store } = this.#parts
     const links = await interfaces.list()
     const origins = [...this.#fileOrigins(), ...this.#appliedOrigins()]
-    if (this.#isCurrent(origins, links)) return
+    const facts = { origins, links, complete: this.#foldersListed }
+    if (this.#isCurrent(facts)) return
     await this.#parser.warm(origins)
     const resolution = store.transaction(() => this.#resolve(origins))
     this.#parser.sweep()
@@ -213,7 +222,7 @@ export class Convergence {
       attachments: attachmentsOf(endpoints, uplink, options.xdpMode !== 'off'),
       missingUplink: options.uplink !== undefined && uplink === undefined,
     }))
-    this.#facts = { origins, links }
+    this.#facts = facts
     this.#retryIfFailed(endpoints)
     this.#requestAll()
     const sources = encapsulationSources(uplink)
@@ -221,9 +230,9 @@ export class Convergence {
   }
 
   /** Whether the desired state was computed from the same facts; what failed is always looked at again. */
-  #isCurrent(origins: readonly Origin[], links: readonly Interface[]): boolean {
+  #isCurrent(facts: Facts): boolean {
     const failed = this.#desired?.endpoints.some(({ state }) => state === 'failed') ?? false
-    return !failed && isDeepStrictEqual({ origins, links }, this.#facts)
+    return !failed && isDeepStrictEqual(facts, this.#facts)
   }
 
   /** Another namespace gives no notice of its changes. */
