@@ -28,7 +28,7 @@ export class Controller {
   readonly #stop = new AbortController()
   readonly #resources = new AsyncDisposableStack()
   readonly #store: Store
-  readonly #kernel = new LinuxKernel()
+  readonly #kernel: LinuxKernel
   readonly #interfaces: SystemInterfaces
   readonly #convergence: Convergence
   readonly #tables = new Tables()
@@ -49,6 +49,7 @@ export class Controller {
     this.#store = this.#resources.use(Store.open(options.stateDir))
     this.#filler = new TableFiller(this.#tables, this.#store, options.workloadRanges)
     this.#publisher = new Publisher(this.#tables.all, send)
+    this.#kernel = this.#resources.use(new LinuxKernel())
     this.#neighbours = this.#resources.use(new NeighbourWarmer(this.#log))
     this.#interfaces = new SystemInterfaces(this.#log)
     const parts = { options, store: this.#store, kernel: this.#kernel, interfaces: this.#interfaces, log: this.#log }

@@ -31,9 +31,10 @@ interface Running {
 
 type Argument<M extends keyof Kernel> = Parameters<Kernel[M]>[0]
 
-export class LinuxKernel implements Kernel {
+export class LinuxKernel implements Kernel, Disposable {
   readonly #objects = new ProgramObjects()
   #running: Running | undefined
+  #resources = new DisposableStack()
 
   async start(options: KernelOptions): Promise<KernelStart> {
     const pins = makePinDirectories(options.bpffs)
@@ -66,7 +67,7 @@ export class LinuxKernel implements Kernel {
       takenOver,
       maps: mapItems(map, pins.maps),
     }
-    stack.move() // From here on all of it lives as long as the worker thread.
+    this.#resources = stack.move()
     return running
   }
 
@@ -97,6 +98,13 @@ export class LinuxKernel implements Kernel {
 
   statistics(): EngineStatistics {
     return this.#use().engine.stats()
+  }
+
+  /** Everything stays pinned and attached. */
+  [Symbol.dispose](): void {
+    this.#running = undefined
+    this.#resources.dispose()
+    this.#objects[Symbol.dispose]()
   }
 
   #use(): Running {

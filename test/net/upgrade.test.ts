@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
 import type { MapItem, Status } from '../../agent/api/types.ts'
+import { LinuxKernel } from '../../agent/worker/kernel.ts'
 import { type Agent, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
-import { BpfObject } from '../../loader/index.ts'
+import { BpfMap, BpfObject, removePins } from '../../loader/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { describe, type Flow, Flows } from './flows/index.ts'
 import { ManifestFolder } from './manifest-folder.ts'
@@ -83,6 +84,27 @@ kernelTest('maps take other sizes under running traffic, and everything goes on'
   await isEnforced(t, scene, 'in the new maps')
   await second.apply(ciliumPolicy('stranger', 'server', { ingress: [{ fromEndpoints: apps('stranger') }] }))
   t.is(await outcome(stranger, server), 'answered', 'policy changes in the maps that packets meet')
+})
+
+kernelTest('what programs write between the copy and the update of their links comes too', async (t) => {
+  const bpffs = `/sys/fs/bpf/sluice-upgrade-${process.pid}`
+  const options = { bpffs, bpfObjects: join(import.meta.dirname, '../../build/bpf'), xdpMode: 'off', encapsulationSources: [] } as const
+  const key = new Uint8Array(40).fill(1)
+  const value = new Uint8Array(8).fill(2)
+  try {
+    using first = new LinuxKernel()
+    await first.start({ ...options, mapSizes: {} })
+    using old = BpfMap.openPinned(join(bpffs, 'maps/fragments'))
+    using second = new LinuxKernel()
+    await second.start({ ...options, mapSizes: { fragments: 1024 } })
+    old.update(key, value)
+    await second.reconcilePrograms({ wanted: [], complete: true })
+    using fragments = BpfMap.openPinned(join(bpffs, 'maps/fragments'))
+    t.is(fragments.maxEntries, 1024)
+    t.deepEqual(fragments.lookup(key), value)
+  } finally {
+    removePins(bpffs)
+  }
 })
 
 kernelTest('sizes that what is there does not fit are refused, and the last policy holds', async (t) => {
