@@ -11,7 +11,7 @@ const SYSTEM_BPFFS = '/sys/fs/bpf'
 export interface PinDirectories {
   readonly maps: string
   readonly links: string
-  /** For maps that are to take the place of others; it is there only while an agent starts. */
+  /** For maps that are to take the place of others; it is there only while they are made. */
   readonly staging: string
 }
 
@@ -23,6 +23,7 @@ export function pinDirectories(bpffs: string): PinDirectories {
 export function makePinDirectories(bpffs: string): PinDirectories {
   if (bpffs.startsWith(`${SYSTEM_BPFFS}/`)) mountBpffs(SYSTEM_BPFFS)
   const directories = pinDirectories(bpffs)
+  removePins(directories.staging) // of a start that was cut off
   for (const directory of [directories.maps, directories.links]) makePinDirectory(directory)
   return directories
 }

@@ -22,13 +22,16 @@ const NS_PER_MS = 1e6
 const SETTLE_MS = 500
 const POLL_MS = 20
 const CHANGED_PORT = 9000
+/** The variable names the namespace that the benchmark was started in, and must not measure in. */
+const OUTER_NAMESPACE = 'BENCH_OUTER_NAMESPACE'
+const OWN_NAMESPACE = '/proc/self/ns/net'
 
-/** Samples every millisecond how much later than that the loop came round. */
-async function measure(name: string, change: () => void | Promise<void>, done: () => boolean): Promise<void> {
+/** Samples every millisecond how much later than that the loop came round, until what `begin` begins is done. */
+async function measure(name: string, done: () => boolean, begin?: () => Promise<void>): Promise<void> {
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
   delay.enable()
   const start = performance.now()
-  await change()
+  await begin?.()
   while (!done()) await sleep(POLL_MS)
   const took = performance.now() - start
   await sleep(SETTLE_MS)
@@ -59,15 +62,13 @@ async function measureAll(size: FolderSize, options: RunOptions): Promise<void> 
   await using agent = new Agent(options, new Logger(options.logLevel), (error) => console.error(error))
   const policies = agent.tables.find(({ name }) => name === 'policies')
   const shows = (policy: number) => () => policies?.get(`CiliumNetworkPolicy/bench/${policyName(policy)}`) !== undefined
-  await measure('load', () => agent.start(), () => agent.status().ok)
-  await measure('policy-change', () => {
-    writePolicy(manifests, 0, CHANGED_PORT, 1)
-    writePolicy(manifests, size.policies, CHANGED_PORT, 1)
-  }, shows(size.policies))
-  await measure('re-list', () => {
-    writeFolder(manifests, size, 2)
-    writePolicy(manifests, size.policies + 1, CHANGED_PORT, 2)
-  }, shows(size.policies + 1))
+  await measure('load', () => agent.status().ok, () => agent.start())
+  writePolicy(manifests, 0, CHANGED_PORT, 1)
+  writePolicy(manifests, size.policies, CHANGED_PORT, 1)
+  await measure('policy-change', shows(size.policies))
+  writeFolder(manifests, size, 2)
+  writePolicy(manifests, size.policies + 1, CHANGED_PORT, 2)
+  await measure('re-list', shows(size.policies + 1))
 }
 
 async function inOwnNamespace([policies = 400, workloads = 2000, endpoints = 100]: readonly number[]): Promise<void> {
@@ -90,8 +91,6 @@ function enterNamespace(): void {
   process.exitCode = status ?? 1
 }
 
-const OUTER_NAMESPACE = 'BENCH_OUTER_NAMESPACE'
-const OWN_NAMESPACE = '/proc/self/ns/net'
 const missing = missingPrivilege()
 const outer = process.env[OUTER_NAMESPACE]
 if (missing !== undefined) console.error(`bench/agent.ts measures nothing: ${missing}`)

@@ -95,7 +95,7 @@ kernelTest('a second agent on the state folder says who has it, and harms nothin
     { allowFailure: true },
   )
   t.is(status, 1)
-  t.regex(stderr, new RegExp(`in use by another sluiced \\(process ${pid}\\)`))
+  t.regex(stderr, new RegExp(`^sluiced: .*in use by another sluiced \\(process ${pid}\\).*\n$`), 'one line, said once')
   await isEnforced(t, scene, 'after the second agent')
 })
 

@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava'
 import type { MapItem, Status } from '../../agent/api/types.ts'
 import { LinuxKernel } from '../../agent/worker/kernel.ts'
 import { type Agent, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
-import { BpfMap, BpfObject, removePins } from '../../loader/index.ts'
+import { BpfMap, BpfObject, listPins, makePinDirectory, removePins } from '../../loader/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { describe, type Flow, Flows } from './flows/index.ts'
 import { ManifestFolder } from './manifest-folder.ts'
@@ -92,8 +92,10 @@ kernelTest('what programs write between the copy and the update of their links c
   const key = new Uint8Array(40).fill(1)
   const value = new Uint8Array(8).fill(2)
   try {
+    makePinDirectory(join(bpffs, 'maps-new/of-a-start-that-was-cut-off'))
     using first = new LinuxKernel()
     await first.start({ ...options, mapSizes: {} })
+    t.deepEqual(listPins(bpffs), ['links', 'maps'])
     using old = BpfMap.openPinned(join(bpffs, 'maps/fragments'))
     using second = new LinuxKernel()
     await second.start({ ...options, mapSizes: { fragments: 1024 } })
