@@ -76,17 +76,18 @@ function entries({ node }: Scene, name: MapName): number {
   return count
 }
 
-/** A few, then none of what fills the map; a policy that takes a permission away, then one that gives it back. */
+/** Right after the refusal a permission is taken away, then the listing comes with fewer entries, then without them. */
 async function takesWhatFits(t: ExecutionContext, scene: Scene, agent: Agent, map: MapName): Promise<void> {
   const { folder } = scene
-  folder.write('filling', fillings[map](few))
-  await eventually(t, 'a smaller listing is applied', () => isOk(agent))
-  const filled = entries(scene, map)
   folder.remove('filling')
   admit(folder, 'nobody')
-  await eventually(t, 'removals are applied', async () => entries(scene, map) === filled - few && (await outcome(scene)) === 'timeout')
+  await eventually(t, 'removals are applied', async () => (await outcome(scene)) === 'timeout')
+  const empty = entries(scene, map)
+  folder.write('filling', fillings[map](few))
   admit(folder, 'friend')
-  await eventually(t, 'and so is what comes after', async () => (await outcome(scene)) === 'answered')
+  await eventually(t, 'a smaller listing is applied', async () => entries(scene, map) === empty + few && (await outcome(scene)) === 'answered')
+  folder.remove('filling')
+  await eventually(t, 'and goes again', async () => entries(scene, map) === empty)
   t.true(await isOk(agent))
 }
 
