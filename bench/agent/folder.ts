@@ -23,7 +23,7 @@ export function macOf(workload: number): string {
   return `02:00:00:00:${byte(workload >> 8)}:${byte(workload)}`
 }
 
-export function policyName(policy: number): string {
+function policyName(policy: number): string {
   return `policy-${policy}`
 }
 

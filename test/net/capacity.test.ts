@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
-import type { Status } from '../../agent/api/types.ts'
+import type { Status } from '../../agent/api/index.ts'
 import { type Agent, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
 import { BpfMap } from '../../loader/index.ts'
 import { kernelTest } from '../helpers/index.ts'
