@@ -224,7 +224,7 @@ kernelTest('--cgroup is where the agent runs; a folder that is none is refused w
   const scene = await makeScene(lab)
   const folder = join(scene.node.stateFolder, 'no-cgroup')
   const refused = await scene.node.run([sluiced, '--state-dir', scene.node.stateFolder, '--cgroup', folder], { allowFailure: true })
-  t.is(refused.status, 1)
+  t.is(refused.status, 2)
   t.regex(refused.stderr, /cannot enter the cgroup .*no cgroup2/)
   const agent = await start(scene)
   const { pid } = await agent.get<Status>('/v1/status')
