@@ -1,7 +1,6 @@
 // Desired state: what manifests and interfaces mean for the engine. Pure but for the store, which gives numbers.
 import { EndpointFlags, Identity as ReservedIdentity, PeerFlags } from '../bpf/index.ts'
-import type { Label } from '../engine/types.ts'
-import { parseAddress } from '../engine/index.ts'
+import { type Label, parseAddress } from '../engine/index.ts'
 import { type Cluster, type Node, type Workload } from '../manifests/index.ts'
 import { addressBytes, macBytes, prefixOf } from './address.ts'
 import { addressOfFamily, type LocalEndpoint, nameOf } from './endpoints.ts'

@@ -1,5 +1,5 @@
 import test from 'ava'
-import type { Verdict } from '../engine/types.ts'
+import type { Verdict } from '../engine/index.ts'
 import { compile, parseDocuments } from '../manifests/index.ts'
 import type { Address } from './api/types.ts'
 import { explain, type ExplainSources } from './explain.ts'

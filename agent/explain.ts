@@ -1,6 +1,5 @@
 // GET /v1/explain: the engine's verdict on one connection, in words.
-import type { SideVerdict, Verdict } from '../engine/types.ts'
-import { formatAddress, parseAddress } from '../engine/index.ts'
+import { formatAddress, parseAddress, type SideVerdict, type Verdict } from '../engine/index.ts'
 import { formatRule, parseProbe, PROBE_SYNTAX, type RuleReference, translationHint, unknownEnd } from '../manifests/index.ts'
 import type { Cluster, Workload } from '../manifests/index.ts'
 import { addressBytes, hostPrefix } from './address.ts'

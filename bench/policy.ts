@@ -3,6 +3,7 @@
 // node bench/policy.ts [RULES IDENTITIES ENDPOINTS]
 
 import { performance } from 'node:perf_hooks'
+import { PeerFlags } from '../bpf/index.ts'
 import { Engine, addressOf, type Change, type Label, type Policy, type Rule, type Selector } from '../engine/index.ts'
 
 const ROUNDS = 200
@@ -78,7 +79,6 @@ function workloadAddress(index: number): Uint8Array {
 const IDENTITY_BASE = 1000
 const ENDPOINT_IDENTITIES = 1 << 20
 const WORKLOAD_RANGE = { address: addressOf('10.0.0.0'), prefixLength: 104 }
-const PEER_LOCAL_RANGE = 1 << 2
 const MAC = new Uint8Array(6)
 
 function addPeer(engine: Engine, index: number): void {
@@ -103,7 +103,7 @@ async function full(name: string, rules: number, identities: number, endpoints: 
   })
   const start = performance.now()
   engine.transaction(() => {
-    engine.setAddress({ ...WORKLOAD_RANGE, identity: 2, flags: PEER_LOCAL_RANGE, ifindex: 0, namedPorts: [] })
+    engine.setAddress({ ...WORKLOAD_RANGE, identity: 2, flags: PeerFlags.LOCAL_RANGE, ifindex: 0, namedPorts: [] })
     policies.forEach((policy, index) => engine.setPolicy(`policy-${index}`, [policy]))
     for (let i = 0; i < endpoints; i++) addEndpoint(engine, i, subjects)
     for (let i = 0; i < identities; i++) addPeer(engine, i)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0) */
 /*
  * Every record that BPF programs share with user space, written once. TypeScript and AssemblyScript views are
- * generated from this file's BTF (`bpf/generate.ts`), and test/layout compares all three.
+ * generated from this file's BTF (`scripts/generate.ts`), and test/layout compares all three.
  *
  * Conventions: `_be` fields are in network byte order, all others in the machine's. Padding is explicit and
  * zero. IPv4 addresses stand in 16 bytes as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2); a packet that carries
@@ -176,6 +176,14 @@ enum flow_flags {
 	FLOW_AUDITED = 1 << 8,
 	FLOW_HOST = 1 << 9, /* the end that is no local endpoint is this node: packets to it go to the stack */
 	FLOW_REVOKED = 1 << 10, /* policy cut it; kept, so that the replier opens no flow of the other direction */
+};
+
+/* Life of an entry after the flow's last packet, in seconds. */
+enum flow_lifetime {
+	FLOW_LIFETIME_CLOSING_S = 10, /* TCP: FIN both ways, or RST */
+	FLOW_LIFETIME_TCP_S = 6 * 3600, /* replied */
+	FLOW_LIFETIME_SCTP_S = 15 * 60, /* replied; heartbeats come every 30 s (RFC 9260 section 16) */
+	FLOW_LIFETIME_OTHER_S = 60, /* unreplied, and every other protocol */
 };
 
 struct flow_state {

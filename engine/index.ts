@@ -3,7 +3,7 @@
 import { maskAddress } from './address.ts'
 import { encodeDocument, encodeNamedPorts, InputWriter } from './encode.ts'
 import { EngineError } from './errors.ts'
-import { endpointRecord, generationRecords, join, joinAddresses, type PackedEntries } from './records.ts'
+import { endpointRecord, generationRecords, join, joinAddresses, KEY_BYTES, VALUE_BYTES, type PackedEntries } from './records.ts'
 import type {
   AddressEntry, Capacities, Change, Decision, EndpointEntry, EngineMap, Label, Policy, SideVerdict, Verdict,
 } from './types.ts'
@@ -73,12 +73,6 @@ export interface MaglevBackend {
 
 const INPUT_BYTES = 8 << 20
 const MAPS: readonly EngineMap[] = ['addresses', 'prefixes', 'class_generations', 'endpoints', 'policy', 'policy_rows']
-const KEY_BYTES: Readonly<Record<EngineMap, number>> = {
-  addresses: 16, prefixes: 20, class_generations: 4, endpoints: 4, policy: 8, policy_rows: 4,
-}
-const VALUE_BYTES: Readonly<Record<EngineMap, number>> = {
-  addresses: 16, prefixes: 16, class_generations: 4, endpoints: 64, policy: 8, policy_rows: 24,
-}
 const ENTRY_MAP_ADDRESSES = 1
 const ENTRY_MAP_PREFIXES = 2
 const RESTORE_BATCH = 65_536
@@ -208,10 +202,10 @@ export class Engine {
     if (this.#state !== 'new') throw new EngineError('STATE', 'restore comes before any other input')
     this.#check(this.#setReserved(), 'restore')
     this.#restoreRecords(generationRecords(pinned.classGenerations), 2, (words) => this.#wasm.applyRestoreGenerations(words))
-    this.#restoreRecords(join(pinned.policy, 8, 8), 4, (words) => this.#wasm.applyRestorePolicy(words))
+    this.#restoreRecords(join('policy', pinned.policy), 4, (words) => this.#wasm.applyRestorePolicy(words))
     this.#restoreRecords(joinAddresses(pinned.addresses), 9, (words) => this.#wasm.applyRestoreAddresses(words, ENTRY_MAP_ADDRESSES))
-    this.#restoreRecords(join(pinned.prefixes, 20, 16), 9, (words) => this.#wasm.applyRestoreAddresses(words, ENTRY_MAP_PREFIXES))
-    this.#restoreRecords(join(pinned.endpoints, 4, 64), 17, (words) => this.#wasm.applyRestoreEndpoints(words))
+    this.#restoreRecords(join('prefixes', pinned.prefixes), 9, (words) => this.#wasm.applyRestoreAddresses(words, ENTRY_MAP_PREFIXES))
+    this.#restoreRecords(join('endpoints', pinned.endpoints), 17, (words) => this.#wasm.applyRestoreEndpoints(words))
     this.#state = 'restoring'
   }
 

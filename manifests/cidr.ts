@@ -1,6 +1,5 @@
 // CIDR peers with their exceptions.
-import type { Peer } from '../engine/types.ts'
-import { covers, familyOf, formatPrefix, parseAddress, parsePrefix, type Prefix } from '../engine/index.ts'
+import { covers, familyOf, formatPrefix, parseAddress, parsePrefix, type Peer, type Prefix } from '../engine/index.ts'
 import type { Path } from './document/errors.ts'
 import type { Source } from './document/source.ts'
 

@@ -10,7 +10,7 @@ import type { Document, NamespaceResource, PolicyResource, Resource } from './re
 import { balanceLoadBalancer, balanceService } from './services.ts'
 import { identityLabels } from './workloads.ts'
 import { Referents } from './resolution.ts'
-import type { Policy, Rule } from '../engine/types.ts'
+import type { Policy, Rule } from '../engine/index.ts'
 
 /** Gives each rule its number, 1 and up; the same text must get the same number. The agent's store remembers them. */
 export type NumberOf = (reference: string) => number

@@ -1,5 +1,5 @@
 // Labels that Sluice itself gives to workloads and nodes, and requirements about any label.
-import type { Label, Requirement, Selector } from '../engine/types.ts'
+import type { Label, Requirement, Selector } from '../engine/index.ts'
 
 /** Of every Pod and Workload, and of nothing else. */
 export const NAMESPACE_KEY = 'k8s:io.kubernetes.pod.namespace'

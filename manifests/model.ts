@@ -1,5 +1,5 @@
 // What manifests compile to: plain data that the agent, the offline commands and the page read.
-import type { Direction, Label, NamedPorts, Peer, Policy, Protocol, Requirement, Rule } from '../engine/types.ts'
+import type { Direction, Label, NamedPorts, Peer, Policy, Protocol, Requirement, Rule } from '../engine/index.ts'
 import type { ManifestError } from './document/errors.ts'
 import type { ManifestWarning } from './document/warnings.ts'
 

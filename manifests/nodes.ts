@@ -1,7 +1,6 @@
 // Nodes as peers and subjects: this node is `reserved:host`, the others are `reserved:remote-node`, and labels of a
 // node are `node:KEY=VALUE` on either.
-import type { Peer, Requirement } from '../engine/types.ts'
-import { formatAddress, parseAddress } from '../engine/index.ts'
+import { formatAddress, parseAddress, type Peer, type Requirement } from '../engine/index.ts'
 import type { Value } from './document/schema.ts'
 import type { node } from './kubernetes/schemas.ts'
 import { exists } from './labels.ts'

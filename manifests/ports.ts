@@ -1,5 +1,5 @@
 // Protocols and ports of manifests as the engine's numbers.
-import type { PortMatch, Protocol } from '../engine/types.ts'
+import type { PortMatch, Protocol } from '../engine/index.ts'
 import type { Path } from './document/errors.ts'
 import type { Source } from './document/source.ts'
 

@@ -1,5 +1,5 @@
 // Peers that a policy names through another document: the backends of a Service, the prefixes of a CiliumCIDRGroup.
-import type { Peer, Requirement } from '../engine/types.ts'
+import type { Peer, Requirement } from '../engine/index.ts'
 import { outsidePeer } from './cilium/peers.ts'
 import type { ManifestWarning } from './document/warnings.ts'
 import { NAMESPACE_KEY, equals } from './labels.ts'

@@ -1,5 +1,5 @@
 // What a single document says, before documents are brought together by compile.ts.
-import type { NamedPorts, Protocol } from '../engine/types.ts'
+import type { NamedPorts, Protocol } from '../engine/index.ts'
 import type { ManifestWarning } from './document/warnings.ts'
 import type { Location, POLICY_KINDS, PolicyDraft } from './model.ts'
 

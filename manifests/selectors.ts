@@ -1,5 +1,5 @@
 // Label selectors of Kubernetes and Cilium as the engine's requirements.
-import type { Requirement } from '../engine/types.ts'
+import type { Requirement } from '../engine/index.ts'
 import { NAMESPACE_KEY, NAMESPACE_LABELS, equals, exists } from './labels.ts'
 import type { Path } from './document/errors.ts'
 import type { Value } from './document/schema.ts'

@@ -1,6 +1,5 @@
 // Namespace, Pod and Workload documents, and the labels that they give an identity.
-import type { Label, NamedPorts } from '../engine/types.ts'
-import { formatAddress, parseAddress } from '../engine/index.ts'
+import { formatAddress, type Label, type NamedPorts, parseAddress } from '../engine/index.ts'
 import { INIT_LABELS, NAMESPACE_KEY, NAMESPACE_LABELS, SERVICE_ACCOUNT_KEY } from './labels.ts'
 import { readAudit } from './metadata.ts'
 import type { Path } from './document/errors.ts'

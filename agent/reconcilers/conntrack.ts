@@ -1,10 +1,8 @@
 // Collection of dead conntrack entries. The datapath itself treats them as dead and the LRU makes room, but a map full
 // of the dead costs cache misses and lets the LRU evict the living. Runs in the worker thread, some batches at a time.
-import { FlowFlags, flow4KeyRecord, flow6KeyRecord, flowStateRecord, TICK_SHIFT } from '../../bpf/index.ts'
+import { FlowFlags, FlowLifetime, flow4KeyRecord, flow6KeyRecord, flowStateRecord, TICK_SHIFT } from '../../bpf/index.ts'
 import type { MapBatch, MapPort } from './ports.ts'
 
-/** Idle times after which the datapath takes no entry for alive any more: the table in bpf/lib/conntrack.h. */
-const LIFETIME_S = { closing: 10, other: 60, sctp: 15 * 60, tcp: 6 * 3600 } as const
 const TCP = 6
 const SCTP = 132
 
@@ -88,9 +86,9 @@ function isDead(values: Uint8Array, at: number, protocol: number, nowTicks: numb
 }
 
 function lifetimeS(flags: number, protocol: number): number {
-  if ((flags & FlowFlags.CLOSING) !== 0) return LIFETIME_S.closing
-  if ((flags & FlowFlags.REPLIED) === 0) return LIFETIME_S.other
-  return protocol === TCP ? LIFETIME_S.tcp : protocol === SCTP ? LIFETIME_S.sctp : LIFETIME_S.other
+  if ((flags & FlowFlags.CLOSING) !== 0) return FlowLifetime.CLOSING_S
+  if ((flags & FlowFlags.REPLIED) === 0) return FlowLifetime.OTHER_S
+  return protocol === TCP ? FlowLifetime.TCP_S : protocol === SCTP ? FlowLifetime.SCTP_S : FlowLifetime.OTHER_S
 }
 
 function offsetOf(record: { readonly fields: readonly { readonly name: string; readonly offset: number }[] }, name: string): number {

@@ -1,6 +1,6 @@
 // The engine's inputs as data: desired state is a set of them by key, and what to tell the engine is the difference
 // between the set that it was told last and the set that is wanted now.
-import type { AddressEntry, EndpointEntry, Label, Policy } from '../../engine/types.ts'
+import type { AddressEntry, EndpointEntry, Label, Policy } from '../../engine/index.ts'
 import type { EnginePort } from './ports.ts'
 
 export type EngineInput =

@@ -1,5 +1,5 @@
 import test from 'ava'
-import type { Change } from '../../engine/types.ts'
+import type { Change } from '../../engine/index.ts'
 import { MemoryMap } from '../testing/memory-map.ts'
 import { type InputChange, InputSet } from './inputs.ts'
 import { ENGINE_MAPS, PolicyMaps, readAll } from './policy.ts'

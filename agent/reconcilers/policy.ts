@@ -1,6 +1,6 @@
 // Policy, identities, addresses and endpoints: tells the engine what changed and writes what it answers into the maps.
 // Runs in the worker thread.
-import type { Change, EngineMap } from '../../engine/types.ts'
+import type { Change, EngineMap } from '../../engine/index.ts'
 import { codeOf, messageOf } from '../log.ts'
 import { applyInput, type InputChange } from './inputs.ts'
 import type { EngineMaps, EnginePort, MapBatch, MapPort } from './ports.ts'

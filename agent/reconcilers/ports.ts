@@ -7,7 +7,7 @@ import type {
   Label,
   Policy,
   Verdict,
-} from '../../engine/types.ts'
+} from '../../engine/index.ts'
 
 export interface MapBatch {
   readonly count: number

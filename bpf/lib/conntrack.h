@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0) */
 /*
- * Connection tracking. Entries die by being found too old: there is no collector, and the LRU makes room.
- * Life after the last packet:
- *
- *   TCP   unreplied 60 s, established 6 h, closing (FIN both ways, or RST) 10 s
- *   SCTP  unreplied 60 s, established 15 min (heartbeats come every 30 s, RFC 9260 section 16)
- *   UDP and all others: 60 s
+ * Connection tracking. Entries die by being found older than their enum flow_lifetime. Correctness needs no collector:
+ * the LRU makes room while no agent runs, and the agent's collector takes the dead out before it evicts the living.
  *
  * A SYN without ACK that meets a closing or a revoked entry opens a new flow, and so does whatever the originator of a
  * revoked one sends: policy decides it as it decided the first packet, and a service may have another backend for it.
@@ -17,11 +13,7 @@
 #include "lib/clock.h"
 #include "lib/packet.h"
 
-#define LIFETIME_SHORTEST         SECONDS(10)
-#define LIFETIME_TCP_CLOSING      SECONDS(10)
-#define LIFETIME_TCP_ESTABLISHED  SECONDS(6 * 3600)
-#define LIFETIME_SCTP_ESTABLISHED SECONDS(15 * 60)
-#define LIFETIME_OTHER            SECONDS(60)
+#define LIFETIME_SHORTEST SECONDS(FLOW_LIFETIME_CLOSING_S)
 
 /* `last_seen` may lag by this much, so that busy flows seldom write to a line that all CPUs share. */
 #define SEEN_GRANULARITY (SECONDS(1) / 2)
@@ -127,10 +119,10 @@ static __noinline int conntrack_write(const struct tuple *tuple, struct flow_sta
 static __always_inline __s32 flow_lifetime(__u32 flags, __u8 protocol)
 {
 	if (!(flags & FLOW_REPLIED) || (protocol != IPPROTO_TCP && protocol != IPPROTO_SCTP))
-		return flags & FLOW_CLOSING ? LIFETIME_TCP_CLOSING : LIFETIME_OTHER;
+		return flags & FLOW_CLOSING ? SECONDS(FLOW_LIFETIME_CLOSING_S) : SECONDS(FLOW_LIFETIME_OTHER_S);
 	if (flags & FLOW_CLOSING)
-		return LIFETIME_TCP_CLOSING;
-	return protocol == IPPROTO_TCP ? LIFETIME_TCP_ESTABLISHED : LIFETIME_SCTP_ESTABLISHED;
+		return SECONDS(FLOW_LIFETIME_CLOSING_S);
+	return protocol == IPPROTO_TCP ? SECONDS(FLOW_LIFETIME_TCP_S) : SECONDS(FLOW_LIFETIME_SCTP_S);
 }
 
 static __always_inline bool flow_starts_anew(

@@ -7,6 +7,10 @@ import { clear, give, item, length, pool, push, take, used, vector } from './poo
 import { releaseNamedPorts } from './ports'
 import { identityEntries, identityNumber, identityOf, leaveIdentity, useIdentity } from './identities'
 import { findNode, insertNode, nodeEntry, nodeLength, nodeMentions, nodeParent, pruneNode, storeAddress } from './prefixes'
+import {
+  PEER_FLAGS_OFFSET, PEER_IDENTITY_OFFSET, PEER_IFINDEX_OFFSET, PEER_LOCAL_RANGE, PEER_PEER_CLASS_OFFSET, PREFIX_KEY_ADDRESS_OFFSET,
+  PREFIX_KEY_PREFIX_LENGTH_OFFSET,
+} from './records.generated'
 import { markSubtree } from './cidrs'
 
 export namespace EntryMap {
@@ -14,9 +18,6 @@ export namespace EntryMap {
   export const ADDRESSES: u32 = 1
   export const PREFIXES: u32 = 2
 }
-
-/** The datapath drops what an entry with this flag answers for (PEER_LOCAL_RANGE of bpf/types.h): no flow is there. */
-const PEER_LOCAL_RANGE: u32 = 1 << 2
 
 /** What changed in an entry's record besides its class. */
 export namespace Plain {
@@ -192,6 +193,7 @@ export function coveringEntry(entry: u32, published: bool): u32 {
   return (get(sources, entry) & HOST) != 0 ? get(hostIdentity, entry) : get(sources, entry) >>> 8
 }
 
+/** Whether the datapath drops what the entry answers for: no flow is there. */
 @inline export function entryDropsAll(entry: u32): bool { return (get(entryFlags, entry) & PEER_LOCAL_RANGE) != 0 }
 
 /** Takes identity, flags and interface from the defining entry; what changes by it in the published record. */
@@ -262,16 +264,16 @@ export function storeEntryKey(entry: u32, map: u32, out: usize): void {
     storeAddress(get(entryNode, entry), out)
     return
   }
-  store<u32>(out, get(nodeLength, get(entryNode, entry)))
-  storeAddress(get(entryNode, entry), out + 4)
+  store<u32>(out + PREFIX_KEY_PREFIX_LENGTH_OFFSET, get(nodeLength, get(entryNode, entry)))
+  storeAddress(get(entryNode, entry), out + PREFIX_KEY_ADDRESS_OFFSET)
 }
 
 /** Writes struct peer. */
 export function storePeer(entry: u32, out: usize): void {
-  store<u32>(out, identityNumber(get(entryIdentity, entry)))
-  store<u32>(out + 4, get(entryClass, entry))
-  store<u32>(out + 8, get(entryIfindex, entry))
-  store<u32>(out + 12, get(entryFlags, entry))
+  store<u32>(out + PEER_IDENTITY_OFFSET, identityNumber(get(entryIdentity, entry)))
+  store<u32>(out + PEER_PEER_CLASS_OFFSET, get(entryClass, entry))
+  store<u32>(out + PEER_IFINDEX_OFFSET, get(entryIfindex, entry))
+  store<u32>(out + PEER_FLAGS_OFFSET, get(entryFlags, entry))
 }
 
 /** After a transaction: entries that nobody wants any more go, with their nodes. */

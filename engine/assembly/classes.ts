@@ -7,7 +7,7 @@ import { clear, give, length, pool, push, take, truncate, used, vector, words } 
 import { intern, release, retain, sequenceOwner, setSequenceOwner, Tag } from './sequences'
 import { collectTerms } from './terms'
 import { appendUsedPorts } from './ports'
-import { EGRESS } from './policies'
+import { DIRECTION_EGRESS } from './records.generated'
 import { sortUnique } from './sort'
 
 let classes: usize = 0
@@ -40,7 +40,7 @@ export function internSignature(selectorSet: u32, namedPorts: u32): u32 {
   const terms = sortUnique(first, length(scratch) - 1)
   truncate(scratch, 1 + terms)
   store<u32>(words(scratch), terms)
-  appendUsedPorts(namedPorts, EGRESS, scratch)
+  appendUsedPorts(namedPorts, DIRECTION_EGRESS, scratch)
   return intern(Tag.SIGNATURE, words(scratch), length(scratch))
 }
 

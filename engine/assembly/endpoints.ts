@@ -4,13 +4,8 @@ import { column, get, poke, put, reserve, set, Subject } from './memory'
 import { bucketCount, clear, give, item, length, pool, push, take, used, vector } from './pools'
 import { identityEndpoints, identityOf, identitySelectors, leaveIdentity, useIdentity } from './identities'
 import { releaseNamedPorts } from './ports'
+import { ENDPOINT_AUDIT, ENDPOINT_FLAGS_OFFSET, ENDPOINT_IDENTITY_OFFSET, ENDPOINT_SIZE, ENDPOINT_SUBJECT_OFFSET } from './records.generated'
 import { joinSubject, leaveSubject, subjectNumber } from './subjects'
-
-export const ENDPOINT_BYTES: u32 = 64
-const SUBJECT_OFFSET: usize = 8 // of struct endpoint
-const IDENTITY_OFFSET: usize = 4
-const FLAGS_OFFSET: usize = 12
-export const ENDPOINT_AUDIT: u32 = 1 << 1
 
 let endpoints: usize = 0
 let buckets: usize = 0
@@ -36,7 +31,7 @@ export function initializeEndpoints(capacity: u32): void {
   bucketMask = bucketCount(capacity) - 1
   buckets = column(bucketMask + 1)
   nexts = column(capacity)
-  records = reserve((<usize>capacity + 1) * ENDPOINT_BYTES)
+  records = reserve((<usize>capacity + 1) * ENDPOINT_SIZE)
   identities = column(capacity)
   namedPorts = column(capacity)
   dirtyFlags = column(capacity)
@@ -52,8 +47,8 @@ export function initializeEndpoints(capacity: u32): void {
 }
 
 @inline export function endpointsUsed(): u32 { return used(endpoints) }
-@inline export function endpointRecord(endpoint: u32): usize { return records + <usize>endpoint * ENDPOINT_BYTES }
-@inline export function endpointAudits(endpoint: u32): bool { return (load<u32>(endpointRecord(endpoint) + FLAGS_OFFSET) & ENDPOINT_AUDIT) != 0 }
+@inline export function endpointRecord(endpoint: u32): usize { return records + <usize>endpoint * ENDPOINT_SIZE }
+@inline export function endpointAudits(endpoint: u32): bool { return (load<u32>(endpointRecord(endpoint) + ENDPOINT_FLAGS_OFFSET) & ENDPOINT_AUDIT) != 0 }
 
 @inline function bucketOf(ifindex: u32): u32 { return (ifindex * 0x9e3779b1) >>> 7 & bucketMask }
 
@@ -94,19 +89,19 @@ export function markEndpointsWithPorts(): void {
 /** `record` is a struct endpoint without its subject. Takes over the reference on the named ports. */
 export function setEndpoint(ifindex: u32, record: usize, ports: u32): void {
   const endpoint = ensureEndpoint(ifindex)
-  const subject = load<u32>(endpointRecord(endpoint) + SUBJECT_OFFSET)
+  const subject = load<u32>(endpointRecord(endpoint) + ENDPOINT_SUBJECT_OFFSET)
   copyRecord(endpoint, record)
-  put(endpointRecord(endpoint) + SUBJECT_OFFSET, subject)
+  put(endpointRecord(endpoint) + ENDPOINT_SUBJECT_OFFSET, subject)
   set(endpointWanted, endpoint, 1)
   releaseNamedPorts(get(namedPorts, endpoint))
   set(namedPorts, endpoint, ports)
-  joinIdentity(endpoint, identityOf(load<u32>(record + IDENTITY_OFFSET)))
+  joinIdentity(endpoint, identityOf(load<u32>(record + ENDPOINT_IDENTITY_OFFSET)))
   set(endpointChanged, endpoint, 1)
   markEndpoint(endpoint)
 }
 
 function copyRecord(endpoint: u32, record: usize): void {
-  for (let at: usize = 0; at < ENDPOINT_BYTES; at += 4) put(endpointRecord(endpoint) + at, load<u32>(record + at))
+  for (let at: usize = 0; at < ENDPOINT_SIZE; at += 4) put(endpointRecord(endpoint) + at, load<u32>(record + at))
 }
 
 export function removeEndpoint(ifindex: u32): void {
@@ -170,7 +165,7 @@ function wantedSubject(endpoint: u32): u32 {
 
 export function setSubject(endpoint: u32, subject: u32): void {
   set(endpointSubject, endpoint, subject)
-  put(endpointRecord(endpoint) + SUBJECT_OFFSET, get(subjectNumber, subject))
+  put(endpointRecord(endpoint) + ENDPOINT_SUBJECT_OFFSET, get(subjectNumber, subject))
 }
 
 /** Whether the datapath needs the record again. */

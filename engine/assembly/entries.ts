@@ -3,6 +3,9 @@
 
 import { column, get, set, Subject } from './memory'
 import { bucketCount, clear, give, pool, push, take, vector } from './pools'
+import {
+  POLICY_KEY_PEER_CLASS_DIRECTION_OFFSET, POLICY_KEY_SUBJECT_OFFSET, POLICY_SPAN_FIRST_ROW_OFFSET, POLICY_SPAN_ROWS_OFFSET,
+} from './records.generated'
 import { releaseSpan, spanFirst, spanRows } from './rows'
 import { subjectEntries, subjectNumber } from './subjects'
 
@@ -129,14 +132,14 @@ export function deleteEntriesOfClass(peerClass: u32): void {
 
 /** Writes struct policy_key. */
 export function storeEntryKey(entry: u32, out: usize): void {
-  store<u32>(out, get(subjectNumber, get(entrySubject, entry)))
-  store<u32>(out + 4, get(entryKey, entry))
+  store<u32>(out + POLICY_KEY_SUBJECT_OFFSET, get(subjectNumber, get(entrySubject, entry)))
+  store<u32>(out + POLICY_KEY_PEER_CLASS_DIRECTION_OFFSET, get(entryKey, entry))
 }
 
 /** Writes struct policy_span. */
 export function storeSpan(entry: u32, out: usize): void {
-  store<u32>(out, get(spanFirst, get(entrySpan, entry)))
-  store<u32>(out + 4, get(spanRows, get(entrySpan, entry)))
+  store<u32>(out + POLICY_SPAN_FIRST_ROW_OFFSET, get(spanFirst, get(entrySpan, entry)))
+  store<u32>(out + POLICY_SPAN_ROWS_OFFSET, get(spanRows, get(entrySpan, entry)))
 }
 
 export function clearEntryScratch(): void {

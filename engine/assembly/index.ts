@@ -18,6 +18,7 @@ import { initializePolicies, removePolicy, setPolicy } from './policies'
 import { initializePorts, readNamedPorts } from './ports'
 import { initializePrefixes } from './prefixes'
 import { initializePublish } from './publish'
+import { ENDPOINT_SIZE, IDENTITY_WORLD_IPV4, IDENTITY_WORLD_IPV6 } from './records.generated'
 import { initializeResolve } from './resolve'
 import { initializeRows, rowsUsed } from './rows'
 import { initializeRulesets } from './rulesets'
@@ -35,10 +36,6 @@ export {
   begin, commit, rollback, failure, inputAddress, inputCapacity, takeJournal, journalRuns, verdictInput, verdictOutput, decide,
   maglev, maglevKeys, maglevWeights, maglevTable, weightedRoundRobin, wrrWeights, wrrPicks, rowsUsed, finishRestore,
 }
-
-const IDENTITY_WORLD_IPV4: u32 = 9
-const IDENTITY_WORLD_IPV6: u32 = 10
-const ENDPOINT_WORDS: u32 = 16
 
 /** Reserves all memory; called once, before anything else. */
 export function configure(
@@ -111,7 +108,7 @@ export function applyRemoveAddress(words: u32): u32 {
 export function applySetEndpoint(words: u32): u32 {
   openInput(words)
   const ifindex = nextWord()
-  const record = nextWords(ENDPOINT_WORDS)
+  const record = nextWords(<u32>(ENDPOINT_SIZE / 4))
   setEndpoint(ifindex, record, readNamedPorts())
   return outcome()
 }

@@ -2,6 +2,9 @@
 // values in the map's own layout. The host takes all of it; the next transaction then starts it afresh.
 
 import { fail, Failure, reserve, Subject } from './memory'
+import {
+  ENDPOINT_SIZE, IP_ADDRESS_SIZE, PEER_SIZE, POLICY_KEY_SIZE, POLICY_ROW_SIZE, POLICY_SPAN_SIZE, PREFIX_KEY_SIZE,
+} from './records.generated'
 
 export namespace BpfMap {
   export const ADDRESSES: u32 = 0
@@ -39,17 +42,17 @@ export function initializeJournal(bytes: usize): void {
   end = base + bytes
 }
 
-function keyBytes(map: u32): u32 {
-  if (map == BpfMap.ADDRESSES) return 16
-  if (map == BpfMap.PREFIXES) return 20
-  return map == BpfMap.POLICY ? 8 : 4
+function keyBytes(map: u32): usize {
+  if (map == BpfMap.ADDRESSES) return IP_ADDRESS_SIZE
+  if (map == BpfMap.PREFIXES) return PREFIX_KEY_SIZE
+  return map == BpfMap.POLICY ? POLICY_KEY_SIZE : sizeof<u32>()
 }
 
-function valueBytes(map: u32): u32 {
-  if (map == BpfMap.ENDPOINTS) return 64
-  if (map == BpfMap.POLICY_ROWS) return 24
-  if (map == BpfMap.POLICY) return 8
-  return map == BpfMap.CLASS_GENERATIONS ? 4 : 16
+function valueBytes(map: u32): usize {
+  if (map == BpfMap.ADDRESSES || map == BpfMap.PREFIXES) return PEER_SIZE
+  if (map == BpfMap.ENDPOINTS) return ENDPOINT_SIZE
+  if (map == BpfMap.POLICY_ROWS) return POLICY_ROW_SIZE
+  return map == BpfMap.POLICY ? POLICY_SPAN_SIZE : sizeof<u32>()
 }
 
 export function beginJournal(): void {

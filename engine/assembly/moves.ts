@@ -22,11 +22,11 @@ import { identitySelectors } from './identities'
 import { membershipRule, nextMembership, termIsDead, termIsFresh, termMemberships } from './terms'
 import { policyMark, rulePolicy } from './policies'
 import { addEntry, spanOf } from './entries'
+import { PEER_WORKLOAD } from './records.generated'
 import { retainSpan } from './rows'
 import { dyingSubjects, renumber, subjectFresh, subjectLives, subjectPolicies, subjectPolicy } from './subjects'
 import { dirtyEndpoints, endpointLeft, endpointSubject, endpointsUsed, markEndpoint, setSubject } from './endpoints'
 
-const PEER_WORKLOAD: u32 = 1 << 1
 const BUCKETS: u32 = 4096
 /** entryMove of an entry whose class stays. */
 export const NO_MOVE: u32 = 0

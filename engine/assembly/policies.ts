@@ -17,6 +17,7 @@ import { readCidr } from './cidrs'
 import { internTerm, join, leave } from './terms'
 import { markEntriesWithPorts } from './addresses'
 import { markEndpointsWithPorts } from './endpoints'
+import { DIRECTION_EGRESS, DIRECTION_INGRESS } from './records.generated'
 
 export namespace Tier {
   export const BASELINE: u32 = 1
@@ -29,8 +30,6 @@ export namespace Action {
   export const PASS: u32 = 2
 }
 export const PRECEDENCE_DEFAULT_DENY: u32 = Tier.NORMAL << 30 | 1
-export const INGRESS: u32 = 0
-export const EGRESS: u32 = 1
 /** Where the input says `any` peer or all ports. */
 const EVERYTHING: u32 = 0xffffffff
 /** A named port of any protocol. */
@@ -148,8 +147,8 @@ function readPolicy(next: u32): u32 {
   touchSelector(selector)
   const tier = nextWord()
   const priority = nextWord()
-  set(policyIsolates, policy << 1 | INGRESS, nextWord())
-  set(policyIsolates, policy << 1 | EGRESS, nextWord())
+  set(policyIsolates, policy << 1 | DIRECTION_INGRESS, nextWord())
+  set(policyIsolates, policy << 1 | DIRECTION_EGRESS, nextWord())
   set(policyAudit, policy, nextWord())
   set(policyRules, policy, 0)
   const count = nextWord()
@@ -221,7 +220,7 @@ function changeNameUses(name: u32, direction: u32, by: i32): void {
   const before = get(nameUses, name << 1 | direction)
   set(nameUses, name << 1 | direction, before + by)
   if (before != 0 && before + by != 0) return
-  if (direction == EGRESS) markEntriesWithPorts()
+  if (direction == DIRECTION_EGRESS) markEntriesWithPorts()
   else markEndpointsWithPorts()
 }
 

@@ -18,12 +18,13 @@ import {
   deletedKeys, deleteEntriesOfClass, deleteEntriesOfSubject, freshEntries, storeEntryKey as storePolicyKey, storeSpan,
 } from './entries'
 import {
-  dirtyEndpoints, ENDPOINT_BYTES, endpointDiffers, endpointIfindex, endpointPublished, endpointRecord, endpointWanted,
+  dirtyEndpoints, endpointDiffers, endpointIfindex, endpointPublished, endpointRecord, endpointWanted,
 } from './endpoints'
 import { BpfMap, openRun, Operation, runKeys, runValues } from './journal'
 import { freshClasses, moveFrom, moveTarget, NO_MOVE } from './moves'
 import { nodeLength } from './prefixes'
-import { freshSpans, ROW_BYTES, rowAt, spanFirst, spanRows } from './rows'
+import { ENDPOINT_SIZE, IP_ADDRESS_SIZE, PEER_SIZE, POLICY_KEY_SIZE, POLICY_ROW_SIZE, POLICY_SPAN_SIZE, PREFIX_KEY_SIZE } from './records.generated'
+import { freshSpans, rowAt, spanFirst, spanRows } from './rows'
 import { dyingSubjects } from './subjects'
 
 const PREFIX_LENGTHS: u32 = 129
@@ -126,8 +127,8 @@ function publishRows(): void {
   for (let i: u32 = 0; i < length(freshSpans); i++) {
     const span = item(freshSpans, i)
     const rows = get(spanRows, span)
-    memory.copy(values, rowAt(get(spanFirst, span)), <usize>rows * ROW_BYTES)
-    values += <usize>rows * ROW_BYTES
+    memory.copy(values, rowAt(get(spanFirst, span)), <usize>rows * POLICY_ROW_SIZE)
+    values += <usize>rows * POLICY_ROW_SIZE
     for (let row: u32 = 0; row < rows; row++, keys += 4) store<u32>(keys, get(spanFirst, span) + row)
   }
 }
@@ -135,8 +136,8 @@ function publishRows(): void {
 function publishPolicy(): void {
   if (!openRun(BpfMap.POLICY, Operation.UPDATE, length(freshEntries))) return
   for (let i: u32 = 0; i < length(freshEntries); i++) {
-    storePolicyKey(item(freshEntries, i), runKeys + (<usize>i << 3))
-    storeSpan(item(freshEntries, i), runValues + (<usize>i << 3))
+    storePolicyKey(item(freshEntries, i), runKeys + <usize>i * POLICY_KEY_SIZE)
+    storeSpan(item(freshEntries, i), runValues + <usize>i * POLICY_SPAN_SIZE)
   }
 }
 
@@ -162,9 +163,9 @@ function publishExact(): void {
   let at: usize = 0
   for (let i: u32 = 0; i < length(writes); i++) {
     if (!livesIn(item(writes, i), EntryMap.ADDRESSES)) continue
-    storeEntryKey(item(writes, i), EntryMap.ADDRESSES, runKeys + at)
-    storePeer(item(writes, i), runValues + at)
-    at += 16
+    storeEntryKey(item(writes, i), EntryMap.ADDRESSES, runKeys + at * IP_ADDRESS_SIZE)
+    storePeer(item(writes, i), runValues + at * PEER_SIZE)
+    at++
   }
 }
 
@@ -174,8 +175,8 @@ function publishPrefixes(): void {
   if (!openRun(BpfMap.PREFIXES, Operation.UPDATE, count)) return
   for (let i: u32 = 0; i < count; i++) {
     const entry = item(byLength, count - 1 - i)
-    storeEntryKey(entry, EntryMap.PREFIXES, runKeys + <usize>i * 20)
-    storePeer(entry, runValues + (<usize>i << 4))
+    storeEntryKey(entry, EntryMap.PREFIXES, runKeys + <usize>i * PREFIX_KEY_SIZE)
+    storePeer(entry, runValues + <usize>i * PEER_SIZE)
   }
 }
 
@@ -203,8 +204,8 @@ function sortByLength(list: usize, map: u32): void {
 
 /** Deletes from the map where an entry was what nobody wants there any more. */
 function removeEntries(): void {
-  removeFrom(BpfMap.PREFIXES, EntryMap.PREFIXES, 20)
-  removeFrom(BpfMap.ADDRESSES, EntryMap.ADDRESSES, 16)
+  removeFrom(BpfMap.PREFIXES, EntryMap.PREFIXES, PREFIX_KEY_SIZE)
+  removeFrom(BpfMap.ADDRESSES, EntryMap.ADDRESSES, IP_ADDRESS_SIZE)
   for (let i: u32 = 0; i < length(removals); i++) {
     const entry = item(removals, i)
     set(entryMap, entry, entryHome(entry))
@@ -213,7 +214,7 @@ function removeEntries(): void {
   clear(removals)
 }
 
-function removeFrom(map: u32, entryMapValue: u32, keyBytes: u32): void {
+function removeFrom(map: u32, entryMapValue: u32, keyBytes: usize): void {
   sortRemovals(entryMapValue)
   if (entryMapValue == EntryMap.PREFIXES) appendShadowed()
   if (!openRun(map, Operation.DELETE, length(byLength))) return
@@ -280,7 +281,7 @@ function publishEndpointRun(operation: u32, wanted: u32): void {
     const endpoint = item(dirtyEndpoints, i)
     if (!isInRun(endpoint, wanted)) continue
     store<u32>(runKeys + (at << 2), get(endpointIfindex, endpoint))
-    if (wanted != 0) memory.copy(runValues + at * ENDPOINT_BYTES, endpointRecord(endpoint), ENDPOINT_BYTES)
+    if (wanted != 0) memory.copy(runValues + at * ENDPOINT_SIZE, endpointRecord(endpoint), ENDPOINT_SIZE)
     at++
   }
 }
@@ -318,7 +319,7 @@ function removeOldPolicy(): void {
     destroyClass(peerClass)
   }
   const count = length(deletedKeys) / 2
-  if (openRun(BpfMap.POLICY, Operation.DELETE, count)) memory.copy(runKeys, words(deletedKeys), <usize>count << 3)
+  if (openRun(BpfMap.POLICY, Operation.DELETE, count)) memory.copy(runKeys, words(deletedKeys), <usize>count * POLICY_KEY_SIZE)
 }
 
 export function clearPublishScratch(): void {

@@ -15,7 +15,11 @@ import {
   Action, ANY_PROTOCOL, policyIsAudit, PRECEDENCE_DEFAULT_DENY, ruleAction, ruleNames, ruleNumber, rulePolicy,
   rulePrecedence, ruleRanges, Tier,
 } from './policies'
-import { internSpan, ROW_BYTES, rowAt, spanFirst } from './rows'
+import {
+  POLICY_ALLOW, POLICY_AUDIT, POLICY_DENY, POLICY_ROW_ACTION_OFFSET, POLICY_ROW_FIRST_OFFSET, POLICY_ROW_LAST_OFFSET,
+  POLICY_ROW_PRECEDENCE_OFFSET, POLICY_ROW_RULE_OFFSET, POLICY_ROW_SIZE,
+} from './records.generated'
+import { internSpan, rowAt, spanFirst } from './rows'
 
 const END: u32 = 1 << 24 // one past the last protocol << 16 | port
 const MAX_RANGES: u32 = 1 << 17
@@ -24,9 +28,6 @@ const MAX_INTERVALS: u32 = MAX_RANGES * 2 + 4
 const UNDECIDED: u32 = 0
 const DEFAULT_DENY: u32 = 0xffffffff
 const DEFAULT_ALLOW: u32 = 0xfffffffe
-const ACTION_DENY: u8 = 0
-const ACTION_ALLOW: u8 = 1
-const ACTION_AUDIT: u8 = 2
 
 let rangeFirst: usize = 0
 let rangeLast: usize = 0
@@ -53,7 +54,7 @@ export function initializeResolve(ruleCapacity: u32): void {
   enforced = column(MAX_INTERVALS)
   observed = column(MAX_INTERVALS)
   skip = column(MAX_INTERVALS)
-  rows = reserve(<usize>MAX_INTERVALS * ROW_BYTES)
+  rows = reserve(<usize>MAX_INTERVALS * POLICY_ROW_SIZE)
 }
 
 export function setIsolation(enforcedRule: u32, observedRule: u32): void {
@@ -211,22 +212,22 @@ function fill(decisions: usize, decision: u32): void {
 }
 
 /** Appends a row, or lengthens the last one by it. */
-function addRow(first: u32, last: u32, precedence: u32, rule: u32, action: u8): void {
+function addRow(first: u32, last: u32, precedence: u32, rule: u32, action: u32): void {
   if (rowCount > 0) {
-    const previous = rows + <usize>(rowCount - 1) * ROW_BYTES
-    if (load<u32>(previous + 4) + 1 == first && load<u32>(previous + 8) == precedence
-      && load<u32>(previous + 12) == rule && load<u8>(previous + 18) == action) {
-      store<u32>(previous + 4, last)
+    const previous = rows + <usize>(rowCount - 1) * POLICY_ROW_SIZE
+    if (load<u32>(previous + POLICY_ROW_LAST_OFFSET) + 1 == first && load<u32>(previous + POLICY_ROW_PRECEDENCE_OFFSET) == precedence
+      && load<u32>(previous + POLICY_ROW_RULE_OFFSET) == rule && load<u8>(previous + POLICY_ROW_ACTION_OFFSET) == action) {
+      store<u32>(previous + POLICY_ROW_LAST_OFFSET, last)
       return
     }
   }
-  const row = rows + <usize>(rowCount++) * ROW_BYTES
-  store<u32>(row, first)
-  store<u32>(row + 4, last)
-  store<u32>(row + 8, precedence)
-  store<u32>(row + 12, rule)
-  store<u32>(row + 16, <u32>action << 16)
-  store<u32>(row + 20, 0)
+  const row = rows + <usize>(rowCount++) * POLICY_ROW_SIZE
+  memory.fill(row, 0, POLICY_ROW_SIZE)
+  store<u32>(row + POLICY_ROW_FIRST_OFFSET, first)
+  store<u32>(row + POLICY_ROW_LAST_OFFSET, last)
+  store<u32>(row + POLICY_ROW_PRECEDENCE_OFFSET, precedence)
+  store<u32>(row + POLICY_ROW_RULE_OFFSET, rule)
+  store<u8>(row + POLICY_ROW_ACTION_OFFSET, <u8>action)
 }
 
 /**
@@ -240,24 +241,25 @@ function emitRows(decisions: usize, base: u32): void {
     const audited = denies(get(decisions, i)) && !denies(get(enforced, i))
     const deciding = audited || decisions == enforced ? get(decisions, i) : get(enforced, i)
     const number = numberOf(deciding, audited ? observedIsolation : enforcedIsolation)
-    const action = audited ? ACTION_AUDIT : denies(deciding) ? ACTION_DENY : ACTION_ALLOW
+    const action = audited ? POLICY_AUDIT : denies(deciding) ? POLICY_DENY : POLICY_ALLOW
     if (base == 0) addRow(item(bounds, i), item(bounds, i + 1) - 1, precedenceOf(deciding), number, action)
     else row = emitDifference(i, row, precedenceOf(deciding), number, action)
   }
 }
 
 /** One interval against the base rows that overlap it, from `row` on; gives where the next interval starts. */
-function emitDifference(interval: u32, row: u32, precedence: u32, number: u32, action: u8): u32 {
+function emitDifference(interval: u32, row: u32, precedence: u32, number: u32, action: u32): u32 {
   const last = item(bounds, interval + 1) - 1
   let first = item(bounds, interval)
   let at = row
   while (true) {
     const base = rowAt(at)
-    const end = min(last, load<u32>(base + 4))
-    if (load<u32>(base + 12) != number || load<u8>(base + 18) != action) {
-      addRow(first, end, max(precedence, load<u32>(base + 8)), number, action)
+    const baseLast = load<u32>(base + POLICY_ROW_LAST_OFFSET)
+    const end = min(last, baseLast)
+    if (load<u32>(base + POLICY_ROW_RULE_OFFSET) != number || load<u8>(base + POLICY_ROW_ACTION_OFFSET) != action) {
+      addRow(first, end, max(precedence, load<u32>(base + POLICY_ROW_PRECEDENCE_OFFSET)), number, action)
     }
-    if (load<u32>(base + 4) == end) at++
+    if (baseLast == end) at++
     if (end == last) return at
     first = end + 1
   }

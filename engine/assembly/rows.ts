@@ -5,10 +5,10 @@
 
 import { column, fail, Failure, get, put, reserve, set, Subject } from './memory'
 import { bucketCount, clear, give, pool, push, take, vector } from './pools'
+import { POLICY_ROW_SIZE } from './records.generated'
 import { hashWords } from './sequences'
 
-export const ROW_BYTES: u32 = 24
-const ROW_WORDS: u32 = 6
+const ROW_WORDS: u32 = <u32>(POLICY_ROW_SIZE / 4)
 const ORDERS: u32 = 32
 const NO_ROW: u32 = 0xffffffff
 
@@ -40,7 +40,7 @@ export function initializeRows(rowCapacity: u32, spanCapacity: u32): void {
   freeOrder = column(rowCapacity)
   freeNext = column(rowCapacity)
   freePrevious = column(rowCapacity)
-  rowArena = reserve(<usize>rowCapacity * ROW_BYTES)
+  rowArena = reserve(<usize>rowCapacity * POLICY_ROW_SIZE)
   spans = pool(spanCapacity, Subject.POLICY_ENTRIES)
   bucketMask = bucketCount(spanCapacity) - 1
   buckets = column(bucketMask + 1)
@@ -57,7 +57,7 @@ export function initializeRows(rowCapacity: u32, spanCapacity: u32): void {
 }
 
 @inline export function rowsUsed(): u32 { return load<u32>(rowsInUse) }
-@inline export function rowAt(index: u32): usize { return rowArena + <usize>index * ROW_BYTES }
+@inline export function rowAt(index: u32): usize { return rowArena + <usize>index * POLICY_ROW_SIZE }
 
 /** Splits the whole array into the largest aligned blocks. */
 function addFreeBlocks(): void {
@@ -146,7 +146,7 @@ export function internSpan(rows: usize, count: u32): u32 {
   let span = get(buckets, hash & bucketMask)
   for (; span != 0; span = get(nexts, span)) {
     if (get(hashes, span) == hash && get(spanRows, span) == count
-      && memory.compare(rowAt(get(spanFirst, span)), rows, <usize>count * ROW_BYTES) == 0) break
+      && memory.compare(rowAt(get(spanFirst, span)), rows, <usize>count * POLICY_ROW_SIZE) == 0) break
   }
   if (span == 0) return createSpan(rows, count, hash)
   retainSpan(span)
@@ -156,7 +156,7 @@ export function internSpan(rows: usize, count: u32): u32 {
 function createSpan(rows: usize, count: u32, hash: u32): u32 {
   const first = takeRows(count)
   if (first == NO_ROW) return 0
-  memory.copy(rowAt(first), rows, <usize>count * ROW_BYTES) // free rows hold nothing that a rollback would miss
+  memory.copy(rowAt(first), rows, <usize>count * POLICY_ROW_SIZE) // free rows hold nothing that a rollback would miss
   const span = addSpan(first, count, hash)
   push(freshSpans, span)
   return span

@@ -7,9 +7,10 @@ import { classesUsed, classSignature, classSize } from './classes'
 import { addEntry, spanOf } from './entries'
 import { freshClasses, nextPolicyStamp } from './moves'
 import {
-  EGRESS, INGRESS, policyIsAudit, policyIsolation, policyMark, policyRules, policyTouched, ruleAnyPeer, ruleDirection,
-  ruleMark, ruleMembershipsOf, ruleNames, ruleNext, rulePolicy,
+  policyIsAudit, policyIsolation, policyMark, policyRules, policyTouched, ruleAnyPeer, ruleDirection, ruleMark,
+  ruleMembershipsOf, ruleNames, ruleNext, rulePolicy,
 } from './policies'
+import { DIRECTION_EGRESS, DIRECTION_INGRESS } from './records.generated'
 import { candidates, resolveCandidates, setIsolation } from './resolve'
 import {
   freshSubjects, subjectFresh, subjectLives, subjectPolicies, subjectPolicy, subjectPorts, subjectPortWords,
@@ -51,12 +52,12 @@ export function resolveRows(): void {
 
 function resolveSubject(subject: u32): void {
   openSubject(subject)
-  resolveEveryPeer(subject, INGRESS)
-  resolveEveryPeer(subject, EGRESS)
+  resolveEveryPeer(subject, DIRECTION_INGRESS)
+  resolveEveryPeer(subject, DIRECTION_EGRESS)
   for (let peerClass: u32 = 1; peerClass <= classesUsed(); peerClass++) {
     if (get(classSize, peerClass) == 0) continue
-    resolvePeers(subject, peerClass, INGRESS)
-    resolvePeers(subject, peerClass, EGRESS)
+    resolvePeers(subject, peerClass, DIRECTION_INGRESS)
+    resolvePeers(subject, peerClass, DIRECTION_EGRESS)
   }
 }
 
@@ -74,8 +75,8 @@ function resolveClass(peerClass: u32): void {
     if (!subjectLives(subject) || get(subjectFresh, subject) != 0) continue
     if (!named && !isTouched(subject, touched)) continue
     openSubject(subject)
-    resolvePeers(subject, peerClass, INGRESS)
-    resolvePeers(subject, peerClass, EGRESS)
+    resolvePeers(subject, peerClass, DIRECTION_INGRESS)
+    resolvePeers(subject, peerClass, DIRECTION_EGRESS)
   }
 }
 
@@ -100,8 +101,8 @@ function openSubject(subject: u32): void {
 
 function openPolicy(policy: u32): void {
   poke(policyMark, policy, stamp)
-  const ingress = policyIsolation(policy, INGRESS) - 1 // none becomes NO_NUMBER
-  const egress = policyIsolation(policy, EGRESS) - 1
+  const ingress = policyIsolation(policy, DIRECTION_INGRESS) - 1 // none becomes NO_NUMBER
+  const egress = policyIsolation(policy, DIRECTION_EGRESS) - 1
   observedIngress = min(observedIngress, ingress)
   observedEgress = min(observedEgress, egress)
   if (policyIsAudit(policy)) audits = true
@@ -114,7 +115,7 @@ function openPolicy(policy: u32): void {
 
 function openRule(rule: u32): void {
   if (get(ruleAnyPeer, rule) != 0) {
-    const egress = get(ruleDirection, rule) == EGRESS
+    const egress = get(ruleDirection, rule) == DIRECTION_EGRESS
     push(egress ? anyPeerEgress : anyPeerIngress, rule)
     if (egress && sequenceLength(get(ruleNames, rule)) != 0) namesAnyPeer = true
   }
@@ -122,18 +123,18 @@ function openRule(rule: u32): void {
 }
 
 @inline function isolate(direction: u32): void {
-  if (direction == INGRESS) setIsolation(enforcedIngress + 1, observedIngress + 1)
+  if (direction == DIRECTION_INGRESS) setIsolation(enforcedIngress + 1, observedIngress + 1)
   else setIsolation(enforcedEgress + 1, observedEgress + 1)
 }
 
 // ---- rows -------------------------------------------------------------------------------------------------------
 
 function resolveEveryPeer(subject: u32, direction: u32): void {
-  const rules = direction == EGRESS ? anyPeerEgress : anyPeerIngress
+  const rules = direction == DIRECTION_EGRESS ? anyPeerEgress : anyPeerIngress
   clear(candidates)
   for (let i: u32 = 0; i < length(rules); i++) push(candidates, item(rules, i))
   isolate(direction)
-  const ingress = direction == INGRESS
+  const ingress = direction == DIRECTION_INGRESS
   addEntry(subject, EVERY_PEER, direction, resolveCandidates(ingress ? ports : 0, ingress ? portWords : 0, 0, audits))
 }
 
@@ -142,16 +143,16 @@ function resolvePeers(subject: u32, peerClass: u32, direction: u32): void {
   const signature = get(classSignature, peerClass)
   const terms = sequenceWord(signature, 0)
   const names = sequenceLength(signature) - 1 - terms
-  const named = direction == EGRESS && namesAnyPeer && names != 0
+  const named = direction == DIRECTION_EGRESS && namesAnyPeer && names != 0
   clear(candidates)
   collectRules(signature, direction)
   if (length(candidates) == 0 && !named) return
-  const rules = direction == EGRESS ? anyPeerEgress : anyPeerIngress
+  const rules = direction == DIRECTION_EGRESS ? anyPeerEgress : anyPeerIngress
   for (let i: u32 = 0; i < length(rules); i++) push(candidates, item(rules, i))
   isolate(direction)
   const base = spanOf(subject, EVERY_PEER, direction)
   if (base == 0) return // only after a failure
-  const span = direction == EGRESS
+  const span = direction == DIRECTION_EGRESS
     ? resolveCandidates(sequenceWords(signature) + (<usize>(1 + terms) << 2), names, base, audits)
     : resolveCandidates(ports, portWords, base, audits)
   addEntry(subject, peerClass, direction, span)

@@ -8,8 +8,9 @@ import {
   intern, release, sequenceLength, sequenceOwner, sequenceWord, sequenceWords, setSequenceOwner, Tag,
 } from './sequences'
 import { selectorPolicies } from './selectors'
-import { INGRESS, nextPolicyOfSelector } from './policies'
+import { nextPolicyOfSelector } from './policies'
 import { appendUsedPorts } from './ports'
+import { DIRECTION_INGRESS } from './records.generated'
 import { sort } from './sort'
 
 let subjects: usize = 0
@@ -71,7 +72,7 @@ export function joinSubject(selectorSet: u32, namedPorts: u32, audit: u32): u32 
 function ruleSet(selectorSet: u32, namedPorts: u32, audit: u32): u32 {
   clear(scratch)
   push(scratch, 0)
-  appendUsedPorts(namedPorts, INGRESS, scratch)
+  appendUsedPorts(namedPorts, DIRECTION_INGRESS, scratch)
   const ports = length(scratch) - 1
   store<u32>(words(scratch), ports << 1 | audit)
   for (let i: u32 = 0; i < sequenceLength(selectorSet); i++) {

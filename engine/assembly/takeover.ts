@@ -12,13 +12,12 @@ import { restoreEndpoint } from './endpoints'
 import { restoreEntry } from './entries'
 import { insertNode } from './prefixes'
 import { leaveClass, noteShadowedPrefix } from './publish'
+import { ENDPOINT_SIZE, ENDPOINT_SUBJECT_OFFSET } from './records.generated'
 import { restoreSpan } from './rows'
 import { markDying, restoreSubject, subjectNumber, subjectsUsed, useSubject } from './subjects'
 import { nextWord, nextWords } from './input'
 
 const BUCKETS: u32 = 4096
-const ENDPOINT_BYTES: usize = 64
-const SUBJECT_OFFSET: usize = 8
 
 let buckets: usize = 0
 let nexts: usize = 0
@@ -96,8 +95,8 @@ function restoreAddress(map: u32, entry: u32, identity: u32, peerClass: u32, ifi
 export function restoreEndpoints(): void {
   for (let left = nextWord(); left > 0; left--) {
     const ifindex = nextWord()
-    const record = nextWords(<u32>(ENDPOINT_BYTES / 4))
-    const subject = subjectOf(load<u32>(record + SUBJECT_OFFSET))
+    const record = nextWords(<u32>(ENDPOINT_SIZE / 4))
+    const subject = subjectOf(load<u32>(record + ENDPOINT_SUBJECT_OFFSET))
     if (subject != 0) useSubject(subject)
     restoreEndpoint(ifindex, record, subject)
   }

@@ -6,19 +6,17 @@ import { get, reserve } from './memory'
 import { entryClass, entryIfindex, entryMap, EntryMap } from './addresses'
 import { spanOf } from './entries'
 import { endpointAudits, endpointPublished, endpointSubject, findEndpoint } from './endpoints'
-import { EGRESS, INGRESS } from './policies'
 import { coveringNode, findNode, nodeEntry, nodeParent } from './prefixes'
+import {
+  DIRECTION_EGRESS, DIRECTION_INGRESS, POLICY_AUDIT, POLICY_DENY, POLICY_ROW_ACTION_OFFSET, POLICY_ROW_FIRST_OFFSET, POLICY_ROW_LAST_OFFSET, POLICY_ROW_PRECEDENCE_OFFSET,
+  POLICY_ROW_RULE_OFFSET,
+} from './records.generated'
 import { rowAt, spanFirst, spanRows } from './rows'
 import { subjectNumber } from './subjects'
 
-export namespace Decision {
-  export const DENIED: u32 = 0
-  export const ALLOWED: u32 = 1
-  export const AUDITED: u32 = 2
-  /** That end is no local endpoint. */
-  export const ABSENT: u32 = 3
-}
-const SIDE_WORDS: usize = 4 // decision, rule, subject, class
+/** Instead of an enum policy_action: that end is no local endpoint. */
+const ABSENT: u32 = 3
+const SIDE_WORDS: usize = 4 // enum policy_action, rule, subject, class
 
 let sides: usize = 0 // egress, then ingress
 let addresses: usize = 0 // of the host: source, destination
@@ -36,8 +34,8 @@ export function decide(protocol: u32, port: u32): void {
   const source = lookUp(addresses)
   const destination = lookUp(addresses + 16)
   const key = protocol << 16 | port
-  decideSide(sides, source, destination, EGRESS, key)
-  decideSide(sides + (SIDE_WORDS << 2), destination, source, INGRESS, key)
+  decideSide(sides, source, destination, DIRECTION_EGRESS, key)
+  decideSide(sides + (SIDE_WORDS << 2), destination, source, DIRECTION_INGRESS, key)
 }
 
 /** The entry that the datapath finds for an address: exact first, then the longest prefix. */
@@ -57,10 +55,10 @@ function decideSide(out: usize, own: u32, peer: u32, direction: u32, key: u32): 
   const subject = known ? get(endpointSubject, endpoint) : 0
   const peerClass = get(entryClass, peer)
   const row = decidingRow(spanOf(subject, peerClass, direction), spanOf(subject, 0, direction), key)
-  let decision: u32 = row == 0 ? Decision.DENIED : <u32>load<u8>(row + 18)
-  if (decision == Decision.DENIED && row != 0 && endpointAudits(endpoint)) decision = Decision.AUDITED
-  store<u32>(out, known ? decision : Decision.ABSENT)
-  store<u32>(out + 4, row == 0 ? 0 : load<u32>(row + 12))
+  let decision: u32 = row == 0 ? POLICY_DENY : <u32>load<u8>(row + POLICY_ROW_ACTION_OFFSET)
+  if (decision == POLICY_DENY && row != 0 && endpointAudits(endpoint)) decision = POLICY_AUDIT
+  store<u32>(out, known ? decision : ABSENT)
+  store<u32>(out + 4, row == 0 ? 0 : load<u32>(row + POLICY_ROW_RULE_OFFSET))
   store<u32>(out + 8, get(subjectNumber, subject))
   store<u32>(out + 12, peerClass)
 }
@@ -70,7 +68,7 @@ function decidingRow(classSpan: u32, everySpan: u32, key: u32): usize {
   const own = rowOf(classSpan, key)
   const every = rowOf(everySpan, key)
   if (own == 0 || every == 0) return own == 0 ? every : own
-  return load<u32>(own + 8) >= load<u32>(every + 8) ? own : every
+  return load<u32>(own + POLICY_ROW_PRECEDENCE_OFFSET) >= load<u32>(every + POLICY_ROW_PRECEDENCE_OFFSET) ? own : every
 }
 
 function rowOf(span: u32, key: u32): usize {
@@ -79,8 +77,8 @@ function rowOf(span: u32, key: u32): usize {
   const end = high
   while (low < high) {
     const middle = (low + high) / 2
-    if (load<u32>(rowAt(middle) + 4) < key) low = middle + 1
+    if (load<u32>(rowAt(middle) + POLICY_ROW_LAST_OFFSET) < key) low = middle + 1
     else high = middle
   }
-  return low < end && load<u32>(rowAt(low)) <= key ? rowAt(low) : 0
+  return low < end && load<u32>(rowAt(low) + POLICY_ROW_FIRST_OFFSET) <= key ? rowAt(low) : 0
 }

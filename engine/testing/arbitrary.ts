@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { addressOf, prefixOf, type Prefix } from '../address.ts'
 import type { Engine } from '../index.ts'
-import type { World } from '../model.ts'
+import type { World } from './model.ts'
 import type { AddressEntry, EndpointEntry, Label, NamedPorts, Peer, Policy, PortMatch, Requirement, Rule, Selector } from '../types.ts'
 
 export const ADDRESSES = ['10.0.0.1', '10.0.0.2', '10.0.1.1', '10.0.1.2', '192.0.2.1', 'fd00::1', 'fd00::2', 'fd00:1::1', '2001:db8::1'].map(addressOf)

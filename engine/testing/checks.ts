@@ -1,8 +1,9 @@
 // What must hold of the engine's journal and verdicts, checked on the maps that the journal fills.
 
 import { readFile } from 'node:fs/promises'
+import { PEER_LOCAL_RANGE } from '../assembly/records.generated.ts'
 import { Engine, formatAddress } from '../index.ts'
-import { modelVerdict, type World } from '../model.ts'
+import { modelVerdict, type World } from './model.ts'
 import type { Capacities, Change, Direction } from '../types.ts'
 import { ADDRESSES, PORTS, type Step, Tables } from './arbitrary.ts'
 import { DatapathMaps, type Lookup } from './maps.ts'
@@ -10,7 +11,6 @@ import { DatapathMaps, type Lookup } from './maps.ts'
 const SMALL = {
   identities: 64, labels: 1024, selectors: 1024, rules: 1024, addresses: 256, endpoints: 16, classes: 256, policyEntries: 4096, policyRows: 16_384,
 }
-const PEER_LOCAL_RANGE = 1 << 2
 const IFINDEXES = [11, 12, 13]
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress']
 const module = new WebAssembly.Module(await readFile(new URL('../../build/engine.wasm', import.meta.url)))

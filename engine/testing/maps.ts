@@ -2,6 +2,8 @@
 // programs do with the same bytes, for tests without a kernel.
 
 import { maskAddress } from '../address.ts'
+import { ENDPOINT_AUDIT } from '../assembly/records.generated.ts'
+import { KEY_BYTES, VALUE_BYTES } from '../records.ts'
 import type { Change, Decision, Direction, EngineMap } from '../types.ts'
 
 export interface PeerRecord {
@@ -19,14 +21,7 @@ export interface Lookup {
   readonly peerClass: number
 }
 
-const KEY_WORDS: Readonly<Record<EngineMap, number>> = {
-  addresses: 4, prefixes: 5, class_generations: 1, endpoints: 1, policy: 2, policy_rows: 1,
-}
-const VALUE_WORDS: Readonly<Record<EngineMap, number>> = {
-  addresses: 4, prefixes: 4, class_generations: 1, endpoints: 16, policy: 2, policy_rows: 6,
-}
 const ACTIONS: readonly Decision[] = ['denied', 'allowed', 'audited']
-const ENDPOINT_AUDIT = 1 << 1
 
 const wordsOf = (bytes: Uint8Array) => new Uint32Array(bytes.slice().buffer)
 
@@ -45,8 +40,10 @@ export class DatapathMaps {
 
   #applyOne(change: Change, index: number, keys: Uint32Array, values: Uint32Array): void {
     const map = this.maps[change.map]
-    const key = keys.subarray(index * KEY_WORDS[change.map], (index + 1) * KEY_WORDS[change.map]).join()
-    if (change.operation === 'update') map.set(key, values.slice(index * VALUE_WORDS[change.map], (index + 1) * VALUE_WORDS[change.map]))
+    const keyWords = KEY_BYTES[change.map] / 4
+    const valueWords = VALUE_BYTES[change.map] / 4
+    const key = keys.subarray(index * keyWords, (index + 1) * keyWords).join()
+    if (change.operation === 'update') map.set(key, values.slice(index * valueWords, (index + 1) * valueWords))
     else if (!map.delete(key)) throw new Error(`deletes ${key}, which ${change.map} does not hold`)
   }
 

@@ -1,5 +1,5 @@
 // Entities of a CiliumNetworkPolicy: well-known peers by name, as selectors over reserved labels.
-import type { Selector } from '../../engine/types.ts'
+import type { Selector } from '../../engine/index.ts'
 import { anyWorkload, exists } from '../labels.ts'
 
 const reserved = (name: string): Selector => ({ requirements: [exists(`reserved:${name}`)] })

@@ -1,6 +1,6 @@
 // Rules above TCP and UDP: checked, so that what is written is right when there is a proxy, and until then not
 // enforced. Ports that need a proxy are allowed to nobody by their rule: fail closed.
-import type { Direction } from '../../engine/types.ts'
+import type { Direction } from '../../engine/index.ts'
 import type { Path } from '../document/errors.ts'
 import type { Value } from '../document/schema.ts'
 import type { Source } from '../document/source.ts'

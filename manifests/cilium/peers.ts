@@ -1,5 +1,5 @@
 // The peers of a rule of a CiliumNetworkPolicy: fromEndpoints, toCIDRSet and the others.
-import type { Direction, Peer, Requirement } from '../../engine/types.ts'
+import type { Direction, Peer, Requirement } from '../../engine/index.ts'
 import { cidrPeer } from '../cidr.ts'
 import type { Path } from '../document/errors.ts'
 import type { Source } from '../document/source.ts'

@@ -1,6 +1,6 @@
 // cilium.io/v2 CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy as drafts of policies.
 // Semantics: https://docs.cilium.io/en/stable/security/policy/ and the definitions of the kinds.
-import type { Direction, Requirement } from '../../engine/types.ts'
+import type { Direction, Requirement } from '../../engine/index.ts'
 import type { Path } from '../document/errors.ts'
 import type { Value } from '../document/schema.ts'
 import type { Source } from '../document/source.ts'

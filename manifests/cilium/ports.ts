@@ -1,5 +1,5 @@
 // toPorts and icmps of a rule of a CiliumNetworkPolicy.
-import type { Direction, PortMatch } from '../../engine/types.ts'
+import type { Direction, PortMatch } from '../../engine/index.ts'
 import type { Path } from '../document/errors.ts'
 import type { Source } from '../document/source.ts'
 import type { RuleDraft } from '../model.ts'

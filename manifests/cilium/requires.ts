@@ -1,6 +1,6 @@
 // fromRequires and toRequires: conditions on every workload that the subject speaks with, whichever rule allows it.
 // A peer that lacks one is denied, so that rules of other policies are bound too; nothing is allowed by them.
-import type { Direction, Peer, Requirement } from '../../engine/types.ts'
+import type { Direction, Peer, Requirement } from '../../engine/index.ts'
 import type { Path } from '../document/errors.ts'
 import { NAMESPACE_KEY, exists } from '../labels.ts'
 import type { RuleDraft } from '../model.ts'

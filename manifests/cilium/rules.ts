@@ -1,5 +1,5 @@
 // The four lists of rules of a CiliumNetworkPolicy.
-import type { Direction } from '../../engine/types.ts'
+import type { Direction } from '../../engine/index.ts'
 import type { Path } from '../document/errors.ts'
 import type { Value } from '../document/schema.ts'
 import type { Source } from '../document/source.ts'

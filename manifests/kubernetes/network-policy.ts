@@ -1,6 +1,6 @@
 // networking.k8s.io/v1 NetworkPolicy as drafts of policies.
 // Semantics: https://kubernetes.io/docs/concepts/services-networking/network-policies/ and the API reference.
-import type { Direction, Peer, PortMatch } from '../../engine/types.ts'
+import type { Direction, Peer, PortMatch } from '../../engine/index.ts'
 import { cidrPeer } from '../cidr.ts'
 import { NAMESPACE_KEY, equals, exists } from '../labels.ts'
 import type { Path } from '../document/errors.ts'

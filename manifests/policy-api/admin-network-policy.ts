@@ -1,5 +1,5 @@
 // policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy and BaselineAdminNetworkPolicy: the older form of the tiers.
-import type { PortMatch } from '../../engine/types.ts'
+import type { PortMatch } from '../../engine/index.ts'
 import type { Path } from '../document/errors.ts'
 import type { Value } from '../document/schema.ts'
 import type { Source } from '../document/source.ts'

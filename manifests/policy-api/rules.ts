@@ -1,6 +1,6 @@
 // What the kinds of policy.networking.k8s.io have alike: a subject, and ordered rules with an action, peers and ports.
 // Semantics: the API definitions of the Network Policy API, https://network-policy-api.sigs.k8s.io/reference/spec/.
-import type { Direction, Peer, PortMatch, Requirement } from '../../engine/types.ts'
+import type { Direction, Peer, PortMatch, Requirement } from '../../engine/index.ts'
 import { cidrPeer } from '../cidr.ts'
 import type { Path } from '../document/errors.ts'
 import type { Value } from '../document/schema.ts'

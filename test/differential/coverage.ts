@@ -1,6 +1,6 @@
 // Which constructs decided packets. A run that never meets a construct proves nothing about it.
 
-import type { Peer, Policy, PortMatch, Rule, Selector } from '../../engine/types.ts'
+import type { Peer, Policy, PortMatch, Rule, Selector } from '../../engine/index.ts'
 import { ICMP, ICMPV6, NAMESPACE_KEY } from './world.ts'
 import type { Decided } from './expectation.ts'
 

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process'
 
 import { EventKind, eventRecord } from '../../bpf/index.ts'
 import type { EventRecord } from '../../bpf/index.ts'
-import type { Change } from '../../engine/types.ts'
+import type { Change } from '../../engine/index.ts'
 import { BpfObject, inNetworkNamespace, interfaceIndex, RingReader, SplitMap } from '../../loader/index.ts'
 import type { BpfMap, Program } from '../../loader/index.ts'
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 
-import type { Change, EngineMap } from '../../engine/types.ts'
+import type { Change, EngineMap } from '../../engine/index.ts'
 
 export interface SourceFault {
   readonly name: string

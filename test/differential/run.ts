@@ -2,10 +2,8 @@
 // about each of them, while policies, labels and addresses change between the packets.
 
 import { EventKind } from '../../bpf/index.ts'
-import { addressOf, Engine } from '../../engine/index.ts'
-import type { Change, Decision, SideVerdict } from '../../engine/types.ts'
-import { modelVerdict } from '../../engine/model.ts'
-import type { ModelSide } from '../../engine/model.ts'
+import { addressOf, type Change, type Decision, Engine, type SideVerdict } from '../../engine/index.ts'
+import { type ModelSide, modelVerdict, type ModelVerdict } from '../../engine/testing/index.ts'
 import type { TcpFlag } from '../packet.ts'
 import { Coverage } from './coverage.ts'
 import { CLASSES } from './datapath.ts'

@@ -1,9 +1,7 @@
 // A world in the engine, and the changes that happen to it between packets.
 
 import { EndpointFlags, Identity, PeerFlags } from '../../bpf/index.ts'
-import { addressOf, prefixOf } from '../../engine/index.ts'
-import type { Engine } from '../../engine/index.ts'
-import type { AddressEntry, EndpointEntry, Policy } from '../../engine/types.ts'
+import { type AddressEntry, addressOf, type EndpointEntry, type Engine, type Policy, prefixOf } from '../../engine/index.ts'
 import type { Random } from './random.ts'
 import { EXCEPTS, HOST_ADDRESSES, HOST_LABELS, initPolicy, LOCAL_RANGES, newWorld, NODES, PREFIXES, randomIdentity, randomLabels, randomPolicy } from './world.ts'
 import type { World, WorldWorkload } from './world.ts'

@@ -1,7 +1,6 @@
 // Random packets for a world, aimed at what its policies name: their ports give or take one, their prefixes' edges.
 
-import { covers, prefixOf } from '../../engine/index.ts'
-import type { Prefix } from '../../engine/index.ts'
+import { covers, type Prefix, prefixOf } from '../../engine/index.ts'
 import { isIpv4, prefixEdges } from './addresses.ts'
 import type { Random } from './random.ts'
 import { EXCEPTS, HOST_ADDRESSES, ICMP, ICMPV6, ICMP_MESSAGES, LOCAL_RANGES, NODES, PORTS, PREFIXES, PROTOCOLS } from './world.ts'

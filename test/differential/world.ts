@@ -1,7 +1,7 @@
 // Random worlds: labelled workloads and policies drawn from one small vocabulary, so that what a policy names exists
 // and most packets touch a rule, an edge of a prefix or a port next to a range.
 
-import type { NamedPorts, Peer, Policy, PortMatch, Requirement, Rule, Selector } from '../../engine/types.ts'
+import type { NamedPorts, Peer, Policy, PortMatch, Requirement, Rule, Selector } from '../../engine/index.ts'
 import { Identity } from '../../bpf/index.ts'
 import type { Random } from './random.ts'
 

@@ -6,11 +6,11 @@ import { globSync, readFileSync } from 'node:fs'
 import test from 'ava'
 
 import { mapSpecs, records } from '../../bpf/index.ts'
-import { generate } from '../../bpf/generate.ts'
-import { readRecord } from '../../bpf/generate/model.ts'
 import * as assemblyScript from '../../engine/assembly/records.generated.ts'
 import { readBtf, readMapSpecs } from '../../loader/index.ts'
 import type { Btf } from '../../loader/index.ts'
+import { generate } from '../../scripts/generate.ts'
+import { readRecord } from '../../scripts/generate/model.ts'
 
 /** Programs without a map share no record. */
 const OBJECTS = globSync('build/bpf/*.bpf.o').filter((path) => readMapSpecs(readBtf(path)).length > 0)
@@ -22,7 +22,7 @@ test('there are objects to compare', (t) => {
 
 for (const [path, text] of clangIsMissing() ? [] : generate()) {
   test(`${path} is what bpf/types.h and bpf/maps.h make of it`, (t) => {
-    t.is(readFileSync(path, 'utf8'), text, 'run node bpf/generate.ts')
+    t.is(readFileSync(path, 'utf8'), text, 'run node scripts/generate.ts')
   })
 }
 

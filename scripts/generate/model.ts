@@ -2,7 +2,7 @@
 
 import type { Btf, BtfMember, BtfOf, BtfType } from '../../loader/index.ts'
 import { readMapSpecs } from '../../loader/index.ts'
-import type { FieldKind } from '../record.ts'
+import type { FieldKind } from '../../bpf/index.ts'
 
 export interface ModelField {
   /** As in C. */

@@ -1,8 +1,9 @@
 // What policy means, said as plainly as possible: evaluates Policy[] directly against labels, addresses and ports.
 // Slow, and independent of the engine: the property tests and the differential test against BPF compare with this.
 
-import { prefixOf, prefixCovers } from './address.ts'
-import type { AddressEntry, Decision, Direction, EndpointEntry, Label, Peer, Policy, PortMatch, Requirement, Rule, Selector, Tier } from './types.ts'
+import { prefixOf, prefixCovers } from '../address.ts'
+import { ENDPOINT_AUDIT, PEER_WORKLOAD } from '../assembly/records.generated.ts'
+import type { AddressEntry, Decision, Direction, EndpointEntry, Label, Peer, Policy, PortMatch, Requirement, Rule, Selector, Tier } from '../types.ts'
 
 export interface World {
   readonly identities: ReadonlyMap<number, readonly Label[]>
@@ -35,8 +36,6 @@ export interface ModelVerdict {
   readonly ingress?: ModelSide
 }
 
-const PEER_WORKLOAD = 1 << 1
-const ENDPOINT_AUDIT = 1 << 1
 const DEFAULT_ENTRIES: readonly AddressEntry[] = [
   { address: prefixOf('::/0').address, prefixLength: 0, identity: 10, flags: 0, ifindex: 0, namedPorts: [] },
   { address: prefixOf('0.0.0.0/0').address, prefixLength: 96, identity: 9, flags: 0, ifindex: 0, namedPorts: [] },

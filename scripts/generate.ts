@@ -1,7 +1,7 @@
 // Writes the TypeScript and AssemblyScript views of bpf/types.h and bpf/maps.h, from the BTF that clang makes of them.
 //
-//   node bpf/generate.ts           writes bpf/layout.generated.ts and engine/assembly/records.generated.ts
-//   node bpf/generate.ts --check   exits with 1 and names the file if one of them is not what it should be
+//   node scripts/generate.ts           writes bpf/layout.generated.ts and engine/assembly/records.generated.ts
+//   node scripts/generate.ts --check   exits with 1 and names the file if one of them is not what it should be
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -14,11 +14,12 @@ import { readModel } from './generate/model.ts'
 import { typeScriptSource } from './generate/typescript.ts'
 
 const ROOT = join(import.meta.dirname, '..')
-const CLANG = ['clang-19', '-target', 'bpf', '-g', '-O2', '-D__x86_64__', '-I/usr/include/x86_64-linux-gnu', '-I', import.meta.dirname]
+const BPF = join(ROOT, 'bpf')
+const CLANG = ['clang-19', '-target', 'bpf', '-g', '-O2', '-D__x86_64__', '-I/usr/include/x86_64-linux-gnu', '-I', BPF]
 
 /** Contents of the generated files by their path from the project's root. */
 export function generate(): Map<string, string> {
-  const header = readFileSync(join(import.meta.dirname, 'types.h'), 'utf8')
+  const header = readFileSync(join(BPF, 'types.h'), 'utf8')
   const model = readModel(compile(probeSource(header)))
   return new Map([
     ['bpf/layout.generated.ts', typeScriptSource(model)],
@@ -60,7 +61,7 @@ function main(check: boolean): void {
   for (const [path, text] of generate()) {
     if (isCurrent(path, text)) continue
     if (check) {
-      console.error(`${path} does not follow bpf/types.h and bpf/maps.h: run node bpf/generate.ts`)
+      console.error(`${path} does not follow bpf/types.h and bpf/maps.h: run node scripts/generate.ts`)
       process.exitCode = 1
     } else {
       writeFileSync(join(ROOT, path), text)
