@@ -457,6 +457,7 @@ export const mapSpecs = {
   addresses: { type: 'hash', keySize: 16, valueSize: 16, maxEntries: 131072, flags: 1 },
   prefixes: { type: 'lpm_trie', keySize: 20, valueSize: 16, maxEntries: 131072, flags: 1 },
   class_generations: { type: 'array', keySize: 4, valueSize: 4, maxEntries: 65536, flags: 0 },
+  last_subject: { type: 'array', keySize: 4, valueSize: 4, maxEntries: 1, flags: 0 },
   endpoints: { type: 'array', keySize: 4, valueSize: 64, maxEntries: 65536, flags: 0 },
   endpoints_beyond: { type: 'hash', keySize: 4, valueSize: 64, maxEntries: 4096, flags: 0 },
   policy: { type: 'hash', keySize: 8, valueSize: 8, maxEntries: 262144, flags: 1 },

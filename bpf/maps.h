@@ -34,6 +34,17 @@ struct {
 } class_generations SEC(".maps");
 
 /*
+ * The highest subject number ever given, written before its first use: the agent goes on above it after any death, so
+ * that no conntrack entry of a subject that is gone meets its number again. No program reads it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} last_subject SEC(".maps");
+
+/*
  * By the ifindex of the endpoint's node side. An array is read for a fraction of what a hash costs, and every packet asks
  * for one or two endpoints; but a node that lives long gives out ifindexes past any array's end.
  */

@@ -38,13 +38,14 @@ export const RESERVED_IDENTITIES: ReadonlyMap<number, readonly Label[]> = new Ma
   [10, ['reserved:world=', 'reserved:world-ipv6=']],
 ])
 
-/** The pinned maps of a running datapath. `classGenerations` is the whole array, by class number. */
+/** The pinned maps of a running datapath. `classGenerations` is the whole array, by class number; `lastSubject` the one number. */
 export interface PinnedMaps {
   readonly endpoints: PackedEntries
   readonly addresses: PackedEntries
   readonly prefixes: PackedEntries
   readonly policy: PackedEntries
   readonly classGenerations: Uint32Array
+  readonly lastSubject: number
 }
 
 export interface EngineStats {
@@ -72,7 +73,7 @@ export interface MaglevBackend {
 }
 
 const INPUT_BYTES = 8 << 20
-const MAPS: readonly EngineMap[] = ['addresses', 'prefixes', 'class_generations', 'endpoints', 'policy', 'policy_rows']
+const MAPS: readonly EngineMap[] = ['addresses', 'prefixes', 'class_generations', 'endpoints', 'policy', 'policy_rows', 'last_subject']
 const ENTRY_MAP_ADDRESSES = 1
 const ENTRY_MAP_PREFIXES = 2
 const RESTORE_BATCH = 65_536
@@ -201,6 +202,7 @@ export class Engine {
   restore(pinned: PinnedMaps): void {
     if (this.#state !== 'new') throw new EngineError('STATE', 'restore comes before any other input')
     this.#check(this.#setReserved(), 'restore')
+    this.#wasm.restoreLastSubject(pinned.lastSubject)
     this.#restoreRecords(generationRecords(pinned.classGenerations), 2, (words) => this.#wasm.applyRestoreGenerations(words))
     this.#restoreRecords(join('policy', pinned.policy), 4, (words) => this.#wasm.applyRestorePolicy(words))
     this.#restoreRecords(joinAddresses(pinned.addresses), 9, (words) => this.#wasm.applyRestoreAddresses(words, ENTRY_MAP_ADDRESSES))

@@ -10,10 +10,11 @@ import type { EndpointEntry, EngineMap } from './types.ts'
 const WORD = 4
 export const KEY_BYTES: Readonly<Record<EngineMap, number>> = {
   addresses: IP_ADDRESS_SIZE, prefixes: PREFIX_KEY_SIZE, class_generations: WORD, endpoints: WORD, policy: POLICY_KEY_SIZE, policy_rows: WORD,
+  last_subject: WORD,
 }
 export const VALUE_BYTES: Readonly<Record<EngineMap, number>> = {
   addresses: PEER_SIZE, prefixes: PEER_SIZE, class_generations: WORD, endpoints: ENDPOINT_SIZE, policy: POLICY_SPAN_SIZE,
-  policy_rows: POLICY_ROW_SIZE,
+  policy_rows: POLICY_ROW_SIZE, last_subject: WORD,
 }
 
 /** Packed keys and values of a pinned map, as a batched lookup gives them. */

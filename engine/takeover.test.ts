@@ -3,9 +3,9 @@
 
 import test from 'ava'
 import fc from 'fast-check'
-import type { Engine, PackedEntries, PinnedMaps } from './index.ts'
+import type { Engine, PackedEntries, PinnedMaps, Policy } from './index.ts'
 import { EngineError } from './index.ts'
-import { history, step, type Step, type Tables } from './testing/arbitrary.ts'
+import { history, step, type Step, steps, type Tables } from './testing/arbitrary.ts'
 import { Node, smallEngine } from './testing/checks.ts'
 import type { DatapathMaps } from './testing/maps.ts'
 
@@ -22,6 +22,7 @@ function pinnedMaps({ maps }: DatapathMaps): PinnedMaps {
   for (const [key, value] of maps.class_generations) classGenerations[Number(key)] = value[0] ?? 0
   return {
     endpoints: packed(maps.endpoints), addresses: packed(maps.addresses), prefixes: packed(maps.prefixes), policy: packed(maps.policy), classGenerations,
+    lastSubject: maps.last_subject.get('0')?.[0] ?? 0,
   }
 }
 
@@ -81,11 +82,24 @@ test('a takeover is atomic and leads to what the model says', async (t) => {
   t.pass()
 })
 
+test('a number freed just before a crash is not given again: conntrack may still hold it', async (t) => {
+  const node = new Node(await smallEngine())
+  const mac = new Uint8Array(6)
+  const endpoint = steps.endpoint({ ifindex: 11, id: 1, identity: 256, flags: 0, mac, nodeMac: mac, namedPorts: [] })
+  const policy = (isolates: Policy['isolates']) =>
+    steps.policy('a', [{ subject: { requirements: [] }, tier: 'normal', priority: 0, isolates, rules: [], audit: false }])
+  node.transact([endpoint, policy({})])
+  const number = node.maps.subject(11) ?? 0
+  node.transact([steps.removeEndpoint(11)])
+  await restart(node, [policy({ ingress: 1 }), endpoint])
+  t.true((node.maps.subject(11) ?? 0) > number, `${node.maps.subject(11)} after ${number}`)
+})
+
 test('restore comes first, finishRestore after it', async (t) => {
   const engine = await smallEngine()
   engine.setIdentity(300, ['k8s:app=web'])
   const empty = { keys: new Uint8Array(), values: new Uint8Array() }
-  const nothing = { endpoints: empty, addresses: empty, prefixes: empty, policy: empty, classGenerations: new Uint32Array(1) }
+  const nothing = { endpoints: empty, addresses: empty, prefixes: empty, policy: empty, classGenerations: new Uint32Array(1), lastSubject: 0 }
   t.throws(() => engine.restore(nothing), { instanceOf: EngineError, code: 'STATE' })
   t.throws(() => engine.finishRestore(), { instanceOf: EngineError, code: 'STATE' })
 })

@@ -99,7 +99,7 @@ export interface EndpointEntry {
 }
 
 /** Maps that the engine writes, by their names in bpf/maps.h. */
-export type EngineMap = 'addresses' | 'prefixes' | 'class_generations' | 'endpoints' | 'policy' | 'policy_rows'
+export type EngineMap = 'addresses' | 'prefixes' | 'class_generations' | 'endpoints' | 'policy' | 'policy_rows' | 'last_subject'
 
 /**
  * A run of changes of one map, to be applied before the next run of the list: that order is what makes a change

@@ -32,6 +32,7 @@ export interface EngineExports {
   applyRestorePolicy(words: number): number
   applyRestoreAddresses(words: number, map: number): number
   applyRestoreEndpoints(words: number): number
+  restoreLastSubject(number: number): void
   finishRestore(): void
   maglev(backends: number, slots: number): boolean
   maglevKeys(): number

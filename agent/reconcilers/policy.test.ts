@@ -54,9 +54,9 @@ class ScriptedEngine implements EnginePort {
   }
 }
 
-/** One byte for keys and values is enough here, but generations are read as numbers. */
+/** One byte for keys and values is enough here, but arrays are read as numbers. */
 function emptyMap(name: keyof EngineMaps): [string, MemoryMap] {
-  const size = name === 'class_generations' ? 4 : 1
+  const size = name === 'class_generations' || name === 'last_subject' ? 4 : 1
   return [name, new MemoryMap(name, size, size, 8)]
 }
 
@@ -121,9 +121,11 @@ test('the pinned maps are handed over whole', (t) => {
   const { engine, maps, policy } = setUp()
   for (let key = 0; key < 7; key++) maps.endpoints.update(bytes(key), bytes(key + 1))
   maps.class_generations.update(bytes(2, 0, 0, 0), bytes(9, 0, 0, 0))
+  maps.last_subject.update(bytes(0, 0, 0, 0), bytes(5, 0, 0, 0))
   t.is(policy.restore(), 7)
   t.deepEqual([...(engine.restored?.endpoints.keys ?? [])], [0, 1, 2, 3, 4, 5, 6])
   t.deepEqual([...(engine.restored?.endpoints.values ?? [])], [1, 2, 3, 4, 5, 6, 7])
   t.is(engine.restored?.policy.count, 0)
   t.deepEqual([...(engine.restored?.classGenerations ?? [])], [0, 0, 9, 0, 0, 0, 0, 0])
+  t.is(engine.restored?.lastSubject, 5)
 })

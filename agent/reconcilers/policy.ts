@@ -42,6 +42,7 @@ export class PolicyMaps {
       prefixes: readAll(maps.prefixes),
       policy: readAll(maps.policy),
       classGenerations: readArray(maps.class_generations),
+      lastSubject: readArray(maps.last_subject)[0] ?? 0,
     })
     return endpoints.count
   }
@@ -132,4 +133,5 @@ export const ENGINE_MAPS: readonly EngineMap[] = [
   'endpoints',
   'policy',
   'policy_rows',
+  'last_subject',
 ]

@@ -39,6 +39,7 @@ export interface PinnedState {
   readonly policy: MapBatch
   /** The whole array, by class number. */
   readonly classGenerations: Uint32Array
+  readonly lastSubject: number
 }
 
 export interface VerdictQuery {

@@ -55,6 +55,7 @@ export class LinuxKernel implements Kernel, Disposable {
       endpoints: new SplitMap(map('endpoints'), map('endpoints_beyond')),
       policy: map('policy'),
       policy_rows: map('policy_rows'),
+      last_subject: map('last_subject'),
     })
     const takenOver = policy.restore()
     const running = {

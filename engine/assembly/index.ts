@@ -24,7 +24,7 @@ import { initializeRows, rowsUsed } from './rows'
 import { initializeRulesets } from './rulesets'
 import { initializeSelectors } from './selectors'
 import { initializeSequences } from './sequences'
-import { initializeSubjects, subjectLives, subjectsUsed } from './subjects'
+import { initializeSubjects, restoreLastSubject, subjectLives, subjectsUsed } from './subjects'
 import {
   finishRestore, initializeTakeover, restoreAddresses, restoreEndpoints, restoreGenerations, restorePolicy,
 } from './takeover'
@@ -34,7 +34,7 @@ import { initializeWrr, weightedRoundRobin, wrrPicks, wrrWeights } from './wrr'
 
 export {
   begin, commit, rollback, failure, inputAddress, inputCapacity, takeJournal, journalRuns, verdictInput, verdictOutput, decide,
-  maglev, maglevKeys, maglevWeights, maglevTable, weightedRoundRobin, wrrWeights, wrrPicks, rowsUsed, finishRestore,
+  maglev, maglevKeys, maglevWeights, maglevTable, weightedRoundRobin, wrrWeights, wrrPicks, rowsUsed, restoreLastSubject, finishRestore,
 }
 
 /** Reserves all memory; called once, before anything else. */

@@ -13,6 +13,7 @@ export namespace BpfMap {
   export const ENDPOINTS: u32 = 3
   export const POLICY: u32 = 4
   export const POLICY_ROWS: u32 = 5
+  export const LAST_SUBJECT: u32 = 6
 }
 export namespace Operation {
   export const UPDATE: u32 = 0

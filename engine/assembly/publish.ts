@@ -1,5 +1,5 @@
 // The second half of a commit: writes the journal. Its order is what makes a transaction atomic to packets:
-//   1. rows, then entries of fresh subjects and classes: nothing leads to them yet;
+//   1. the last subject number, rows, entries of fresh subjects and classes: nothing leads to them yet;
 //   2. the address table, longer prefixes first, then the generations of the classes that entries left;
 //   3. endpoints flip to their new subjects;
 //   4. twins merge and entries that nobody wants go, shorter prefixes first, then generations again;
@@ -25,7 +25,7 @@ import { freshClasses, moveFrom, moveTarget, NO_MOVE } from './moves'
 import { nodeLength } from './prefixes'
 import { ENDPOINT_SIZE, IP_ADDRESS_SIZE, PEER_SIZE, POLICY_KEY_SIZE, POLICY_ROW_SIZE, POLICY_SPAN_SIZE, PREFIX_KEY_SIZE } from './records.generated'
 import { freshSpans, rowAt, spanFirst, spanRows } from './rows'
-import { dyingSubjects } from './subjects'
+import { dyingSubjects, freshSubjects, lastSubjectNumber } from './subjects'
 
 const PREFIX_LENGTHS: u32 = 129
 
@@ -106,6 +106,7 @@ export function leaveClass(peerClass: u32): void {
 // ---- steps 1 to 5 ---------------------------------------------------------------------------------------------------
 
 export function publish(): void {
+  publishLastSubject()
   publishRows()
   publishPolicy()
   publishEntries()
@@ -116,6 +117,12 @@ export function publish(): void {
   removeEntries()
   publishGenerations()
   removeOldPolicy()
+}
+
+function publishLastSubject(): void {
+  if (length(freshSubjects) == 0 || !openRun(BpfMap.LAST_SUBJECT, Operation.UPDATE, 1)) return
+  store<u32>(runKeys, 0)
+  store<u32>(runValues, lastSubjectNumber())
 }
 
 function publishRows(): void {

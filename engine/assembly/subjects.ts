@@ -97,6 +97,13 @@ function create(sequence: u32): u32 {
   return subject
 }
 
+@inline export function lastSubjectNumber(): u32 { return load<u32>(lastNumber) }
+
+/** Numbers up to this one were given by an earlier engine. */
+export function restoreLastSubject(number: u32): void {
+  if (number > load<u32>(lastNumber)) put(lastNumber, number)
+}
+
 /** A subject that stands in the pinned maps under this number; one endpoint or none uses it. */
 export function restoreSubject(number: u32): u32 {
   const subject = take(subjects)
@@ -104,7 +111,7 @@ export function restoreSubject(number: u32): u32 {
   set(sequences, subject, 0)
   set(subjectEntries, subject, 0)
   set(endpointCounts, subject, 0)
-  if (number > load<u32>(lastNumber)) put(lastNumber, number)
+  restoreLastSubject(number)
   return subject
 }
 

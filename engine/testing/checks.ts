@@ -76,8 +76,8 @@ export class Flows {
   check(maps: DatapathMaps): void {
     for (const { query, lookup } of lookups(maps, true)) {
       const kept = this.#sides.get(query)
-      if (!lookup) this.#sides.delete(query)
-      else if (!kept || kept.subject !== lookup.subject || maps.generation(kept.peerClass) !== kept.generation) {
+      if (!lookup) continue // the endpoint is gone, its entries in conntrack are not
+      if (!kept || kept.subject !== lookup.subject || maps.generation(kept.peerClass) !== kept.generation) {
         this.#sides.delete(query)
         if (lookup.decision === 'unknown') continue // dropped before policy: no flow begins
         this.#sides.set(query, { ...lookup, generation: maps.generation(lookup.peerClass), verdict: textOf(lookup) })
@@ -88,9 +88,9 @@ export class Flows {
   }
 }
 
-/** The kernel applies a batch record by record, and packets see every state; of rows and generations nobody can tell. */
+/** The kernel applies a batch record by record, and packets see every state; of rows, generations and numbers nobody can tell. */
 function* recordsOf(change: Change): Iterable<Change> {
-  if (change.map === 'policy_rows' || change.map === 'class_generations') {
+  if (change.map === 'policy_rows' || change.map === 'class_generations' || change.map === 'last_subject') {
     yield change
     return
   }

@@ -29,6 +29,7 @@ export class DatapathMaps {
   /** Keys are the records' words, joined. */
   readonly maps: Readonly<Record<EngineMap, Map<string, Uint32Array>>> = {
     addresses: new Map(), prefixes: new Map(), class_generations: new Map(), endpoints: new Map(), policy: new Map(), policy_rows: new Map(),
+    last_subject: new Map(),
   }
 
   /** Applies one run; deleting what is not there is a fault of the journal. */
