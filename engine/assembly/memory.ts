@@ -27,9 +27,16 @@ export namespace Subject {
 }
 
 const PAGE: usize = 65536
-const UNDO_GROWTH_PAGES: i32 = 64
+const UNDO_GROWTH_PAGES: i32 = 16
+
+// The undo log saves whole blocks, each once a transaction. A block that was all zero is noted by its address alone: a
+// transaction that fills empty tables costs the log next to nothing.
+const BLOCK_SHIFT: u32 = 6
+const BLOCK_BYTES: usize = 1 << BLOCK_SHIFT
+const WAS_ZERO: u32 = 1 // in the address of a block in the log
 
 let top: usize = 0
+let savedFlags: usize = 0 // a byte for every block: 1 while the log has it
 let undoBase: usize = 0
 let undoTop: usize = 0
 let undoEnd: usize = 0
@@ -49,7 +56,7 @@ export function failure(): u32 { return failureSubject << 8 | failureCode }
 /** Zeroed memory that is never given back. Only used before `sealArenas`. */
 export function reserve(bytes: usize): usize {
   if (top == 0) top = __heap_base
-  const address = (top + 7) & ~7
+  const address = blockAlign(top) // no block holds both what is undone and what is not
   top = address + bytes
   growTo(top)
   return address
@@ -58,9 +65,12 @@ export function reserve(bytes: usize): usize {
 /** A column of `count` words and the unused word 0. */
 export function column(count: u32): usize { return reserve((<usize>count + 1) << 2) }
 
+@inline function blockAlign(address: usize): usize { return (address + BLOCK_BYTES - 1) & ~(BLOCK_BYTES - 1) }
+
 /** All arenas stand; what follows them is the undo log, the only part that grows. */
 export function sealArenas(): void {
-  undoBase = (top + 7) & ~7
+  savedFlags = reserve((top >>> BLOCK_SHIFT) + 1)
+  undoBase = blockAlign(top)
   undoTop = undoBase
   undoEnd = <usize>memory.size() * PAGE
 }
@@ -78,13 +88,29 @@ function growTo(end: usize): void {
 
 /** A store that `rollback` undoes. State that outlives a transaction is only ever written so. */
 export function put(address: usize, value: u32): void {
-  const old = load<u32>(address)
-  if (old == value) return
-  if (undoTop + 8 > undoEnd) growUndoLog()
-  store<u32>(undoTop, <u32>address)
-  store<u32>(undoTop + 4, old)
-  undoTop += 8
+  if (load<u32>(address) == value) return
+  if (load<u8>(savedFlags + (address >>> BLOCK_SHIFT)) == 0) saveBlock(address & ~(BLOCK_BYTES - 1))
   store<u32>(address, value)
+}
+
+function saveBlock(block: usize): void {
+  if (undoEnd == 0) return // the arenas are being made
+  if (undoTop + 4 + BLOCK_BYTES > undoEnd) growUndoLog()
+  store<u8>(savedFlags + (block >>> BLOCK_SHIFT), 1)
+  const zero = copyBlock(undoTop + 4, block)
+  store<u32>(undoTop, zero ? <u32>block | WAS_ZERO : <u32>block)
+  undoTop += zero ? 4 : 4 + BLOCK_BYTES
+}
+
+/** True if the block is all zero. Calls of memory.copy would cost more than the copying. */
+@inline function copyBlock(to: usize, from: usize): bool {
+  let any: u64 = 0
+  for (let at: usize = 0; at < BLOCK_BYTES; at += 8) {
+    const bits = load<u64>(from + at)
+    any |= bits
+    store<u64>(to + at, bits)
+  }
+  return any == 0
 }
 
 function growUndoLog(): void {
@@ -93,15 +119,23 @@ function growUndoLog(): void {
 }
 
 export function beginUndo(): void {
-  undoTop = undoBase
+  emptyLog(false)
   failureCode = Failure.NONE
   failureSubject = 0
 }
 
-/** Puts back every word that changed since `beginUndo`, the last change first. */
-export function rollbackUndo(): void {
-  while (undoTop > undoBase) {
-    undoTop -= 8
-    store<u32>(<usize>load<u32>(undoTop), load<u32>(undoTop + 4))
+/** Puts back every block that changed since `beginUndo`. */
+export function rollbackUndo(): void { emptyLog(true) }
+
+function emptyLog(restore: bool): void {
+  for (let at = undoBase; at < undoTop;) {
+    const entry = load<u32>(at)
+    const block = <usize>(entry & ~WAS_ZERO)
+    const zero = (entry & WAS_ZERO) != 0
+    store<u8>(savedFlags + (block >>> BLOCK_SHIFT), 0)
+    if (restore && zero) memory.fill(block, 0, BLOCK_BYTES)
+    else if (restore) copyBlock(block, at + 4)
+    at += zero ? 4 : 4 + BLOCK_BYTES
   }
+  undoTop = undoBase
 }
