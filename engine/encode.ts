@@ -1,7 +1,8 @@
-// Inputs as the words and strings that engine/assembly/input.ts reads.
+// Policies and named ports as the words and texts of an input.
 
 import { prefixOf, type Prefix } from './address.ts'
 import { EngineError } from './errors.ts'
+import type { InputWriter } from './input.ts'
 import type { NamedPorts, Peer, Policy, PortMatch, Rule, Selector } from './types.ts'
 
 const EVERYTHING = 0xffffffff
@@ -21,30 +22,6 @@ function invalid(message: string): never {
 function integer(value: number, least: number, most: number, what: string): number {
   if (!Number.isInteger(value) || value < least || value > most) invalid(`${what} is ${value}; allowed are ${least} to ${most}`)
   return value
-}
-
-/** Collects the words and strings of one input. */
-export class InputWriter {
-  readonly words: number[] = []
-  readonly texts: string[] = []
-
-  word(value: number): this {
-    this.words.push(value)
-    return this
-  }
-
-  text(value: string): this {
-    if (value.includes('\0')) invalid(`"${value}" holds a NUL character, which no label, name or key may`)
-    this.texts.push(value)
-    return this
-  }
-
-  /** Bytes, a multiple of four, as words in memory order. */
-  bytes(value: Uint8Array): this {
-    const view = new DataView(value.buffer, value.byteOffset, value.byteLength)
-    for (let at = 0; at < value.byteLength; at += 4) this.words.push(view.getUint32(at, true))
-    return this
-  }
 }
 
 function encodeSelector(out: InputWriter, selector: Selector): void {
@@ -117,10 +94,9 @@ function encodePolicy(out: InputWriter, policy: Policy): void {
   for (const rule of policy.rules) encodeRule(out, rule, policy.tier)
 }
 
-export function encodeDocument(key: string, policies: readonly Policy[]): InputWriter {
-  const out = new InputWriter().text(key).word(policies.length)
+export function encodeDocument(out: InputWriter, key: string, policies: readonly Policy[]): void {
+  out.text(key).word(policies.length)
   for (const policy of policies) encodePolicy(out, policy)
-  return out
 }
 
 export function encodeNamedPorts(out: InputWriter, ports: NamedPorts): void {

@@ -1,8 +1,9 @@
 // The engine's public surface: one class over engine.wasm, the vocabulary, and helpers for addresses.
 
 import { maskAddress } from './address.ts'
-import { encodeDocument, encodeNamedPorts, InputWriter } from './encode.ts'
+import { encodeDocument, encodeNamedPorts } from './encode.ts'
 import { EngineError } from './errors.ts'
+import { InputWriter } from './input.ts'
 import { endpointRecord, generationRecords, join, joinAddresses, KEY_BYTES, VALUE_BYTES, type PackedEntries } from './records.ts'
 import type {
   AddressEntry, Capacities, Change, Decision, EndpointEntry, EngineMap, Label, Policy, SideVerdict, Verdict,
@@ -87,13 +88,14 @@ const WASM_PATH = new URL('../build/engine.wasm', import.meta.url)
  */
 export class Engine {
   readonly #wasm: EngineExports
-  readonly #encoder = new TextEncoder()
+  readonly #input: InputWriter
   #bytes: Uint8Array
   #words: Uint32Array
   #state: 'new' | 'restoring' | 'running' | 'transaction' = 'new'
 
   private constructor(wasm: EngineExports) {
     this.#wasm = wasm
+    this.#input = new InputWriter(wasm.memory, wasm.inputAddress(), wasm.inputCapacity())
     this.#bytes = new Uint8Array(wasm.memory.buffer)
     this.#words = new Uint32Array(wasm.memory.buffer)
   }
@@ -130,21 +132,26 @@ export class Engine {
   }
 
   setAddress(entry: AddressEntry): void {
-    const out = new InputWriter().word(this.#prefixLength(entry.prefixLength)).bytes(maskAddress(this.#address(entry.address), entry.prefixLength))
-    out.word(entry.identity).word(entry.flags).word(entry.ifindex)
-    encodeNamedPorts(out, entry.namedPorts)
-    this.#change('an address', () => this.#wasm.applySetAddress(this.#write(out)))
+    this.#change('an address', () => {
+      this.#writePrefix(entry.address, entry.prefixLength).word(entry.identity).word(entry.flags).word(entry.ifindex)
+      encodeNamedPorts(this.#input, entry.namedPorts)
+      return this.#wasm.applySetAddress()
+    })
   }
 
   removeAddress(address: Uint8Array, prefixLength: number): void {
-    const out = new InputWriter().word(this.#prefixLength(prefixLength)).bytes(maskAddress(this.#address(address), prefixLength))
-    this.#change('an address', () => this.#wasm.applyRemoveAddress(this.#write(out)))
+    this.#change('an address', () => {
+      this.#writePrefix(address, prefixLength)
+      return this.#wasm.applyRemoveAddress()
+    })
   }
 
   setEndpoint(entry: EndpointEntry): void {
-    const out = new InputWriter().word(entry.ifindex).bytes(endpointRecord(entry))
-    encodeNamedPorts(out, entry.namedPorts)
-    this.#change(`endpoint ${entry.ifindex}`, () => this.#wasm.applySetEndpoint(this.#write(out)))
+    this.#change(`endpoint ${entry.ifindex}`, () => {
+      this.#input.open().word(entry.ifindex).bytes(endpointRecord(entry))
+      encodeNamedPorts(this.#input, entry.namedPorts)
+      return this.#wasm.applySetEndpoint()
+    })
   }
 
   removeEndpoint(ifindex: number): void {
@@ -153,14 +160,15 @@ export class Engine {
 
   /** Replaces all parts of one document at once. */
   setPolicy(key: string, policies: readonly Policy[]): void {
-    const out = encodeDocument(key, policies)
-    this.#change(`policy ${key}`, () => this.#wasm.applySetPolicy(this.#write(out)))
+    this.#change(`policy ${key}`, () => {
+      encodeDocument(this.#input.open(), key, policies)
+      return this.#wasm.applySetPolicy()
+    })
   }
 
   removePolicy(key: string): void {
-    const out = new InputWriter().text(key)
     this.#change(`policy ${key}`, () => {
-      this.#write(out)
+      this.#input.open().text(key)
       return this.#wasm.applyRemovePolicy()
     })
   }
@@ -203,11 +211,11 @@ export class Engine {
     if (this.#state !== 'new') throw new EngineError('STATE', 'restore comes before any other input')
     this.#check(this.#setReserved(), 'restore')
     this.#wasm.restoreLastSubject(pinned.lastSubject)
-    this.#restoreRecords(generationRecords(pinned.classGenerations), 2, (words) => this.#wasm.applyRestoreGenerations(words))
-    this.#restoreRecords(join('policy', pinned.policy), 4, (words) => this.#wasm.applyRestorePolicy(words))
-    this.#restoreRecords(joinAddresses(pinned.addresses), 9, (words) => this.#wasm.applyRestoreAddresses(words, ENTRY_MAP_ADDRESSES))
-    this.#restoreRecords(join('prefixes', pinned.prefixes), 9, (words) => this.#wasm.applyRestoreAddresses(words, ENTRY_MAP_PREFIXES))
-    this.#restoreRecords(join('endpoints', pinned.endpoints), 17, (words) => this.#wasm.applyRestoreEndpoints(words))
+    this.#restoreRecords(generationRecords(pinned.classGenerations), 2, () => this.#wasm.applyRestoreGenerations())
+    this.#restoreRecords(join('policy', pinned.policy), 4, () => this.#wasm.applyRestorePolicy())
+    this.#restoreRecords(joinAddresses(pinned.addresses), 9, () => this.#wasm.applyRestoreAddresses(ENTRY_MAP_ADDRESSES))
+    this.#restoreRecords(join('prefixes', pinned.prefixes), 9, () => this.#wasm.applyRestoreAddresses(ENTRY_MAP_PREFIXES))
+    this.#restoreRecords(join('endpoints', pinned.endpoints), 17, () => this.#wasm.applyRestoreEndpoints())
     this.#state = 'restoring'
   }
 
@@ -325,9 +333,9 @@ export class Engine {
   }
 
   #applySetIdentity(number: number, labels: readonly Label[]): number {
-    const out = new InputWriter().word(number).word(labels.length)
+    const out = this.#input.open().word(number).word(labels.length)
     for (const label of labels) out.text(label)
-    return this.#wasm.applySetIdentity(this.#write(out))
+    return this.#wasm.applySetIdentity()
   }
 
   #refresh(): void {
@@ -336,26 +344,20 @@ export class Engine {
     this.#words = new Uint32Array(this.#wasm.memory.buffer)
   }
 
-  /** Copies an input into the engine's memory; the number of its words. */
-  #write(input: InputWriter): number {
-    this.#refresh()
-    const at = this.#wasm.inputAddress()
-    const textAt = at + input.words.length * 4
-    const text = input.texts.length === 0 ? '' : `${input.texts.join('\0')}\0`
-    if (textAt + text.length * 3 - at > this.#wasm.inputCapacity()) throw new EngineError('CAPACITY', `one input is larger than ${INPUT_BYTES} bytes; split the policy document`)
-    this.#words.set(input.words, at / 4)
-    this.#encoder.encodeInto(text, this.#bytes.subarray(textAt))
-    return input.words.length
+  #writePrefix(address: Uint8Array, length: number): InputWriter {
+    if (address.length !== 16) throw new EngineError('INVALID', `an address of ${address.length} bytes; wanted are 16 (IPv4 mapped)`)
+    if (!Number.isInteger(length) || length < 0 || length > 128) throw new EngineError('INVALID', `prefix length ${length}; allowed are 0 to 128 (IPv4: 96 + n)`)
+    return this.#input.open().word(length).bytes(length === 128 ? address : maskAddress(address, length))
   }
 
-  #restoreRecords(records: Uint32Array, recordWords: number, apply: (words: number) => number): void {
+  #restoreRecords(records: Uint32Array, recordWords: number, apply: () => number): void {
     for (let first = 0; first < records.length; first += RESTORE_BATCH * recordWords) {
       this.#refresh()
       const batch = records.subarray(first, first + RESTORE_BATCH * recordWords)
       const at = this.#wasm.inputAddress() / 4
       this.#words[at] = batch.length / recordWords
       this.#words.set(batch, at + 1)
-      this.#check(apply(batch.length + 1), 'restore')
+      this.#check(apply(), 'restore')
     }
   }
 
@@ -376,16 +378,6 @@ export class Engine {
     const [decision, rule, subject, peerClass] = this.#words.subarray(at, at + 4) as unknown as [number, number, number, number]
     const name = DECISIONS[decision]
     return name && { decision: name, rule, subject, peerClass }
-  }
-
-  #prefixLength(length: number): number {
-    if (!Number.isInteger(length) || length < 0 || length > 128) throw new EngineError('INVALID', `prefix length ${length}; allowed are 0 to 128 (IPv4: 96 + n)`)
-    return length
-  }
-
-  #address(address: Uint8Array): Uint8Array {
-    if (address.length !== 16) throw new EngineError('INVALID', `an address of ${address.length} bytes; wanted are 16 (IPv4 mapped)`)
-    return address
   }
 }
 

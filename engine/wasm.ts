@@ -20,18 +20,18 @@ export interface EngineExports {
   verdictInput(): number
   verdictOutput(): number
   decide(protocol: number, port: number): void
-  applySetIdentity(words: number): number
+  applySetIdentity(): number
   applyRemoveIdentity(identity: number): number
-  applySetAddress(words: number): number
-  applyRemoveAddress(words: number): number
-  applySetEndpoint(words: number): number
+  applySetAddress(): number
+  applyRemoveAddress(): number
+  applySetEndpoint(): number
   applyRemoveEndpoint(ifindex: number): number
-  applySetPolicy(words: number): number
+  applySetPolicy(): number
   applyRemovePolicy(): number
-  applyRestoreGenerations(words: number): number
-  applyRestorePolicy(words: number): number
-  applyRestoreAddresses(words: number, map: number): number
-  applyRestoreEndpoints(words: number): number
+  applyRestoreGenerations(): number
+  applyRestorePolicy(): number
+  applyRestoreAddresses(map: number): number
+  applyRestoreEndpoints(): number
   restoreLastSubject(number: number): void
   finishRestore(): void
   maglev(backends: number, slots: number): boolean

@@ -1,13 +1,14 @@
-// Identities: a number, the atoms of its labels, and the set of selectors that it matches.
+// Identities: a number, its labels, and the set of selectors that it matches.
 
 import { column, get, poke, set, Subject } from './memory'
-import { bucketCount, give, pool, push, take, used, vector, words } from './pools'
+import { bucketCount, clear, give, item, length, pool, push, take, used, vector, words } from './pools'
 import { internLabel, releaseAtom } from './labels'
 import { intern, references, release, sequenceLength, sequenceWord, Tag } from './sequences'
 import { sort } from './sort'
-import { nextText, textLength } from './input'
+import { nextText } from './input'
+import { list, unlist } from './postings'
 
-const MAX_LABELS: u32 = 4096
+export const MAX_LABELS: u32 = 4096
 const NO_NUMBER: u32 = 0xffffffff // of a free record; identity numbers have 24 bits
 
 let identities: usize = 0
@@ -19,8 +20,9 @@ let declared: usize = 0 // 1: the host set it; 0: only an entry or endpoint spea
 let users: usize = 0 // entries and endpoints of this identity
 let dirtyFlags: usize = 0
 let scratch: usize = 0
+let postings: usize = 0 // first posting
 
-export let identityAtoms: usize = 0 // a sequence of ATOMS, sorted
+export let identityLabels: usize = 0 // a sequence of LABELS, sorted
 export let identitySelectors: usize = 0 // a sequence of SELECTORS, sorted
 export let identityEntries: usize = 0 // first address-table entry
 export let identityEndpoints: usize = 0 // first endpoint
@@ -35,12 +37,13 @@ export function initializeIdentities(capacity: u32): void {
   declared = column(capacity)
   users = column(capacity)
   dirtyFlags = column(capacity)
-  identityAtoms = column(capacity)
+  postings = column(capacity)
+  identityLabels = column(capacity)
   identitySelectors = column(capacity)
   identityEntries = column(capacity)
   identityEndpoints = column(capacity)
   dirtyIdentities = vector(capacity + 1)
-  scratch = vector(MAX_LABELS * 4)
+  scratch = vector(MAX_LABELS)
 }
 
 @inline export function identityNumber(identity: u32): u32 { return get(numbers, identity) }
@@ -67,6 +70,7 @@ export function markIdentity(identity: u32): void {
   push(dirtyIdentities, identity)
 }
 
+@inline export function isMarked(identity: u32): bool { return get(dirtyFlags, identity) != 0 }
 export function unmarkIdentity(identity: u32): void { set(dirtyFlags, identity, 0) }
 
 export function useIdentity(identity: u32): void { set(users, identity, get(users, identity) + 1) }
@@ -75,54 +79,52 @@ export function leaveIdentity(identity: u32): void {
   markIdentity(identity)
 }
 
-/** The labels of an identity, from the input: `count` strings `source:key=value`. */
+/** The labels of an identity, from the input: `count` texts `source:key=value`. */
 export function setIdentity(number: u32, count: u32): void {
   const identity = identityOf(number)
   set(declared, identity, 1)
-  replaceAtoms(identity, readLabels(count))
+  replaceLabels(identity, readLabels(count))
 }
 
 export function removeIdentity(number: u32): void {
   const identity = identityOf(number)
   set(declared, identity, 0)
-  replaceAtoms(identity, 0)
+  replaceLabels(identity, 0)
   markIdentity(identity)
 }
 
+/** A sorted sequence; it holds a reference on each label. */
 function readLabels(count: u32): u32 {
-  const atoms = words(scratch)
-  for (let i: u32 = 0; i < min(count, MAX_LABELS); i++) {
-    const at = nextText()
-    if (!internLabel(at, textLength, atoms + (<usize>i << 4))) return 0
-  }
-  return internSet(atoms, min(count, MAX_LABELS) * 4)
-}
-
-/** The sorted sequence of these atoms, each of which comes with a reference; it holds one for each member. */
-function internSet(atoms: usize, count: u32): u32 {
-  const members = releaseDuplicates(atoms, count)
-  const found = intern(Tag.ATOMS, atoms, members)
-  if (references(found) > 1) for (let i: u32 = 0; i < members; i++) releaseAtom(get(atoms, i))
+  clear(scratch)
+  for (let i: u32 = 0; i < count; i++) push(scratch, internLabel(nextText()))
+  const members = releaseDuplicates(words(scratch), length(scratch))
+  const found = intern(Tag.LABELS, words(scratch), members)
+  if (references(found) > 1) for (let i: u32 = 0; i < members; i++) releaseAtom(item(scratch, i))
   return found
 }
 
-/** Sorts; of equal atoms the first stays, the others' references go. The number of members. */
-function releaseDuplicates(atoms: usize, count: u32): u32 {
-  sort(atoms, count)
+/** Sorts; of equal labels the first stays, the others' references go. The number of members. */
+function releaseDuplicates(labels: usize, count: u32): u32 {
+  sort(labels, count)
   let members: u32 = 0
   for (let i: u32 = 0; i < count; i++) {
-    const atom = get(atoms, i)
-    if (members > 0 && atom == get(atoms, members - 1)) releaseAtom(atom)
-    else poke(atoms, members++, atom)
+    const label = get(labels, i)
+    if (members > 0 && label == get(labels, members - 1)) releaseAtom(label)
+    else poke(labels, members++, label)
   }
   return members
 }
 
-function replaceAtoms(identity: u32, atoms: u32): void {
-  const old = get(identityAtoms, identity)
-  set(identityAtoms, identity, atoms)
-  if (old != atoms) markIdentity(identity)
-  if (old == 0) return
+function replaceLabels(identity: u32, labels: u32): void {
+  const old = get(identityLabels, identity)
+  if (old == labels) {
+    release(labels) // the reference that it has is enough
+    return
+  }
+  unlist(get(postings, identity), old)
+  set(postings, identity, list(identity, labels))
+  set(identityLabels, identity, labels)
+  markIdentity(identity)
   if (references(old) == 1) for (let i: u32 = 0; i < sequenceLength(old); i++) releaseAtom(sequenceWord(old, i))
   release(old)
 }

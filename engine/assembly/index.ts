@@ -16,6 +16,7 @@ import { initializeMaglev, maglev, maglevKeys, maglevTable, maglevWeights } from
 import { initializeMoves } from './moves'
 import { initializePolicies, removePolicy, setPolicy } from './policies'
 import { initializePorts, readNamedPorts } from './ports'
+import { initializePostings } from './postings'
 import { initializePrefixes } from './prefixes'
 import { initializePublish } from './publish'
 import { ENDPOINT_SIZE, IDENTITY_WORLD_IPV4, IDENTITY_WORLD_IPV6 } from './records.generated'
@@ -37,6 +38,9 @@ export {
   maglev, maglevKeys, maglevWeights, maglevTable, weightedRoundRobin, wrrWeights, wrrPicks, rowsUsed, restoreLastSubject, finishRestore,
 }
 
+/** Of an average identity, at most. */
+const LABELS_PER_IDENTITY: u32 = 8
+
 /** Reserves all memory; called once, before anything else. */
 export function configure(
   identities: u32, labels: u32, selectors: u32, rules: u32, addresses: u32, endpoints: u32, classes: u32,
@@ -48,7 +52,8 @@ export function configure(
   initializeLabels(labels)
   initializePorts()
   initializeIdentities(identities)
-  initializeSelectors(selectors)
+  initializePostings(identities * LABELS_PER_IDENTITY, labels)
+  initializeSelectors(selectors, labels)
   initializeCidrs(selectors)
   initializeTerms(selectors, rules * 4)
   initializePolicies(rules, labels)
@@ -73,10 +78,10 @@ export function configure(
   createDefaultEntries(IDENTITY_WORLD_IPV4, IDENTITY_WORLD_IPV6)
 }
 
-// Each of these reads `words` words, then text, from the input, and gives 0 or what failed.
+// Each of these reads the input that the host wrote, and gives 0 or what failed.
 
-export function applySetIdentity(words: u32): u32 {
-  openInput(words)
+export function applySetIdentity(): u32 {
+  openInput()
   const number = nextWord()
   setIdentity(number, nextWord())
   return outcome()
@@ -87,8 +92,8 @@ export function applyRemoveIdentity(number: u32): u32 {
   return outcome()
 }
 
-export function applySetAddress(words: u32): u32 {
-  openInput(words)
+export function applySetAddress(): u32 {
+  openInput()
   const bits = nextWord()
   const address = nextWords(4)
   const identity = nextWord()
@@ -98,15 +103,15 @@ export function applySetAddress(words: u32): u32 {
   return outcome()
 }
 
-export function applyRemoveAddress(words: u32): u32 {
-  openInput(words)
+export function applyRemoveAddress(): u32 {
+  openInput()
   const bits = nextWord()
   removeAddress(nextWords(4), bits)
   return outcome()
 }
 
-export function applySetEndpoint(words: u32): u32 {
-  openInput(words)
+export function applySetEndpoint(): u32 {
+  openInput()
   const ifindex = nextWord()
   const record = nextWords(<u32>(ENDPOINT_SIZE / 4))
   setEndpoint(ifindex, record, readNamedPorts())
@@ -118,38 +123,38 @@ export function applyRemoveEndpoint(ifindex: u32): u32 {
   return outcome()
 }
 
-export function applySetPolicy(words: u32): u32 {
-  openInput(words)
+export function applySetPolicy(): u32 {
+  openInput()
   setPolicy()
   return outcome()
 }
 
 export function applyRemovePolicy(): u32 {
-  openInput(0)
+  openInput()
   removePolicy()
   return outcome()
 }
 
-export function applyRestoreGenerations(words: u32): u32 {
-  openInput(words)
+export function applyRestoreGenerations(): u32 {
+  openInput()
   restoreGenerations()
   return outcome()
 }
 
-export function applyRestorePolicy(words: u32): u32 {
-  openInput(words)
+export function applyRestorePolicy(): u32 {
+  openInput()
   restorePolicy()
   return outcome()
 }
 
-export function applyRestoreAddresses(words: u32, map: u32): u32 {
-  openInput(words)
+export function applyRestoreAddresses(map: u32): u32 {
+  openInput()
   restoreAddresses(map)
   return outcome()
 }
 
-export function applyRestoreEndpoints(words: u32): u32 {
-  openInput(words)
+export function applyRestoreEndpoints(): u32 {
+  openInput()
   restoreEndpoints()
   return outcome()
 }

@@ -1,19 +1,24 @@
-// Labels are interned as atoms: what a selector can ask about. `k8s:app=web` gives four: the pair and the key, each
-// under its own source and under `any`. An identity is the set of its atoms; a requirement asks whether one of a
-// list of atoms is in it.
+// Labels are interned as atoms: what a selector can ask about. `k8s:app=web` is an atom, and has three parts that are
+// atoms too: its key, and pair and key under the source `any`. An identity has the atoms of its labels and their
+// parts; a requirement asks whether one of a list of atoms is among them.
 
 import { column, fail, Failure, get, reserve, set, Subject } from './memory'
-import { give, pool, take } from './pools'
-import { intern, release, sequenceOwner, setSequenceOwner, Tag } from './sequences'
+import { give, pool, take, used } from './pools'
+import { textBytes, textWords } from './input'
+import { intern, release, sequenceOwner, sequenceWords, setSequenceOwner, Tag } from './sequences'
 
 const COLON: u32 = 0x3a
 const EQUALS: u32 = 0x3d
+const ANY: u32 = 0x3a796e61 // "any:"
 const MAX_TEXT_BYTES: u32 = 65536
 
 let atoms: usize = 0
 let sequences: usize = 0
-let text: usize = 0 // scratch: byte length, then bytes
+let scratch: usize = 0 // a text
 
+export let labelKey: usize = 0 // 0: the atom is no label
+export let labelAnyKey: usize = 0
+export let labelAnyPair: usize = 0
 export let atomPivots: usize = 0 // first pivot of selectors.ts
 export let atomMark: usize = 0 // scratch: the stamp of the identity last looked at
 export let atomTouched: usize = 0 // scratch: the stamp of the last transaction that touched one of its pivots
@@ -22,71 +27,95 @@ export let nameUses: usize = 0 // of atoms that are port names: rules that use t
 export function initializeLabels(capacity: u32): void {
   atoms = pool(capacity, Subject.LABELS)
   sequences = column(capacity)
+  labelKey = column(capacity)
+  labelAnyKey = column(capacity)
+  labelAnyPair = column(capacity)
   atomPivots = column(capacity)
   atomMark = column(capacity)
   atomTouched = column(capacity)
   nameUses = column(capacity * 2 + 1)
-  text = reserve(4 + MAX_TEXT_BYTES + 8)
+  scratch = reserve(4 + MAX_TEXT_BYTES + 8)
 }
+
+@inline export function atomsUsed(): u32 { return used(atoms) }
 
 /** The atom of a text, with one more reference; 0 after a failure. */
-export function internText(at: usize, bytes: u32): u32 {
-  if (!loadText(0, at, bytes)) return 0
-  return internLoaded(bytes)
-}
-
-function internAny(at: usize, bytes: u32): u32 {
-  store<u32>(text + 4, 0x3a796e61) // "any:"
-  if (!loadText(4, at, bytes)) return 0
-  return internLoaded(bytes + 4)
-}
-
-function loadText(offset: u32, at: usize, bytes: u32): bool {
-  if (offset + bytes > MAX_TEXT_BYTES) {
-    fail(Failure.INVALID, Subject.LABELS)
-    return false
-  }
-  memory.copy(text + 4 + offset, at, bytes)
-  store<u32>(text + 4 + offset + bytes, 0)
-  return true
-}
-
-function internLoaded(bytes: u32): u32 {
-  store<u32>(text, bytes)
-  const sequence = intern(Tag.TEXT, text, 1 + (bytes + 3) / 4)
+export function internText(text: usize): u32 {
+  const sequence = intern(Tag.TEXT, text, textWords(text))
   let atom = sequenceOwner(sequence)
   if (atom == 0 && sequence != 0) {
     atom = take(atoms)
     set(sequences, atom, sequence)
     setSequenceOwner(sequence, atom)
+    set(labelKey, atom, 0)
     set(atomPivots, atom, 0)
   }
   return atom
 }
 
 export function releaseAtom(atom: u32): void {
-  if (atom != 0 && release(get(sequences, atom))) give(atoms, atom)
+  if (atom == 0 || !release(get(sequences, atom))) return
+  if (get(labelKey, atom) != 0) releaseParts(atom)
+  give(atoms, atom)
 }
 
-/** Interns the four atoms of `source:key=value` to `out`; a label without `=` has the empty value. */
-export function internLabel(at: usize, bytes: u32, out: usize): bool {
-  const colon = position(at, bytes, COLON, 0)
-  if (colon == 0 || colon >= bytes) {
+/** The atom of `source:key=value`, with one more reference; a label without `=` has the empty value. 0 after a failure. */
+export function internLabel(text: usize): u32 {
+  const label = internText(text)
+  if (label == 0 || get(labelKey, label) != 0) return label
+  const bytes = textBytes(text)
+  const colon = position(text, COLON, 0)
+  const equals = position(text, EQUALS, colon)
+  if (colon == 0 || colon == bytes || bytes >= MAX_TEXT_BYTES) {
     fail(Failure.INVALID, Subject.LABELS)
-    return false
+    return 0
   }
-  const equals = position(at, bytes, EQUALS, colon)
-  store<u32>(out, internText(at, equals))
-  store<u32>(out + 4, internAny(at + colon + 1, equals - colon - 1))
-  if (equals == bytes) store<u8>(at + bytes, EQUALS) // where its terminator stood: it has been read
-  const pair = max(bytes, equals + 1)
-  store<u32>(out + 8, internText(at, pair))
-  store<u32>(out + 12, internAny(at + colon + 1, pair - colon - 1))
-  return true
+  if (equals < bytes) {
+    internParts(label, text, colon, equals)
+    return label
+  }
+  copyText(0, text + 4, bytes)
+  store<u32>(scratch, bytes + 1)
+  store<u8>(scratch + 4 + bytes, EQUALS)
+  releaseAtom(label)
+  return internLabel(scratch)
 }
 
-function position(at: usize, bytes: u32, byte: u32, from: u32): u32 {
+function position(text: usize, byte: u32, from: u32): u32 {
+  const bytes = textBytes(text)
   let i = from
-  while (i < bytes && load<u8>(at + i) != byte) i++
+  while (i < bytes && load<u8>(text + 4 + i) != byte) i++
   return i
+}
+
+/** `text` may be the scratch text: what follows is read from the label's own. A part of `any` that is the label itself is not counted. */
+function internParts(label: u32, text: usize, colon: u32, equals: u32): void {
+  const bytes = textBytes(text)
+  const at = sequenceWords(get(sequences, label)) + 4
+  set(labelKey, label, internPart(0, at, equals))
+  set(labelAnyKey, label, internPart(ANY, at + colon + 1, equals - colon - 1))
+  const pair = internPart(ANY, at + colon + 1, bytes - colon - 1)
+  set(labelAnyPair, label, pair)
+  if (pair == label) releaseAtom(label)
+}
+
+function releaseParts(label: u32): void {
+  releaseAtom(get(labelKey, label))
+  releaseAtom(get(labelAnyKey, label))
+  if (get(labelAnyPair, label) != label) releaseAtom(get(labelAnyPair, label))
+}
+
+/** The atom of the bytes behind `prefix`, four characters or 0 for none. */
+function internPart(prefix: u32, at: usize, bytes: u32): u32 {
+  const offset: u32 = prefix == 0 ? 0 : 4
+  copyText(offset, at, bytes)
+  if (prefix != 0) store<u32>(scratch + 4, prefix)
+  store<u32>(scratch, offset + bytes)
+  return internText(scratch)
+}
+
+/** Copies bytes to the scratch text, zeros behind them. */
+function copyText(offset: u32, at: usize, bytes: u32): void {
+  memory.copy(scratch + 4 + offset, at, bytes)
+  store<u32>(scratch + 4 + offset + bytes, 0)
 }

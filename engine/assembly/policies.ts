@@ -11,7 +11,7 @@ import { column, get, set, Subject } from './memory'
 import { clear, give, item, length, pool, push, take, vector, words } from './pools'
 import { intern, release, sequenceLength, sequenceWord, Tag } from './sequences'
 import { internText, nameUses, releaseAtom } from './labels'
-import { nextText, nextWord, textLength } from './input'
+import { nextText, nextWord } from './input'
 import { leaveSelector, readSelector, returnSelector, selectorPolicies, touchSelector } from './selectors'
 import { readCidr } from './cidrs'
 import { internTerm, join, leave } from './terms'
@@ -106,7 +106,7 @@ export function initializePolicies(capacity: u32, atomCapacity: u32): void {
 
 /** Reads a document from the input; it replaces the one of the same key, which goes last so that shared parts stay. */
 export function setPolicy(): void {
-  const key = internText(nextText(), textLength)
+  const key = internText(nextText())
   let first: u32 = 0
   for (let left = nextWord(); left > 0; left--) first = readPolicy(first)
   const old = get(documentOfAtom, key)
@@ -126,7 +126,7 @@ function createDocument(key: u32): u32 {
 }
 
 export function removePolicy(): void {
-  const key = internText(nextText(), textLength)
+  const key = internText(nextText())
   const document = get(documentOfAtom, key)
   if (document != 0) {
     removeChain(get(documentPolicies, document))
@@ -209,7 +209,7 @@ function readPort(direction: u32): void {
     pushRange(first, nextWord())
     return
   }
-  const name = internText(nextText(), textLength)
+  const name = internText(nextText())
   changeNameUses(name, direction, 1)
   push(scratchNames, name)
   push(scratchNames, nextWord())

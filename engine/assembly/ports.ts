@@ -5,7 +5,7 @@ import { get } from './memory'
 import { clear, length, push, vector, words } from './pools'
 import { internText, nameUses, releaseAtom } from './labels'
 import { intern, references, release, sequenceLength, sequenceWord, Tag } from './sequences'
-import { nextText, nextWord, textLength } from './input'
+import { nextText, nextWord } from './input'
 
 const MAX_NAMED_PORTS: u32 = 1024
 
@@ -19,8 +19,7 @@ export function readNamedPorts(): u32 {
   if (count == 0) return 0
   clear(scratch)
   for (let i: u32 = 0; i < count; i++) {
-    const at = nextText()
-    push(scratch, internText(at, textLength))
+    push(scratch, internText(nextText()))
     push(scratch, nextWord())
   }
   sortPairs()

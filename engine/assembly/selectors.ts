@@ -1,22 +1,25 @@
 // Selectors, interned by content, and which identities they match.
 //
 // A requirement is a negation flag and a list of atoms: it holds if some atom of the list is in the identity's set,
-// negated if none is (In and Exists, NotIn and DoesNotExist). Each selector hangs on its pivot, the positive
-// requirement with the fewest atoms, so that an identity looks only at selectors whose pivot it can satisfy;
-// selectors without a positive requirement are looked at by every identity.
+// negated if none is (In and Exists, NotIn and DoesNotExist). Each selector hangs on its pivot, one positive
+// requirement, so that an identity looks only at selectors whose pivot it can satisfy; selectors without a positive
+// requirement are looked at by every identity.
 
 import { column, get, poke, set, Subject } from './memory'
 import { clear, give, item, length, pool, push, take, vector, words } from './pools'
-import { atomMark, atomPivots, atomTouched, internText, releaseAtom } from './labels'
 import {
-  collectIdentity, dirtyIdentities, identitiesUsed, identityAtoms, identityLives, identitySelectors, markIdentity,
-  unmarkIdentity,
+  atomMark, atomPivots, atomsUsed, atomTouched, internText, labelAnyKey, labelAnyPair, labelKey, releaseAtom,
+} from './labels'
+import {
+  collectIdentity, dirtyIdentities, identitiesUsed, identityLabels, identityLives, identitySelectors, isMarked, markIdentity,
+  MAX_LABELS, unmarkIdentity,
 } from './identities'
 import {
   intern, references, release, sequenceLength, sequenceOwner, sequenceWord, sequenceWords, setSequenceOwner, Tag,
 } from './sequences'
-import { nextText, nextWord, textLength } from './input'
-import { sort, sortUnique } from './sort'
+import { nextText, nextWord } from './input'
+import { firstPosting, nextPosting, postingIdentity } from './postings'
+import { sort } from './sort'
 import { markEndpointsOf } from './endpoints'
 import { markEntriesOf } from './addresses'
 
@@ -30,30 +33,38 @@ let sequences: usize = 0
 let users: usize = 0 // terms and policies
 let touchedFlags: usize = 0
 let touched: usize = 0
+let pivotOf: usize = 0 // where in the selector's words
 let pivots: usize = 0 // pool of (selector, next) hung on atoms
+let pivotCount: usize = 0 // by atom
 let pivotSelector: usize = 0
 let pivotNext: usize = 0
 let scratch: usize = 0
+let stamped: usize = 0 // atoms of the identity at hand that selectors hang on
 let matched: usize = 0
+let matchedMark: usize = 0
 let stamp: u32 = 0
 let touchStamp: u32 = 0
 
 export let selectorTerms: usize = 0 // first term of terms.ts
 export let selectorPolicies: usize = 0 // first policy whose subject it is
 
-export function initializeSelectors(capacity: u32): void {
+export function initializeSelectors(capacity: u32, atomCapacity: u32): void {
   selectors = pool(capacity, Subject.SELECTORS)
   sequences = column(capacity)
   users = column(capacity)
   touchedFlags = column(capacity)
   touched = vector(capacity)
+  pivotOf = column(capacity)
   pivots = pool(capacity * 4, Subject.SELECTORS)
+  pivotCount = column(atomCapacity)
   pivotSelector = column(capacity * 4)
   pivotNext = column(capacity * 4)
   selectorTerms = column(capacity)
   selectorPolicies = column(capacity)
   scratch = vector(MAX_WORDS)
-  matched = vector(capacity + 1)
+  stamped = vector(MAX_LABELS * 4 + 1)
+  matched = vector(capacity)
+  matchedMark = column(capacity)
 }
 
 /** Reads a selector from the input and gives its record with one more user; 0 after a failure. */
@@ -80,8 +91,7 @@ function readRequirement(): void {
   const start = length(scratch) + 1
   push(scratch, 0)
   for (let i: u32 = 0; i < values; i++) {
-    const at = nextText()
-    push(scratch, internText(at, textLength))
+    push(scratch, internText(nextText()))
   }
   const first = words(scratch) + (<usize>start << 2)
   sort(first, length(scratch) - start)
@@ -101,7 +111,8 @@ function create(sequence: u32): u32 {
   set(sequences, selector, sequence)
   set(users, selector, 0)
   setSequenceOwner(sequence, selector)
-  const pivot = pivotOf(selector)
+  const pivot = choosePivot(sequence)
+  set(pivotOf, selector, pivot)
   if (pivot == NO_PIVOT) hang(NO_ATOM, selector)
   else for (let i: u32 = 0; i < atomCount(selector, pivot); i++) hang(sequenceWord(sequence, pivot + 1 + i), selector)
   touchSelector(selector)
@@ -110,16 +121,20 @@ function create(sequence: u32): u32 {
 
 @inline function atomCount(selector: u32, requirement: u32): u32 { return sequenceWord(get(sequences, selector), requirement) & 0x7fffffff }
 
-/** Where in the selector's words its pivot stands: the positive requirement with the fewest atoms, the last of equals. */
-function pivotOf(selector: u32): u32 {
-  const sequence = get(sequences, selector)
+/** Where in the selector's words its pivot is to stand: the positive requirement on whose atoms the fewest hang by now. */
+function choosePivot(sequence: u32): u32 {
   let best = NO_PIVOT
-  let fewest: u32 = 0xffffffff
-  for (let i: u32 = 0; i < sequenceLength(sequence); i += 1 + atomCount(selector, i)) {
-    const negated = sequenceWord(sequence, i) >>> 31
-    if (negated != 0 || atomCount(selector, i) > fewest) continue
-    best = i
-    fewest = atomCount(selector, i)
+  let least: u32 = 0xffffffff
+  for (let i: u32 = 0; i < sequenceLength(sequence);) {
+    const header = sequenceWord(sequence, i)
+    const end = i + 1 + (header & 0x7fffffff)
+    let hung = end - i
+    for (let at = i + 1; at < end; at++) hung += get(pivotCount, sequenceWord(sequence, at))
+    if (header >>> 31 == 0 && hung <= least) {
+      best = i
+      least = hung
+    }
+    i = end
   }
   return best
 }
@@ -129,6 +144,7 @@ function hang(atom: u32, selector: u32): void {
   set(pivotSelector, pivot, selector)
   set(pivotNext, pivot, get(atomPivots, atom))
   set(atomPivots, atom, pivot)
+  set(pivotCount, atom, get(pivotCount, atom) + 1)
 }
 
 function unhang(atom: u32, selector: u32): void {
@@ -141,6 +157,7 @@ function unhang(atom: u32, selector: u32): void {
   if (pivot == 0) return
   if (previous == 0) set(atomPivots, atom, get(pivotNext, pivot))
   else set(pivotNext, previous, get(pivotNext, pivot))
+  set(pivotCount, atom, get(pivotCount, atom) - 1)
   give(pivots, pivot)
 }
 
@@ -166,9 +183,24 @@ export function touchSelector(selector: u32): void {
 
 // ---- matching -----------------------------------------------------------------------------------------------
 
-function stampAtoms(atoms: u32): void {
+/** Lists the atoms of an identity's labels and their parts, each once, and stamps them. */
+function stampAtoms(labels: u32): void {
   stamp++
-  for (let i: u32 = 0; i < sequenceLength(atoms); i++) poke(atomMark, sequenceWord(atoms, i), stamp)
+  clear(stamped)
+  stampAtom(NO_ATOM)
+  for (let i: u32 = 0; i < sequenceLength(labels); i++) {
+    const label = sequenceWord(labels, i)
+    stampAtom(label)
+    stampAtom(get(labelKey, label))
+    stampAtom(get(labelAnyKey, label))
+    stampAtom(get(labelAnyPair, label))
+  }
+}
+
+@inline function stampAtom(atom: u32): void {
+  if (get(atomMark, atom) == stamp) return
+  poke(atomMark, atom, stamp)
+  if (get(atomPivots, atom) != 0) push(stamped, atom)
 }
 
 /** Whether the identity whose atoms are stamped has what the selector requires. */
@@ -186,33 +218,44 @@ function matches(selector: u32): bool {
   return true
 }
 
-/** Marks the identities that touched selectors match. */
+/** Marks the identities that touched selectors match, besides those that are marked already. */
 export function findTouchedIdentities(): void {
   if (length(touched) == 0) return
   touchStamp++
   for (let i: u32 = 0; i < length(touched); i++) stampPivot(item(touched, i))
-  for (let identity: u32 = 1; identity <= identitiesUsed(); identity++) {
-    if (identityLives(identity) && matchesTouched(identity)) markIdentity(identity)
+  if (get(atomTouched, NO_ATOM) == touchStamp) {
+    for (let identity: u32 = 1; identity <= identitiesUsed(); identity++) lookAt(identity)
+    return
+  }
+  for (let label: u32 = 1; label <= atomsUsed(); label++) {
+    if (get(labelKey, label) == 0 || !isTouched(label)) continue
+    for (let posting = firstPosting(label); posting != 0; posting = nextPosting(posting)) lookAt(get(postingIdentity, posting))
   }
 }
 
 function stampPivot(selector: u32): void {
-  const pivot = pivotOf(selector)
-  if (pivot == NO_PIVOT) store<u32>(atomTouched, touchStamp)
+  const pivot = get(pivotOf, selector)
+  if (pivot == NO_PIVOT) poke(atomTouched, NO_ATOM, touchStamp)
   else for (let i: u32 = 0; i < atomCount(selector, pivot); i++) {
     poke(atomTouched, sequenceWord(get(sequences, selector), pivot + 1 + i), touchStamp)
   }
 }
 
-function matchesTouched(identity: u32): bool {
-  const atoms = get(identityAtoms, identity)
-  stampAtoms(atoms)
-  if (get(atomTouched, NO_ATOM) == touchStamp && anyTouchedOn(NO_ATOM)) return true
-  for (let i: u32 = 0; i < sequenceLength(atoms); i++) {
-    const atom = sequenceWord(atoms, i)
-    if (get(atomTouched, atom) == touchStamp && anyTouchedOn(atom)) return true
+/** Whether a touched selector hangs on the label or on one of its parts. */
+function isTouched(label: u32): bool {
+  return get(atomTouched, label) == touchStamp || get(atomTouched, get(labelKey, label)) == touchStamp
+    || get(atomTouched, get(labelAnyKey, label)) == touchStamp || get(atomTouched, get(labelAnyPair, label)) == touchStamp
+}
+
+function lookAt(identity: u32): void {
+  if (isMarked(identity) || !identityLives(identity)) return
+  stampAtoms(get(identityLabels, identity))
+  for (let i: u32 = 0; i < length(stamped); i++) {
+    if (get(atomTouched, item(stamped, i)) == touchStamp && anyTouchedOn(item(stamped, i))) {
+      markIdentity(identity)
+      return
+    }
   }
-  return false
 }
 
 function anyTouchedOn(atom: u32): bool {
@@ -228,25 +271,28 @@ export function refreshIdentities(): void {
   for (let i: u32 = 0; i < length(dirtyIdentities); i++) {
     const identity = item(dirtyIdentities, i)
     const old = get(identitySelectors, identity)
-    set(identitySelectors, identity, matchingSelectors(get(identityAtoms, identity)))
+    set(identitySelectors, identity, matchingSelectors(get(identityLabels, identity)))
     release(old)
     markEntriesOf(identity)
     markEndpointsOf(identity)
   }
 }
 
-function matchingSelectors(atoms: u32): u32 {
+function matchingSelectors(labels: u32): u32 {
   clear(matched)
-  stampAtoms(atoms)
-  collectMatching(NO_ATOM)
-  for (let i: u32 = 0; i < sequenceLength(atoms); i++) collectMatching(sequenceWord(atoms, i))
-  return intern(Tag.SELECTORS, words(matched), sortUnique(words(matched), length(matched)))
+  stampAtoms(labels)
+  for (let i: u32 = 0; i < length(stamped); i++) collectMatching(item(stamped, i))
+  sort(words(matched), length(matched))
+  return intern(Tag.SELECTORS, words(matched), length(matched))
 }
 
 function collectMatching(atom: u32): void {
   for (let pivot = get(atomPivots, atom); pivot != 0; pivot = get(pivotNext, pivot)) {
     const selector = get(pivotSelector, pivot)
-    if (get(users, selector) != 0 && matches(selector)) push(matched, selector)
+    if (get(users, selector) != 0 && get(matchedMark, selector) != stamp && matches(selector)) {
+      poke(matchedMark, selector, stamp)
+      push(matched, selector)
+    }
   }
 }
 
@@ -271,7 +317,7 @@ export function clearSelectorScratch(): void {
 
 function destroy(selector: u32): void {
   const sequence = get(sequences, selector)
-  const pivot = pivotOf(selector)
+  const pivot = get(pivotOf, selector)
   if (pivot == NO_PIVOT) unhang(NO_ATOM, selector)
   else for (let i: u32 = 0; i < atomCount(selector, pivot); i++) unhang(sequenceWord(sequence, pivot + 1 + i), selector)
   releaseAtoms(sequenceWords(sequence), sequenceLength(sequence))

@@ -15,7 +15,7 @@ export namespace Tag {
   export const SIGNATURE: u32 = 6
   export const SUBJECT: u32 = 7
   export const NAMED_PORTS: u32 = 8
-  export const ATOMS: u32 = 9
+  export const LABELS: u32 = 9
   export const RANGES: u32 = 10
   export const NAMES: u32 = 11
 }
