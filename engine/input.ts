@@ -20,9 +20,9 @@ export class InputWriter {
     this.#end = (address + capacity) >>> 2
   }
 
-  /** Begins an input. The memory may have grown since the last one, which ends all views of it. */
+  /** Begins an input. Views of a memory that has grown since the last one have no length. */
   open(): this {
-    if (this.#bytes.buffer !== this.#memory.buffer) {
+    if (this.#words.length === 0) {
       this.#bytes = new Uint8Array(this.#memory.buffer)
       this.#words = new Uint32Array(this.#memory.buffer)
     }
@@ -47,11 +47,11 @@ export class InputWriter {
   /** Its length in bytes, then UTF-8, padded with zeros to a whole word. */
   text(value: string): this {
     this.#checkRoom(2 + value.length) // UTF-8 needs at most three bytes where JavaScript has one unit.
-    const at = (this.#at + 1) << 2
-    const length = this.#writeAscii(value, at) ? value.length : this.#encoder.encodeInto(value, this.#bytes.subarray(at)).written
+    const at = this.#at + 1
+    this.#words[at + (value.length >>> 2)] = 0
+    const length = this.#writeAscii(value, at << 2) ? value.length : this.#writeUtf8(value, at << 2)
     this.#words[this.#at] = length
-    this.#bytes.fill(0, at + length, (at + length + 3) & ~3)
-    this.#at += 1 + ((length + 3) >>> 2)
+    this.#at = at + ((length + 3) >>> 2)
     return this
   }
 
@@ -64,6 +64,12 @@ export class InputWriter {
       bytes[at + i] = unit
     }
     return true
+  }
+
+  #writeUtf8(value: string, at: number): number {
+    const { written } = this.#encoder.encodeInto(value, this.#bytes.subarray(at))
+    this.#bytes.fill(0, at + written, (at + written + 3) & ~3)
+    return written
   }
 
   #checkRoom(words: number): void {

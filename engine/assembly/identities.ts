@@ -1,12 +1,12 @@
 // Identities: a number, its labels, and the set of selectors that it matches.
 
 import { column, get, poke, set, Subject } from './memory'
-import { bucketCount, clear, give, item, length, pool, push, take, used, vector, words } from './pools'
+import { bucketCount, clear, give, item, length, pool, push, take, truncate, used, vector, words } from './pools'
 import { internLabel, releaseAtom } from './labels'
-import { intern, references, release, sequenceLength, sequenceWord, Tag } from './sequences'
+import { release } from './sequences'
 import { sort } from './sort'
 import { nextText } from './input'
-import { list, unlist } from './postings'
+import { hasLabels, setLabels, takeLabel } from './postings'
 
 export const MAX_LABELS: u32 = 4096
 const NO_NUMBER: u32 = 0xffffffff // of a free record; identity numbers have 24 bits
@@ -20,9 +20,7 @@ let declared: usize = 0 // 1: the host set it; 0: only an entry or endpoint spea
 let users: usize = 0 // entries and endpoints of this identity
 let dirtyFlags: usize = 0
 let scratch: usize = 0
-let postings: usize = 0 // first posting
 
-export let identityLabels: usize = 0 // a sequence of LABELS, sorted
 export let identitySelectors: usize = 0 // a sequence of SELECTORS, sorted
 export let identityEntries: usize = 0 // first address-table entry
 export let identityEndpoints: usize = 0 // first endpoint
@@ -37,8 +35,6 @@ export function initializeIdentities(capacity: u32): void {
   declared = column(capacity)
   users = column(capacity)
   dirtyFlags = column(capacity)
-  postings = column(capacity)
-  identityLabels = column(capacity)
   identitySelectors = column(capacity)
   identityEntries = column(capacity)
   identityEndpoints = column(capacity)
@@ -49,7 +45,8 @@ export function initializeIdentities(capacity: u32): void {
 @inline export function identityNumber(identity: u32): u32 { return get(numbers, identity) }
 @inline export function identitiesUsed(): u32 { return used(identities) }
 
-function bucketOf(number: u32): u32 { return (number * 0x9e3779b1) >>> 7 & bucketMask }
+/** Numbers are dense, mostly: neighbours stand in neighbouring buckets. */
+function bucketOf(number: u32): u32 { return (number ^ number >>> 17) & bucketMask }
 
 /** The identity of a number, made without labels where it is not known yet. */
 export function identityOf(number: u32): u32 {
@@ -83,50 +80,41 @@ export function leaveIdentity(identity: u32): void {
 export function setIdentity(number: u32, count: u32): void {
   const identity = identityOf(number)
   set(declared, identity, 1)
-  replaceLabels(identity, readLabels(count))
+  clear(scratch)
+  for (let i: u32 = 0; i < count; i++) push(scratch, internLabel(nextText()))
+  releaseDuplicates()
+  replaceLabels(identity)
 }
 
 export function removeIdentity(number: u32): void {
   const identity = identityOf(number)
   set(declared, identity, 0)
-  replaceLabels(identity, 0)
+  clear(scratch)
+  replaceLabels(identity)
   markIdentity(identity)
 }
 
-/** A sorted sequence; it holds a reference on each label. */
-function readLabels(count: u32): u32 {
-  clear(scratch)
-  for (let i: u32 = 0; i < count; i++) push(scratch, internLabel(nextText()))
-  const members = releaseDuplicates(words(scratch), length(scratch))
-  const found = intern(Tag.LABELS, words(scratch), members)
-  if (references(found) > 1) for (let i: u32 = 0; i < members; i++) releaseAtom(item(scratch, i))
-  return found
-}
-
-/** Sorts; of equal labels the first stays, the others' references go. The number of members. */
-function releaseDuplicates(labels: usize, count: u32): u32 {
-  sort(labels, count)
-  let members: u32 = 0
-  for (let i: u32 = 0; i < count; i++) {
-    const label = get(labels, i)
-    if (members > 0 && label == get(labels, members - 1)) releaseAtom(label)
-    else poke(labels, members++, label)
+/** Sorts the labels that were read; of equal ones one stays, the others' references go. */
+function releaseDuplicates(): void {
+  sort(words(scratch), length(scratch))
+  let kept: u32 = 0
+  for (let i: u32 = 0; i < length(scratch); i++) {
+    const label = item(scratch, i)
+    if (kept > 0 && label == item(scratch, kept - 1)) releaseAtom(label)
+    else poke(words(scratch), kept++, label)
   }
-  return members
+  truncate(scratch, kept)
 }
 
-function replaceLabels(identity: u32, labels: u32): void {
-  const old = get(identityLabels, identity)
-  if (old == labels) {
-    release(labels) // the reference that it has is enough
+/** By those that were read, each with a reference, which the identity's postings keep. */
+function replaceLabels(identity: u32): void {
+  if (hasLabels(identity, scratch)) {
+    for (let i: u32 = 0; i < length(scratch); i++) releaseAtom(item(scratch, i))
     return
   }
-  unlist(get(postings, identity), old)
-  set(postings, identity, list(identity, labels))
-  set(identityLabels, identity, labels)
+  for (let label = takeLabel(identity); label != 0; label = takeLabel(identity)) releaseAtom(label)
+  setLabels(identity, scratch)
   markIdentity(identity)
-  if (references(old) == 1) for (let i: u32 = 0; i < sequenceLength(old); i++) releaseAtom(sequenceWord(old, i))
-  release(old)
 }
 
 /** A record that nobody needs any more goes; the caller has cleared its selectors. */

@@ -52,7 +52,7 @@ export function configure(
   initializeLabels(labels)
   initializePorts()
   initializeIdentities(identities)
-  initializePostings(identities * LABELS_PER_IDENTITY, labels)
+  initializePostings(identities * LABELS_PER_IDENTITY, identities, labels)
   initializeSelectors(selectors, labels)
   initializeCidrs(selectors)
   initializeTerms(selectors, rules * 4)

@@ -10,11 +10,12 @@ const SUBJECT: usize = 12
 const LINKS: usize = 16
 const HEADER_BYTES: usize = 20
 
-export function pool(capacity: u32, subject: u32): usize {
+/** Numbers that are free are linked through a column of its own, or through one that only numbers in use need. */
+export function pool(capacity: u32, subject: u32, links: usize = 0): usize {
   const header = reserve(HEADER_BYTES)
   store<u32>(header + CAPACITY, capacity)
   store<u32>(header + SUBJECT, subject)
-  store<u32>(header + LINKS, <u32>column(capacity))
+  store<u32>(header + LINKS, <u32>(links != 0 ? links : column(capacity)))
   return header
 }
 

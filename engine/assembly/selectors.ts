@@ -11,14 +11,14 @@ import {
   atomMark, atomPivots, atomsUsed, atomTouched, internText, labelAnyKey, labelAnyPair, labelKey, releaseAtom,
 } from './labels'
 import {
-  collectIdentity, dirtyIdentities, identitiesUsed, identityLabels, identityLives, identitySelectors, isMarked, markIdentity,
+  collectIdentity, dirtyIdentities, identitiesUsed, identityLives, identitySelectors, isMarked, markIdentity,
   MAX_LABELS, unmarkIdentity,
 } from './identities'
 import {
   intern, references, release, sequenceLength, sequenceOwner, sequenceWord, sequenceWords, setSequenceOwner, Tag,
 } from './sequences'
 import { nextText, nextWord } from './input'
-import { firstPosting, nextPosting, postingIdentity } from './postings'
+import { firstOfIdentity, firstOfLabel, nextIdentity, nextLabel, postingIdentity, postingLabel } from './postings'
 import { sort } from './sort'
 import { markEndpointsOf } from './endpoints'
 import { markEntriesOf } from './addresses'
@@ -184,12 +184,12 @@ export function touchSelector(selector: u32): void {
 // ---- matching -----------------------------------------------------------------------------------------------
 
 /** Lists the atoms of an identity's labels and their parts, each once, and stamps them. */
-function stampAtoms(labels: u32): void {
+function stampAtoms(identity: u32): void {
   stamp++
   clear(stamped)
   stampAtom(NO_ATOM)
-  for (let i: u32 = 0; i < sequenceLength(labels); i++) {
-    const label = sequenceWord(labels, i)
+  for (let posting = firstOfIdentity(identity); posting != 0; posting = nextLabel(posting)) {
+    const label = get(postingLabel, posting)
     stampAtom(label)
     stampAtom(get(labelKey, label))
     stampAtom(get(labelAnyKey, label))
@@ -229,7 +229,7 @@ export function findTouchedIdentities(): void {
   }
   for (let label: u32 = 1; label <= atomsUsed(); label++) {
     if (get(labelKey, label) == 0 || !isTouched(label)) continue
-    for (let posting = firstPosting(label); posting != 0; posting = nextPosting(posting)) lookAt(get(postingIdentity, posting))
+    for (let posting = firstOfLabel(label); posting != 0; posting = nextIdentity(posting)) lookAt(get(postingIdentity, posting))
   }
 }
 
@@ -249,7 +249,7 @@ function isTouched(label: u32): bool {
 
 function lookAt(identity: u32): void {
   if (isMarked(identity) || !identityLives(identity)) return
-  stampAtoms(get(identityLabels, identity))
+  stampAtoms(identity)
   for (let i: u32 = 0; i < length(stamped); i++) {
     if (get(atomTouched, item(stamped, i)) == touchStamp && anyTouchedOn(item(stamped, i))) {
       markIdentity(identity)
@@ -271,16 +271,16 @@ export function refreshIdentities(): void {
   for (let i: u32 = 0; i < length(dirtyIdentities); i++) {
     const identity = item(dirtyIdentities, i)
     const old = get(identitySelectors, identity)
-    set(identitySelectors, identity, matchingSelectors(get(identityLabels, identity)))
+    set(identitySelectors, identity, matchingSelectors(identity))
     release(old)
     markEntriesOf(identity)
     markEndpointsOf(identity)
   }
 }
 
-function matchingSelectors(labels: u32): u32 {
+function matchingSelectors(identity: u32): u32 {
   clear(matched)
-  stampAtoms(labels)
+  stampAtoms(identity)
   for (let i: u32 = 0; i < length(stamped); i++) collectMatching(item(stamped, i))
   sort(words(matched), length(matched))
   return intern(Tag.SELECTORS, words(matched), length(matched))

@@ -15,21 +15,23 @@ export namespace Tag {
   export const SIGNATURE: u32 = 6
   export const SUBJECT: u32 = 7
   export const NAMED_PORTS: u32 = 8
-  export const LABELS: u32 = 9
-  export const RANGES: u32 = 10
-  export const NAMES: u32 = 11
+  export const RANGES: u32 = 9
+  export const NAMES: u32 = 10
 }
 
+// A record a sequence, since a lookup reads nearly all of it: one cache line instead of one a column.
+const HASH: usize = 0
+const NEXT: usize = 4 // in its bucket
+const REFERENCES: usize = 8
+const TAG_LENGTH: usize = 12 // tag << 28 | words
+const BLOCK: usize = 16 // address of the words
+const OWNER: usize = 20
+const RECORD_BYTES: usize = 24
+
+let numbers: usize = 0
 let records: usize = 0
 let buckets: usize = 0
 let bucketMask: u32 = 0
-let hashes: usize = 0
-let nexts: usize = 0
-let referenceCounts: usize = 0
-let tags: usize = 0
-let lengths: usize = 0
-let blocks: usize = 0
-let owners: usize = 0
 
 // Blocks of 4 << order words, one free list an order, linked through their first word.
 const ORDERS: u32 = 24
@@ -38,16 +40,10 @@ let blockNext: usize = 0 // address of the word that holds the end of what was e
 let blockEnd: usize = 0
 
 export function initializeSequences(capacity: u32, blockBytes: usize): void {
-  records = pool(capacity, Subject.LABELS)
+  numbers = pool(capacity, Subject.LABELS)
+  records = reserve((<usize>capacity + 1) * RECORD_BYTES)
   bucketMask = bucketCount(capacity) - 1
   buckets = column(bucketMask + 1)
-  hashes = column(capacity)
-  nexts = column(capacity)
-  referenceCounts = column(capacity)
-  tags = column(capacity)
-  lengths = column(capacity)
-  blocks = column(capacity)
-  owners = column(capacity)
   freeBlocks = column(ORDERS)
   blockNext = reserve(4)
   const base = reserve(blockBytes)
@@ -55,13 +51,14 @@ export function initializeSequences(capacity: u32, blockBytes: usize): void {
   blockEnd = base + blockBytes
 }
 
-@inline export function sequenceLength(sequence: u32): u32 { return get(lengths, sequence) }
-@inline export function sequenceWords(sequence: u32): usize { return <usize>get(blocks, sequence) }
-@inline export function sequenceWord(sequence: u32, index: u32): u32 { return get(<usize>get(blocks, sequence), index) }
-@inline export function sequenceOwner(sequence: u32): u32 { return get(owners, sequence) }
-@inline export function setSequenceOwner(sequence: u32, owner: u32): void { set(owners, sequence, owner) }
-@inline export function references(sequence: u32): u32 { return get(referenceCounts, sequence) }
-@inline export function retain(sequence: u32): void { if (sequence != 0) set(referenceCounts, sequence, get(referenceCounts, sequence) + 1) }
+@inline function at(sequence: u32): usize { return records + <usize>sequence * RECORD_BYTES }
+@inline export function sequenceLength(sequence: u32): u32 { return load<u32>(at(sequence), TAG_LENGTH) & 0x0fffffff }
+@inline export function sequenceWords(sequence: u32): usize { return <usize>load<u32>(at(sequence), BLOCK) }
+@inline export function sequenceWord(sequence: u32, index: u32): u32 { return get(sequenceWords(sequence), index) }
+@inline export function sequenceOwner(sequence: u32): u32 { return load<u32>(at(sequence), OWNER) }
+@inline export function setSequenceOwner(sequence: u32, owner: u32): void { put(at(sequence) + OWNER, owner) }
+@inline export function references(sequence: u32): u32 { return load<u32>(at(sequence), REFERENCES) }
+@inline export function retain(sequence: u32): void { if (sequence != 0) put(at(sequence) + REFERENCES, references(sequence) + 1) }
 
 /** MurmurHash3's 32-bit mixing (Appleby, public domain) over words. */
 export function hashWords(seed: u32, base: usize, count: u32): u32 {
@@ -79,11 +76,19 @@ export function hashWords(seed: u32, base: usize, count: u32): u32 {
 function lookup(tag: u32, base: usize, count: u32, hash: u32): u32 {
   let found = get(buckets, hash & bucketMask)
   while (found != 0) {
-    if (get(hashes, found) == hash && get(tags, found) == tag && get(lengths, found) == count
-      && memory.compare(sequenceWords(found), base, <usize>count << 2) == 0) return found
-    found = get(nexts, found)
+    const record = at(found)
+    if (load<u32>(record, HASH) == hash && load<u32>(record, TAG_LENGTH) == (tag << 28 | count)
+      && sameWords(load<u32>(record, BLOCK), base, count)) return found
+    found = load<u32>(record, NEXT)
   }
   return 0
+}
+
+/** Words are few: a call of memory.compare would cost more. */
+@inline function sameWords(a: usize, b: usize, count: u32): bool {
+  let i: u32 = 0
+  while (i < count && get(a, i) == get(b, i)) i++
+  return i == count
 }
 
 /** The sequence of this content, or 0. */
@@ -104,16 +109,16 @@ export function intern(tag: u32, base: usize, count: u32): u32 {
 
 function create(tag: u32, base: usize, count: u32, hash: u32): u32 {
   const block = takeBlock(count)
-  const sequence = take(records)
+  const sequence = take(numbers)
   if (sequence == 0 || block == 0) return 0
   for (let i: usize = 0; i < <usize>count << 2; i += 4) put(block + i, load<u32>(base + i))
-  set(hashes, sequence, hash)
-  set(tags, sequence, tag)
-  set(lengths, sequence, count)
-  set(blocks, sequence, <u32>block)
-  set(referenceCounts, sequence, 1)
-  set(owners, sequence, 0)
-  set(nexts, sequence, get(buckets, hash & bucketMask))
+  const record = at(sequence)
+  put(record + HASH, hash)
+  put(record + NEXT, get(buckets, hash & bucketMask))
+  put(record + REFERENCES, 1)
+  put(record + TAG_LENGTH, tag << 28 | count)
+  put(record + BLOCK, <u32>block)
+  put(record + OWNER, 0)
   set(buckets, hash & bucketMask, sequence)
   return sequence
 }
@@ -121,25 +126,26 @@ function create(tag: u32, base: usize, count: u32, hash: u32): u32 {
 /** Gives up one reference; true when it was the last one and the sequence is gone. */
 export function release(sequence: u32): bool {
   if (sequence == 0) return false
-  const left = get(referenceCounts, sequence) - 1
-  set(referenceCounts, sequence, left)
+  const left = references(sequence) - 1
+  put(at(sequence) + REFERENCES, left)
   if (left != 0) return false
   unlink(sequence)
-  giveBlock(<usize>get(blocks, sequence), get(lengths, sequence))
-  give(records, sequence)
+  giveBlock(sequenceWords(sequence), sequenceLength(sequence))
+  give(numbers, sequence)
   return true
 }
 
 function unlink(sequence: u32): void {
-  const bucket = get(hashes, sequence) & bucketMask
+  const bucket = load<u32>(at(sequence), HASH) & bucketMask
   let previous: u32 = 0
   let current = get(buckets, bucket)
   while (current != sequence && current != 0) {
     previous = current
-    current = get(nexts, current)
+    current = load<u32>(at(current), NEXT)
   }
-  if (previous == 0) set(buckets, bucket, get(nexts, sequence))
-  else set(nexts, previous, get(nexts, sequence))
+  const next = load<u32>(at(sequence), NEXT)
+  if (previous == 0) set(buckets, bucket, next)
+  else put(at(previous) + NEXT, next)
 }
 
 @inline function orderOf(count: u32): u32 {
