@@ -19,15 +19,16 @@ function invalid(message: string): never {
   throw new EngineError('INVALID', message)
 }
 
-function integer(value: number, least: number, most: number, what: string): number {
-  if (!Number.isInteger(value) || value < least || value > most) invalid(`${what} is ${value}; allowed are ${least} to ${most}`)
-  return value
+/** `rule`: whose value it is. The message is put together only when it is needed: most of a policy is such numbers. */
+function integer(value: number, least: number, most: number, what: string, rule?: number): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value
+  return invalid(`${what}${rule === undefined ? '' : ` of rule ${rule}`} is ${value}; allowed are ${least} to ${most}`)
 }
 
 function encodeSelector(out: InputWriter, selector: Selector): void {
   out.word(selector.requirements.length)
   for (const { key, operator, values } of selector.requirements) {
-    if (!/^[^:]+:/.test(key)) invalid(`the key "${key}" of a selector has no source; wanted is "source:key", such as k8s:app or any:app`)
+    if (key.indexOf(':') < 1) invalid(`the key "${key}" of a selector has no source; wanted is "source:key", such as k8s:app or any:app`)
     const negated = operator === 'NotIn' || operator === 'DoesNotExist'
     const texts = operator === 'In' || operator === 'NotIn' ? values.map((value) => `${key}=${value}`) : [key]
     out.word(((negated ? 0x80000000 : 0) | texts.length) >>> 0)
@@ -61,13 +62,13 @@ function encodePeers(out: InputWriter, rule: Rule): void {
 
 function encodePort(out: InputWriter, port: PortMatch, rule: number): void {
   if ('name' in port) {
-    const protocol = port.protocol === 'any' ? ANY_PROTOCOL : integer(port.protocol, 0, 255, `a protocol of rule ${rule}`)
+    const protocol = port.protocol === 'any' ? ANY_PROTOCOL : integer(port.protocol, 0, 255, 'a protocol', rule)
     out.word(1).text(port.name).word(protocol)
     return
   }
-  const protocol = integer(port.protocol, 0, 255, `a protocol of rule ${rule}`)
-  const first = integer(port.first, 0, 65535, `the first port of a range of rule ${rule}`)
-  const last = integer(port.last, first, 65535, `the last port of a range of rule ${rule}`)
+  const protocol = integer(port.protocol, 0, 255, 'a protocol', rule)
+  const first = integer(port.first, 0, 65535, 'the first port of a range', rule)
+  const last = integer(port.last, first, 65535, 'the last port of a range', rule)
   out.word(0).word(protocol << 16 | first).word(protocol << 16 | last)
 }
 

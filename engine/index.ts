@@ -124,15 +124,15 @@ export class Engine {
   /** Gives a number these labels; those it had before are gone (relabel). */
   setIdentity(number: number, labels: readonly Label[]): void {
     if (!Number.isInteger(number) || number < 0 || number >= 1 << 24) throw new EngineError('INVALID', `identity ${number} does not fit 24 bits`)
-    this.#change(`identity ${number}`, () => this.#applySetIdentity(number, labels))
+    this.#change('identity', number, () => this.#applySetIdentity(number, labels))
   }
 
   removeIdentity(number: number): void {
-    this.#change(`identity ${number}`, () => this.#wasm.applyRemoveIdentity(number))
+    this.#change('identity', number, () => this.#wasm.applyRemoveIdentity(number))
   }
 
   setAddress(entry: AddressEntry): void {
-    this.#change('an address', () => {
+    this.#change('an address of identity', entry.identity, () => {
       this.#writePrefix(entry.address, entry.prefixLength).word(entry.identity).word(entry.flags).word(entry.ifindex)
       encodeNamedPorts(this.#input, entry.namedPorts)
       return this.#wasm.applySetAddress()
@@ -140,14 +140,14 @@ export class Engine {
   }
 
   removeAddress(address: Uint8Array, prefixLength: number): void {
-    this.#change('an address', () => {
+    this.#change('an address of prefix length', prefixLength, () => {
       this.#writePrefix(address, prefixLength)
       return this.#wasm.applyRemoveAddress()
     })
   }
 
   setEndpoint(entry: EndpointEntry): void {
-    this.#change(`endpoint ${entry.ifindex}`, () => {
+    this.#change('endpoint', entry.ifindex, () => {
       this.#input.open().word(entry.ifindex).bytes(endpointRecord(entry))
       encodeNamedPorts(this.#input, entry.namedPorts)
       return this.#wasm.applySetEndpoint()
@@ -155,19 +155,19 @@ export class Engine {
   }
 
   removeEndpoint(ifindex: number): void {
-    this.#change(`endpoint ${ifindex}`, () => this.#wasm.applyRemoveEndpoint(ifindex))
+    this.#change('endpoint', ifindex, () => this.#wasm.applyRemoveEndpoint(ifindex))
   }
 
   /** Replaces all parts of one document at once. */
   setPolicy(key: string, policies: readonly Policy[]): void {
-    this.#change(`policy ${key}`, () => {
+    this.#change('policy', key, () => {
       encodeDocument(this.#input.open(), key, policies)
       return this.#wasm.applySetPolicy()
     })
   }
 
   removePolicy(key: string): void {
-    this.#change(`policy ${key}`, () => {
+    this.#change('policy', key, () => {
       this.#input.open().text(key)
       return this.#wasm.applyRemovePolicy()
     })
@@ -284,20 +284,13 @@ export class Engine {
 
   // ---- the wasm side ------------------------------------------------------------------------------------------
 
-  #change(what: string, apply: () => number): void {
-    this.#start()
-    if (this.#state === 'transaction') {
-      this.#checkOpen(apply(), what)
-      return
-    }
-    this.#wasm.begin()
-    const failure = this.#attempt(apply)
-    this.#check(this.#state === 'restoring' ? failure : this.#wasm.commit(), what)
-  }
-
   /** A failed input of a transaction throws; `transaction` then rolls back. */
-  #checkOpen(failure: number, what: string): void {
-    if (failure !== 0) throw errorOf(failure, what)
+  #change(kind: string, which: string | number, apply: () => number): void {
+    this.#start()
+    if (this.#state !== 'transaction') this.#wasm.begin()
+    const failure = this.#state === 'transaction' ? apply() : this.#attempt(apply)
+    const final = this.#state === 'running' ? this.#wasm.commit() : failure
+    if (final !== 0) throw errorOf(final, `${kind} ${which}`)
   }
 
   /** Runs an input; an exception or failure undoes it. */

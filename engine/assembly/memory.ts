@@ -36,7 +36,7 @@ const BLOCK_BYTES: usize = 1 << BLOCK_SHIFT
 const WAS_ZERO: u32 = 1 // in the address of a block in the log
 
 let top: usize = 0
-let saved: usize = 0 // a bit for every block: 1 while the log has it
+let saved: usize = 0 // a byte for every block: 1 while the log has it
 let undoBase: usize = 0
 let undoTop: usize = 0
 let undoEnd: usize = 0
@@ -69,7 +69,7 @@ export function column(count: u32): usize { return reserve((<usize>count + 1) <<
 
 /** All arenas stand; what follows them is the undo log, the only part that grows. */
 export function sealArenas(): void {
-  saved = reserve((top >>> (BLOCK_SHIFT + 3)) + 1)
+  saved = reserve((top >>> BLOCK_SHIFT) + 1)
   undoBase = blockAlign(top)
   undoTop = undoBase
   undoEnd = <usize>memory.size() * PAGE
@@ -89,17 +89,14 @@ function growTo(end: usize): void {
 /** A store that `rollback` undoes. State that outlives a transaction is only ever written so. */
 export function put(address: usize, value: u32): void {
   if (load<u32>(address) == value) return
-  if ((load<u8>(savedByte(address)) & savedBit(address)) == 0) saveBlock(address & ~(BLOCK_BYTES - 1))
+  if (load<u8>(saved + (address >>> BLOCK_SHIFT)) == 0) saveBlock(address & ~(BLOCK_BYTES - 1))
   store<u32>(address, value)
 }
-
-@inline function savedByte(address: usize): usize { return saved + (address >>> (BLOCK_SHIFT + 3)) }
-@inline function savedBit(address: usize): u32 { return 1 << (<u32>(address >>> BLOCK_SHIFT) & 7) }
 
 function saveBlock(block: usize): void {
   if (undoEnd == 0) return // the arenas are being made
   if (undoTop + 4 + BLOCK_BYTES > undoEnd) growUndoLog()
-  store<u8>(savedByte(block), load<u8>(savedByte(block)) | savedBit(block))
+  store<u8>(saved + (block >>> BLOCK_SHIFT), 1)
   const zero = copyBlock(undoTop + 4, block)
   store<u32>(undoTop, zero ? <u32>block | WAS_ZERO : <u32>block)
   undoTop += zero ? 4 : 4 + BLOCK_BYTES
@@ -135,7 +132,7 @@ function emptyLog(restore: bool): void {
     const entry = load<u32>(at)
     const block = <usize>(entry & ~WAS_ZERO)
     const zero = (entry & WAS_ZERO) != 0
-    store<u8>(savedByte(block), load<u8>(savedByte(block)) & ~savedBit(block))
+    store<u8>(saved + (block >>> BLOCK_SHIFT), 0)
     if (restore && zero) memory.fill(block, 0, BLOCK_BYTES)
     else if (restore) copyBlock(block, at + 4)
     at += zero ? 4 : 4 + BLOCK_BYTES
