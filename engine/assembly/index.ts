@@ -14,6 +14,7 @@ import { initializeJournal, journalRuns, takeJournal } from './journal'
 import { initializeLabels } from './labels'
 import { initializeMaglev, maglev, maglevKeys, maglevTable, maglevWeights } from './maglev'
 import { initializeMoves } from './moves'
+import { initializePivots } from './pivots'
 import { initializePolicies, removePolicy, setPolicy } from './policies'
 import { initializePorts, readNamedPorts } from './ports'
 import { initializePostings } from './postings'
@@ -48,12 +49,13 @@ export function configure(
 ): void {
   const entries = addresses + 2 // with the two that always exist
   initializeInput(inputBytes)
-  initializeSequences(labels + identities + selectors * 3 + rules * 2 + classes + endpoints, (<usize>labels + identities * 2 + rules) * 64)
+  initializeSequences(labels + identities + selectors * 3 + rules * 2 + classes + endpoints, (<usize>labels + identities + rules) * 64)
   initializeLabels(labels)
   initializePorts()
   initializeIdentities(identities)
   initializePostings(identities * LABELS_PER_IDENTITY, identities, labels)
-  initializeSelectors(selectors, labels)
+  initializePivots(selectors * 4, labels)
+  initializeSelectors(selectors)
   initializeCidrs(selectors)
   initializeTerms(selectors, rules * 4)
   initializePolicies(rules, labels)

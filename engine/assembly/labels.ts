@@ -19,8 +19,7 @@ let scratch: usize = 0 // a text
 export let labelKey: usize = 0 // 0: the atom is no label
 export let labelAnyKey: usize = 0
 export let labelAnyPair: usize = 0
-export let atomPivots: usize = 0 // first pivot of selectors.ts
-export let atomMark: usize = 0 // scratch: the stamp of the identity last looked at
+export let atomPivots: usize = 0 // first pivot of pivots.ts
 export let atomTouched: usize = 0 // scratch: the stamp of the last transaction that touched one of its pivots
 export let nameUses: usize = 0 // of atoms that are port names: rules that use them, by atom << 1 | direction
 
@@ -31,7 +30,6 @@ export function initializeLabels(capacity: u32): void {
   labelAnyKey = column(capacity)
   labelAnyPair = column(capacity)
   atomPivots = column(capacity)
-  atomMark = column(capacity)
   atomTouched = column(capacity)
   nameUses = column(capacity * 2 + 1)
   scratch = reserve(4 + MAX_TEXT_BYTES + 8)

@@ -35,7 +35,7 @@ export const SOURCE_FAULTS: readonly SourceFault[] = [
   engine('a range ends one port late', 'resolve.ts', 'push(rangeLast, last)\n', 'push(rangeLast, min(last + 1, END - 1))\n'),
   engine('exceptions of a CIDR are not excepted', 'cidrs.ts', 'if (get(excludedMark, cidr) == stamp) continue', ''),
   engine('a CIDR without workloads has them', 'cidrs.ts', 'else if (!workload || sequenceWord(get(sequences, cidr), 0) != 0) push', 'else push'),
-  engine('NotIn is In', 'selectors.ts', 'if (some == (header >>> 31 != 0)) return false', 'if (!some) return false'),
+  engine('NotIn is In', 'selectors.ts', 'if (some == isNegated(header)) return false', 'if (!some) return false'),
   engine('audit denies', 'resolve.ts', 'if (withAudit || !policyIsAudit(get(rulePolicy, item(rangeRule, at)))) layRange', 'layRange'),
   engine('generations never move', 'publish.ts', 'if (peerClass == 0 || get(leftFlags, peerClass) != 0) return', 'if (peerClass != 0xffffffff) return'),
   bpf('the search misses the last port of a row', 'policy.h', 'port > row->last', 'port >= row->last'),
