@@ -1,0 +1,48 @@
+// Full resolution: from all inputs at once to all map records, in an engine that knows nothing before. `first_ms` is
+// the first time in this process, when no code was compiled. node --expose-gc bench/policy/full.ts WORLD, a JSON object.
+
+import { performance } from 'node:perf_hooks'
+import { Engine, type Label } from '../../engine/index.ts'
+import { costOf, print, quantile, round1 } from './measure.ts'
+import { policyOf, ruleOf, type World, worldInputs } from './world.ts'
+
+const ROUNDS = 5
+
+interface Case extends World {
+  readonly name: string
+  /** `distinct`: every identity matches selectors of its own; `everything`: one rule more, which matches all. */
+  readonly worst?: 'distinct' | 'everything'
+}
+
+/** 20 of as many labels as there are rules, by a walk of its own; a rule asks for one of them. */
+function distinctLabels(identity: number, rules: number): Label[] {
+  return Array.from({ length: 20 }, (_, i) => `k8s:has-${(Math.imul(identity * 20 + i, 0x9e3779b1) >>> 4) % rules}=yes`)
+}
+
+function tell(engine: Engine, { worst, ...world }: Case, inputs: (engine: Engine) => void): void {
+  inputs(engine)
+  if (worst === 'everything') engine.setPolicy('everything', [policyOf(0, [{ ...ruleOf(world.rules, world), peers: [{ selector: { requirements: [] } }] }])])
+  for (let rule = 0; worst === 'distinct' && rule < world.rules; rule++) {
+    const selector = { requirements: [{ key: `k8s:has-${rule}`, operator: 'Exists', values: [] }] } as const
+    engine.setPolicy(`policy-${rule}`, [policyOf(0, [{ ...ruleOf(rule, world), peers: [{ selector }] }])])
+  }
+}
+
+/** An engine that knows nothing; its code is compiled as far as earlier rounds of this process went. */
+async function resolveAll(world: Case, inputs: (engine: Engine) => void) {
+  const engine = await Engine.load()
+  engine.takeChanges()
+  globalThis.gc?.() // What the inputs left behind is not the engine's to clear away.
+  const start = performance.now()
+  engine.transaction(() => tell(engine, world, inputs))
+  const { writes } = costOf(engine.takeChanges(), 0)
+  return { ms: performance.now() - start, writes, stats: engine.stats() }
+}
+
+const world = JSON.parse(process.argv[2] ?? '{}') as Case
+const inputs = worldInputs(world, world.worst === 'distinct' ? (identity) => distinctLabels(identity, world.rules) : undefined)
+const first = await resolveAll(world, inputs)
+const times: number[] = []
+for (let round = 0; round < ROUNDS; round++) times.push((await resolveAll(world, inputs)).ms)
+const { stats: { bytes, classes, entries, rows }, writes } = first
+print(world.name, 'ms', round1(quantile(times, 0.5)), { first_ms: round1(first.ms), map_writes: writes, bytes, classes, entries, rows })
