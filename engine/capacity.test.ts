@@ -73,6 +73,30 @@ test('an exception inside a transaction undoes it', async (t) => {
   t.is(engine.takeChanges().filter(({ map }) => map === 'addresses').length, 1)
 })
 
+test('an allowed set that does not fit leaves the last good one, and the error names the policy and the entries', async (t) => {
+  const node = new Node(await smallEngine({ policyEntries: 6 }))
+  const mac = new Uint8Array(6)
+  const peers = [256, 257, 258, 259].map((identity) => ({ identity, address: addressOf(`10.0.0.${identity - 255}`) }))
+  const allowing = (...values: string[]) => steps.policy('web', [{
+    subject: { requirements: [] }, tier: 'normal', priority: 0, isolates: { ingress: 1 }, audit: false,
+    rules: values.map((value, index) => ({
+      number: index + 2, direction: 'ingress', action: 'allow', ports: 'all', peers: [{ selector: { requirements: [{ key: 'k8s:app', operator: 'In', values: [value] }] } }],
+    })),
+  }])
+  node.transact([
+    steps.endpoint({ ifindex: 11, id: 0, identity: 300, flags: 0, mac, nodeMac: mac, namedPorts: [] }),
+    ...peers.flatMap(({ identity, address }) => [
+      steps.identity(identity, [`k8s:app=app-${identity}`]), steps.address({ address, prefixLength: 128, identity, flags: 2, ifindex: 0, namedPorts: [] }),
+    ]),
+    allowing('app-256'),
+  ])
+  const before = node.maps.subject(11)
+  t.throws(() => node.transact([allowing('app-256', 'app-257', 'app-258', 'app-259')]), { code: 'CAPACITY', message: /a transaction with policy web: no room for more policyEntries than the 3 in use/ })
+  node.settle()
+  t.is(node.maps.subject(11), before)
+  t.is(node.maps.decide(11, 'ingress', addressOf('10.0.0.1'), 6, 80)?.decision, 'allowed')
+})
+
 test('what means nothing is refused with what is allowed', async (t) => {
   const engine = await smallEngine()
   const rule = { number: 1, direction: 'ingress', action: 'allow', peers: 'any', ports: 'all' } as const

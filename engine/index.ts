@@ -8,7 +8,7 @@ import { endpointRecord, generationRecords, join, joinAddresses, KEY_BYTES, VALU
 import type {
   AddressEntry, Capacities, Change, Decision, EndpointEntry, EngineMap, Label, Policy, SideVerdict, Verdict,
 } from './types.ts'
-import { checkedWeight, combine, hashText, isPrime, worldOf } from './values.ts'
+import { checkedWeight, combine, hashText, isPrime, withPolicies, worldOf } from './values.ts'
 import { errorOf, type EngineExports } from './wasm.ts'
 
 export * from './types.ts'
@@ -92,6 +92,8 @@ export class Engine {
   #bytes: Uint8Array
   #words: Uint32Array
   #state: 'new' | 'restoring' | 'running' | 'transaction' = 'new'
+  /** Keys of the policies that the transaction set: what does not fit is mostly theirs. */
+  #policiesSet: string[] = []
 
   private constructor(wasm: EngineExports) {
     this.#wasm = wasm
@@ -162,6 +164,7 @@ export class Engine {
   setPolicy(key: string, policies: readonly Policy[]): void {
     this.#change('policy', key, () => {
       encodeDocument(this.#input.open(), key, policies)
+      if (this.#state !== 'running') this.#policiesSet.push(key)
       return this.#wasm.applySetPolicy()
     })
   }
@@ -182,6 +185,7 @@ export class Engine {
     this.#start()
     if (this.#state === 'transaction') throw new EngineError('STATE', 'a transaction inside a transaction')
     this.#wasm.begin()
+    this.#policiesSet = []
     this.#state = 'transaction'
     try {
       body()
@@ -191,7 +195,7 @@ export class Engine {
     } finally {
       this.#state = 'running'
     }
-    this.#check(this.#wasm.commit(), 'a transaction')
+    this.#commit('a transaction')
   }
 
   /** Drains the journal, in the order to apply. Keys and values hold until the engine is called again. */
@@ -223,7 +227,7 @@ export class Engine {
   finishRestore(): void {
     if (this.#state !== 'restoring') throw new EngineError('STATE', 'finishRestore without restore')
     this.#wasm.finishRestore()
-    this.#check(this.#wasm.commit(), 'finishRestore')
+    this.#commit('finishRestore')
     this.#state = 'running'
   }
 
@@ -289,8 +293,14 @@ export class Engine {
     this.#start()
     if (this.#state !== 'transaction') this.#wasm.begin()
     const failure = this.#state === 'transaction' ? apply() : this.#attempt(apply)
-    const final = this.#state === 'running' ? this.#wasm.commit() : failure
-    if (final !== 0) throw errorOf(final, `${kind} ${which}`)
+    if (failure !== 0) throw errorOf(failure, `${kind} ${which}`)
+    if (this.#state === 'running') this.#commit(`${kind} ${which}`)
+  }
+
+  #commit(what: string): void {
+    const failure = this.#wasm.commit()
+    const policies = this.#policiesSet.splice(0)
+    if (failure !== 0) throw errorOf(failure, withPolicies(what, policies), this.stats())
   }
 
   /** Runs an input; an exception or failure undoes it. */
@@ -313,7 +323,7 @@ export class Engine {
   #start(): void {
     if (this.#state !== 'new') return
     this.#check(this.#setReserved(), 'start')
-    this.#check(this.#wasm.commit(), 'start')
+    this.#commit('start')
     this.#state = 'running'
   }
 

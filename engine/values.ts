@@ -16,6 +16,15 @@ export function combine(egress: SideVerdict | undefined, ingress: SideVerdict | 
   return decisions.includes('denied') ? 'denied' : decisions.includes('audited') ? 'audited' : 'allowed'
 }
 
+const POLICIES_NAMED = 3
+
+/** What was tried, with the policies that it set. */
+export function withPolicies(what: string, keys: readonly string[]): string {
+  if (keys.length === 0) return what
+  const more = keys.length > POLICIES_NAMED ? ` and ${keys.length - POLICIES_NAMED} more` : ''
+  return `${what} with ${keys.length === 1 ? 'policy' : 'policies'} ${keys.slice(0, POLICIES_NAMED).join(', ')}${more}`
+}
+
 export function checkedWeight(weight: number): number {
   if (!Number.isInteger(weight) || weight < 0 || weight > 65_535) throw new EngineError('INVALID', `weight ${weight}; allowed are 0 to 65535`)
   return weight

@@ -59,9 +59,11 @@ const HINTS: Readonly<Record<string, string>> = {
   text: 'raise capacities.labels',
 }
 
-/** The error of a failure number: subject << 8 | code. */
-export function errorOf(failure: number, doing: string): EngineError {
+/** The error of a failure number: subject << 8 | code. `inUse`: how much of what may have run out. */
+export function errorOf(failure: number, doing: string, inUse?: { readonly entries: number; readonly rows: number }): EngineError {
   const subject = SUBJECTS[failure >>> 8] ?? 'unknown'
   if ((failure & 0xff) === 1) return new EngineError('INVALID', `${doing}: invalid ${subject}`)
-  return new EngineError('CAPACITY', `${doing}: no room for more ${subject}; ${HINTS[subject] ?? `raise capacities.${subject}`}`)
+  const used = subject === 'policyEntries' ? inUse?.entries : subject === 'policyRows' ? inUse?.rows : undefined
+  const more = used === undefined ? `more ${subject}` : `more ${subject} than the ${used} in use`
+  return new EngineError('CAPACITY', `${doing}: no room for ${more}; ${HINTS[subject] ?? `raise capacities.${subject}`}`)
 }
