@@ -113,3 +113,17 @@ test('what means nothing is refused with what is allowed', async (t) => {
   t.throws(() => engine.setIdentity(300, ['no-source']), { instanceOf: EngineError, code: 'INVALID' })
   t.throws(() => engine.setIdentity(1 << 24, []), { instanceOf: EngineError, message: /24 bits/ })
 })
+
+test('a node may have as many classes as its map of generations has room for', async (t) => {
+  const engine = await smallEngine({ classes: 70_000, identities: 70_100, addresses: 70_100, labels: 300_000, rules: 1024, selectors: 1024 })
+  const selectors = Array.from({ length: 17 }, (_, bit) => ({ requirements: [{ key: `k8s:bit-${bit}`, operator: 'Exists' as const, values: [] }] }))
+  const rules = selectors.map((selector, bit): Rule => ({ number: bit + 1, direction: 'ingress', action: 'allow', peers: [{ selector }], ports: 'all' }))
+  engine.transaction(() => {
+    engine.setPolicy('bits', [{ subject: { requirements: [] }, tier: 'normal', priority: 0, isolates: {}, rules, audit: false }])
+    for (let i = 0; i < 66_000; i++) {
+      engine.setIdentity(1000 + i, selectors.flatMap((_, bit) => ((i >> bit & 1) === 1 ? [`k8s:bit-${bit}=`] : [])))
+      engine.setAddress({ address: addressOf(`10.${i >> 16}.${i >> 8 & 255}.${i & 255}`), prefixLength: 128, identity: 1000 + i, flags: 2, ifindex: 0, namedPorts: [] })
+    }
+  })
+  t.is(engine.stats().classes, 66_000)
+})

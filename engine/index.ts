@@ -113,7 +113,6 @@ export class Engine {
     const instance = await WebAssembly.instantiate(module, { env: { abort } })
     const exports = instance.exports as unknown as EngineExports
     const c = { ...DEFAULT_CAPACITIES, ...options.capacities }
-    if (c.classes > 65_535) throw new EngineError('INVALID', `capacities.classes is ${c.classes}; at most 65535 fit class_generations`)
     exports.start()
     exports.configure(
       c.identities, c.labels, c.selectors, c.rules, c.addresses, c.endpoints, c.classes, c.policyEntries, c.policyRows, INPUT_BYTES,
