@@ -58,11 +58,16 @@ export function churn(engine: Engine, world: World): void {
   const policies: number[] = []
   const every = IDENTITIES_A_SECOND / POLICIES_A_SECOND
   for (let i = 0; i < IDENTITIES_A_SECOND * CHURN_SECONDS; i++) {
-    identities.push(measure(engine, () => (i % 2 === 0 ? addPeer(engine, 10_000 + i, labelsOf(i, world)) : removePeer(engine, 10_000 + i - 1))).us)
-    if (i % every === 0) policies.push(measure(engine, () => engine.setPolicy(`churn-${i / every % 3}`, [policyOf(i / every % world.subjects, [ruleOf(i, world)])])).us)
+    const come = (): void => addPeer(engine, 10_000 + i, labelsOf(i, world))
+    const go = (): void => removePeer(engine, 10_000 + i - 1)
+    identities.push(measure(engine, i % 2 === 0 ? come : go).us)
+    if (i % every !== 0) continue
+    const policy = policyOf(i / every % world.subjects, [ruleOf(i, world)])
+    policies.push(measure(engine, () => engine.setPolicy(`churn-${i / every % 3}`, [policy])).us)
   }
   for (const [name, values] of [['churn/identities', identities], ['churn/policies', policies]] as const) {
-    print(name, 'p99_us', round1(quantile(values, 0.99)), { p50_us: round1(quantile(values, 0.5)), max_us: round1(Math.max(...values)), changes: values.length })
+    const [p50, p99] = [quantile(values, 0.5), quantile(values, 0.99)].map(round1)
+    print(name, 'p99_us', p99 ?? Number.NaN, { p50_us: p50, max_us: round1(Math.max(...values)), changes: values.length })
   }
 }
 

@@ -24,7 +24,8 @@ function distinctLabels(identity: number, rules: number): Label[] {
 
 function tell(engine: Engine, { worst, ...world }: Case, inputs: (engine: Engine) => void): void {
   inputs(engine)
-  if (worst === 'everything') engine.setPolicy('everything', [policyOf(0, [{ ...ruleOf(world.rules, world), peers: [{ selector: { requirements: [] } }] }])])
+  const everything = { ...ruleOf(world.rules, world), peers: [{ selector: { requirements: [] } }] }
+  if (worst === 'everything') engine.setPolicy('everything', [policyOf(0, [everything])])
   for (let rule = 0; worst === 'distinct' && rule < world.rules; rule++) {
     const selector = { requirements: [{ key: `k8s:has-${rule}`, operator: 'Exists', values: [] }] } as const
     engine.setPolicy(`policy-${rule}`, [policyOf(0, [{ ...ruleOf(rule, world), peers: [{ selector }] }])])

@@ -48,7 +48,9 @@ export function ruleOf(index: number, { rules }: Pick<World, 'rules'>): Rule {
   const [apps, groups] = keysFor(rules)
   const app = index % (apps * 100)
   const group = Math.floor(index / (apps * 100)) % (groups * 10)
-  const selector = selectorOf({ [`k8s:app${Math.floor(app / 100)}`]: `app-${app % 100}`, [`k8s:group${Math.floor(group / 10)}`]: `group-${group % 10}` })
+  const selector = selectorOf({
+    [`k8s:app${Math.floor(app / 100)}`]: `app-${app % 100}`, [`k8s:group${Math.floor(group / 10)}`]: `group-${group % 10}`,
+  })
   const net = Math.floor(index / 100)
   const cidr = { prefix: `198.${net % 256}.0.0/16`, except: [`198.${net % 256}.${net % 200}.0/24`], workloads: false }
   const port = 1024 + (index % 60_000)
@@ -60,7 +62,8 @@ export function ruleOf(index: number, { rules }: Pick<World, 'rules'>): Rule {
 
 export function policyOf(subject: number, rules: readonly Rule[]): Policy {
   const number = (rules[0]?.number ?? 0) + 1
-  return { subject: selectorOf({ 'k8s:subject': `subject-${subject}` }), tier: 'normal', priority: 0, isolates: { ingress: number }, rules, audit: false }
+  const selector = selectorOf({ 'k8s:subject': `subject-${subject}` })
+  return { subject: selector, tier: 'normal', priority: 0, isolates: { ingress: number }, rules, audit: false }
 }
 
 export function workload(index: number, identity: number): AddressEntry {
