@@ -30,9 +30,10 @@ function encodeSelector(out: InputWriter, selector: Selector): void {
   for (const { key, operator, values } of selector.requirements) {
     if (key.indexOf(':') < 1) invalid(`the key "${key}" of a selector has no source; wanted is "source:key", such as k8s:app or any:app`)
     const negated = operator === 'NotIn' || operator === 'DoesNotExist'
-    const texts = operator === 'In' || operator === 'NotIn' ? values.map((value) => `${key}=${value}`) : [key]
-    out.word(((negated ? 0x80000000 : 0) | texts.length) >>> 0)
-    for (const text of texts) out.text(text)
+    const listed = operator === 'In' || operator === 'NotIn'
+    out.word(((negated ? 0x80000000 : 0) | (listed ? values.length : 1)) >>> 0)
+    if (listed) for (const value of values) out.pair(key, value)
+    else out.text(key)
   }
 }
 

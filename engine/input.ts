@@ -2,6 +2,8 @@
 
 import { EngineError } from './errors.ts'
 
+const EQUALS = 0x3d
+
 export class InputWriter {
   readonly #memory: WebAssembly.Memory
   readonly #encoder = new TextEncoder()
@@ -46,12 +48,29 @@ export class InputWriter {
 
   /** Its length in bytes, then UTF-8, padded with zeros to a whole word. */
   text(value: string): this {
-    this.#checkRoom(2 + value.length) // UTF-8 needs at most three bytes where JavaScript has one unit.
-    const at = this.#at + 1
-    this.#words[at + (value.length >>> 2)] = 0
-    const length = this.#writeAscii(value, at << 2) ? value.length : this.#writeUtf8(value, at << 2)
+    const at = this.#openText(value.length)
+    return this.#closeText(this.#writeAscii(value, at) ? value.length : this.#writeUtf8(value, at))
+  }
+
+  /** The text `key=value`, which need not be put together first. */
+  pair(key: string, value: string): this {
+    const length = key.length + 1 + value.length
+    const at = this.#openText(length)
+    if (!this.#writeAscii(key, at) || !this.#writeAscii(value, at + key.length + 1)) return this.text(`${key}=${value}`)
+    this.#bytes[at + key.length] = EQUALS
+    return this.#closeText(length)
+  }
+
+  /** Where the bytes of a text begin, with zeros behind it if it is ASCII. */
+  #openText(units: number): number {
+    this.#checkRoom(2 + units) // UTF-8 needs at most three bytes where JavaScript has one unit.
+    this.#words[this.#at + 1 + (units >>> 2)] = 0
+    return (this.#at + 1) << 2
+  }
+
+  #closeText(length: number): this {
     this.#words[this.#at] = length
-    this.#at = at + ((length + 3) >>> 2)
+    this.#at += 1 + ((length + 3) >>> 2)
     return this
   }
 
