@@ -1,9 +1,10 @@
 // Text of one file -> documents. YAML 1.2 or JSON, several documents, kind List; every fault with its place.
-import { isMap, isScalar, LineCounter, parseAllDocuments, type Document as YamlDocument } from 'yaml'
+import { isMap, isScalar, LineCounter } from 'yaml'
 import { ManifestError } from './document/errors.ts'
 import { KIND_NAMES, readerOf } from './kinds.ts'
 import type { Document } from './resources.ts'
-import { Budget, Source, TOO_LARGE, resolveAliases } from './document/source.ts'
+import { Budget, Source, survey, TOO_LARGE, type Survey } from './document/source.ts'
+import { STREAM_LIMITS, streamDocuments, type YamlDocument } from './document/stream.ts'
 
 /** Fifty times what Kubernetes takes for one object (etcd's 1.5 MiB). */
 const SIZE_LIMIT = 64 * 1024 * 1024
@@ -38,23 +39,29 @@ function* sourcesOf(text: string, file: string, budget: Budget): Generator<Sourc
     return
   }
   const lines = new LineCounter()
-  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, stringKeys: true })
-  for (const document of parsed) {
-    const source = new Source({ file, document, aliases: resolveAliases(document), lines, budget })
-    if (document.errors.length > 0) reportSyntax(source, document)
+  for (const streamed of streamDocuments(text, lines)) {
+    if (budget.exhausted) return
+    if ('tooLargeAt' in streamed) return reportTooLarge(file, budget, lines.linePos(streamed.tooLargeAt))
+    const { document } = streamed
+    const found = survey(document)
+    const source = new Source({ file, document, aliases: found.aliases, lines, budget })
+    if (document.errors.length + found.duplicates.length > 0) reportSyntax(source, document, found)
     else if (document.contents !== null && !isNullScalar(document.contents)) yield source
   }
 }
 
 const isNullScalar = (node: unknown): boolean => isScalar(node) && node.value === null
 
-function reportSyntax(source: Source, document: YamlDocument.Parsed): void {
-  for (const { message, pos } of document.errors) {
-    // The parser's own recursion ends in the engine's words.
-    const problem = /call stack/.test(message) ? 'the document is nested too deeply' : message
-    const fault = { code: 'SYNTAX', file: source.file, ...source.position(pos[0]), path: [], problem } as const
-    source.budget.errors.push(new ManifestError(fault))
-  }
+function reportTooLarge(file: string, budget: Budget, { line, col }: { line: number; col: number }): void {
+  budget.errors.push(new ManifestError({ code: 'LIMIT', file, line, column: col, path: [], problem: TOO_LARGE, allowed: STREAM_LIMITS }))
+}
+
+function reportSyntax(source: Source, document: YamlDocument, { duplicates }: Survey): void {
+  // The parser's own recursion ends in the engine's words.
+  const syntax = document.errors.map(({ message, pos: [offset] }) =>
+    ({ offset, problem: /call stack/.test(message) ? 'the document is nested too deeply' : message }))
+  const repeated = duplicates.map(({ value, range }) => ({ offset: range?.[0] ?? 0, problem: `key ${String(value)} stands twice in its mapping` }))
+  for (const { offset, problem } of [...syntax, ...repeated]) source.reportAt('SYNTAX', offset, problem)
 }
 
 function wholeFile(file: string, problem: string, cause?: unknown, allowed?: string): ManifestError {

@@ -57,8 +57,8 @@ export function readApplied(files: readonly ManifestText[]): ReadManifest[] {
 }
 
 function manifestsOf(text: string): AppliedManifest[] {
-  // Its own limit of aliases is off: parseDocuments has bounded what they expand to.
-  return parseAllDocuments(text).flatMap((document) => resourcesOf(document.toJS({ maxAliasCount: -1 }))).flatMap(toManifest)
+  // Its own checks are off: parseDocuments has bounded what aliases expand to, and found keys that stand twice.
+  return parseAllDocuments(text, { uniqueKeys: false }).flatMap((document) => resourcesOf(document.toJS({ maxAliasCount: -1 }))).flatMap(toManifest)
 }
 
 /** Faults of applied manifests, which go by their names, told by the user's own file and line where `read` has them. */

@@ -1,5 +1,5 @@
 // One parsed document: where each of its values stands in the file, and a place to report faults to.
-import { isAlias, isMap, isScalar, isSeq, visit, type Alias, type Document as YamlDocument, type LineCounter, type Node } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, visit, type Alias, type Document as YamlDocument, type LineCounter, type Node, type Scalar, type YAMLMap } from 'yaml'
 import type { Location } from '../model.ts'
 import { formatPath, ManifestError, type ManifestErrorCode, type Path } from './errors.ts'
 import type { ManifestWarning, WarningCode } from './warnings.ts'
@@ -27,18 +27,39 @@ export class Budget {
 
 export const TOO_LARGE = 'the document is too large, or its aliases expand without end'
 
-/** What each alias stands for, found in one walk: `Alias.resolve` walks the document for every single one. */
-export function resolveAliases(document: YamlDocument.Parsed): ReadonlyMap<Alias, Node> {
+/** What one walk through a document finds. */
+export interface Survey {
+  /** What each alias stands for: `Alias.resolve` walks the document for every single one. */
+  readonly aliases: ReadonlyMap<Alias, Node>
+  /** Keys that stand in their mapping already. */
+  readonly duplicates: readonly Scalar[]
+}
+
+export function survey(document: YamlDocument.Parsed): Survey {
   const anchors = new Map<string, Node>()
-  const targets = new Map<Alias, Node>()
+  const aliases = new Map<Alias, Node>()
+  const duplicates: Scalar[] = []
   visit(document, {
-    Value: (_, node) => void (node.anchor && anchors.set(node.anchor, node)),
+    Value: (_, node) => {
+      if (node.anchor) anchors.set(node.anchor, node)
+      if (isMap(node)) duplicates.push(...duplicateKeys(node as YAMLMap))
+    },
     Alias: (_, alias) => {
       const target = anchors.get(alias.source)
-      if (target !== undefined) targets.set(alias, target)
+      if (target !== undefined) aliases.set(alias, target)
     },
   })
-  return targets
+  return { aliases, duplicates }
+}
+
+function duplicateKeys({ items }: YAMLMap): readonly Scalar[] {
+  const seen = new Set<unknown>()
+  return items.flatMap(({ key }) => {
+    if (!isScalar(key)) return []
+    if (seen.has(key.value)) return [key]
+    seen.add(key.value)
+    return []
+  })
 }
 
 /** A parsed document of a file. */
@@ -124,6 +145,12 @@ export class Source {
     const full = [...this.#root, ...path]
     const fault = { code, file: this.file, ...this.#place(path), path: full, problem }
     this.budget.errors.push(new ManifestError(allowed === undefined ? fault : { ...fault, allowed }))
+  }
+
+  /** What has a place in the text, and none in the document. */
+  reportAt(code: ManifestErrorCode, offset: number, problem: string): void {
+    if (this.budget.errors.length >= ERROR_LIMIT) return
+    this.budget.errors.push(new ManifestError({ code, file: this.file, ...this.position(offset), path: [], problem }))
   }
 
   warn(code: WarningCode, path: Path, problem: string, effect: string): void {
