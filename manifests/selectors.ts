@@ -49,14 +49,22 @@ export function matchesLabels(requirements: readonly Requirement[], labels: Labe
   })
 }
 
-/** Limits a selector of from/toEndpoints to workloads, as Cilium does, unless it names a namespace itself. */
+/**
+ * Limits a selector of from/toEndpoints to workloads, those of the policy's namespace unless it names a namespace
+ * itself. One that says only which namespaces it does not mean still means workloads, and not the world.
+ */
 export function withNamespace(requirements: readonly Requirement[], namespace: string): readonly Requirement[] {
   // Reserved identities (host, world, ...) are in no namespace.
   if (requirements.some(({ key }) => key.startsWith('reserved:'))) return requirements
-  if (requirements.some(({ key }) => anySource(key) === anySource(NAMESPACE_KEY))) return requirements
-  if (namespace === '') return [...requirements, exists(NAMESPACE_KEY)]
-  if (requirements.some(({ key }) => anySource(key).startsWith(anySource(NAMESPACE_LABELS)))) return requirements
-  return [...requirements, equals(NAMESPACE_KEY, namespace)]
+  const naming = requirements.filter(({ key }) => namesNamespace(key, namespace !== ''))
+  if (naming.some(({ operator }) => operator === 'In' || operator === 'Exists')) return requirements
+  return [...requirements, namespace === '' || naming.length > 0 ? exists(NAMESPACE_KEY) : equals(NAMESPACE_KEY, namespace)]
+}
+
+/** The namespace itself, or for a policy of one namespace also a label of another one. */
+function namesNamespace(key: string, namespaced: boolean): boolean {
+  const plain = anySource(key)
+  return plain === anySource(NAMESPACE_KEY) || (namespaced && plain.startsWith(anySource(NAMESPACE_LABELS)))
 }
 
 const anySource = (key: string): string => key.replace(/^(k8s|any):/, '')

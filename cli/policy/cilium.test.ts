@@ -40,6 +40,12 @@ const CASES: readonly Case[] = [
     denied: ['demo/client demo/web 80/TCP'],
   },
   {
+    title: 'a namespace that is only excluded leaves workloads, and not the world',
+    spec: `${WEB}\ningress: [{fromEndpoints: [{matchExpressions: [{key: "k8s:io.kubernetes.pod.namespace", operator: NotIn, values: [demo]}]}]}]`,
+    allowed: ['other/client demo/web 80/TCP'],
+    denied: ['demo/client demo/web 80/TCP', `${OUT} demo/web 80/TCP`],
+  },
+  {
     title: 'so do labels of the namespace, and a key without source matches any source',
     spec: `${WEB}\ningress: [{fromEndpoints: [{matchLabels: {io.cilium.k8s.namespace.labels.team: b}}]}]`,
     allowed: ['other/client demo/web 80/TCP'],
