@@ -87,6 +87,49 @@ ingress:
     denied: ['other/client demo/web 80/TCP', 'fd00::2 fd00::1 80/TCP'],
   },
   {
+    title: 'exceptions of a block are by address too, pods included',
+    spec: `podSelector: {}
+policyTypes: [Egress]
+egress:
+- to: [{ipBlock: {cidr: 10.0.0.0/24, except: [10.0.0.2/31]}}]`,
+    allowed: ['demo/client demo/web 80/TCP'],
+    denied: ['demo/web demo/client 80/TCP', 'demo/web other/client 80/TCP', 'fd00::1 fd00::2 80/TCP'],
+  },
+  {
+    title: 'empty lists of peers and ports are everybody and every port',
+    spec: `podSelector: {matchLabels: {app: web}}
+ingress:
+- {from: [], ports: []}`,
+    allowed: ['demo/client demo/web 80/TCP', `${OUT} demo/web 9/UDP`, 'demo/client demo/web 8/ICMP'],
+  },
+  {
+    title: 'an empty list of rules is nobody, and isolates its own direction alone',
+    spec: 'podSelector: {matchLabels: {app: web}}\ningress: []\negress: []',
+    allowed: ['demo/web demo/client 80/TCP'],
+    denied: ['demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'without policyTypes egress rules isolate both directions',
+    spec: 'podSelector: {matchLabels: {app: web}}\negress: [{ports: [{port: 53, protocol: UDP}]}]',
+    allowed: [`demo/web ${OUT} 53/UDP`],
+    denied: [`demo/web ${OUT} 53/TCP`, 'demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'a named port is what each destination calls so, on ingress and egress, in its protocol',
+    spec: `podSelector: {}
+policyTypes: [Ingress, Egress]
+ingress: [{ports: [{port: http}, {port: dns, protocol: UDP}]}]
+egress: [{ports: [{port: http}, {port: dns}]}]`,
+    allowed: ['demo/client demo/web 80/TCP'],
+    denied: ['demo/client demo/web 81/TCP', 'demo/client demo/web 53/UDP', 'demo/client other/client 80/TCP', `demo/client ${OUT} 80/TCP`],
+  },
+  {
+    title: 'a protocol without port is each of its ports',
+    spec: 'podSelector: {matchLabels: {app: web}}\ningress: [{ports: [{protocol: SCTP}]}]',
+    allowed: ['demo/client demo/web 1/SCTP', 'demo/client demo/web 65535/SCTP'],
+    denied: ['demo/client demo/web 1/TCP', 'demo/client demo/web 8/ICMP'],
+  },
+  {
     title: 'a range of ports, and SCTP',
     spec: `podSelector: {matchLabels: {app: web}}
 ingress:
