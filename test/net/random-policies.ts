@@ -1,4 +1,4 @@
-// Random NetworkPolicies and CiliumNetworkPolicies over a few labels, ports and addresses, in which few things are
+// Random NetworkPolicies, CiliumNetworkPolicies and ClusterNetworkPolicies over a few labels, ports and addresses, in which few things are
 // named often: so that rules meet.
 import type { Addresses } from '../../lab/index.ts'
 import type { Random } from '../differential/random.ts'
@@ -11,14 +11,14 @@ export interface PolicyWorld {
 }
 
 export interface PolicyDocument {
-  readonly kind: 'NetworkPolicy' | 'CiliumNetworkPolicy'
-  readonly metadata: { readonly name: string }
+  readonly kind: 'NetworkPolicy' | 'CiliumNetworkPolicy' | 'ClusterNetworkPolicy'
+  readonly metadata: { readonly name: string; readonly namespace?: string }
 }
 
 export function randomPolicies(random: Random, world: PolicyWorld): PolicyDocument[] {
-  const count = 1 + random.below(5)
+  const count = 2 + random.below(8)
   return Array.from({ length: count }, (_, index) => {
-    const make = random.chance(0.5) ? kubernetesPolicy : ciliumPolicy
+    const make = random.pick([kubernetesPolicy, ciliumPolicy, clusterPolicy])
     return make(random, world, `random-${index}`)
   })
 }
@@ -63,6 +63,36 @@ function ciliumPolicy(random: Random, world: PolicyWorld, name: string): PolicyD
     metadata: { name, namespace: 'default' },
     spec: { endpointSelector: selector(random, world), [`${direction}${action}`]: rules },
   } as PolicyDocument
+}
+
+function clusterPolicy(random: Random, world: PolicyWorld, name: string): PolicyDocument {
+  const rules = (field: 'from' | 'to') => random.some(1, 3, () => ({
+    action: random.pick(['Accept', 'Deny', 'Pass']),
+    [field]: random.some(1, 2, () => (field === 'to' && random.chance(0.3) ? networks(random, world) : { pods: { podSelector: selector(random, world) } })),
+    ...(random.chance(0.5) && { protocols: random.some(1, 2, () => protocolOf(random.pick(world.ports))) }),
+  }))
+  return {
+    apiVersion: 'policy.networking.k8s.io/v1alpha2',
+    kind: 'ClusterNetworkPolicy',
+    metadata: { name },
+    spec: {
+      tier: random.pick(['Admin', 'Baseline']),
+      priority: random.below(1001),
+      subject: { pods: { podSelector: selector(random, world) } },
+      ...(random.chance(0.5) ? { ingress: rules('from') } : { egress: rules('to') }),
+    },
+  } as PolicyDocument
+}
+
+/** Of both families, as blocks are. */
+function networks(random: Random, world: PolicyWorld): object {
+  const { ipv4, ipv6 } = random.pick(world.addresses)
+  return { networks: [`${ipv4}/32`, `${ipv6}/128`] }
+}
+
+function protocolOf(text: string): object {
+  const [port = '', protocol = ''] = text.split('/')
+  return { [protocol.toLowerCase()]: { destinationPort: { number: Number(port) } } }
 }
 
 function selector(random: Random, world: PolicyWorld): object {
