@@ -9,6 +9,7 @@ import type { Resource } from './resources.ts'
 import type { ObjectSchema, Value } from './document/schema.ts'
 import { readCidrGroup } from './cilium/cidr-group.ts'
 import { ciliumCidrGroup, ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy } from './cilium/schemas.ts'
+import { readEndpointSlice } from './kubernetes/endpoint-slice.ts'
 import * as schemas from './kubernetes/schemas.ts'
 import { loadBalancer, workload } from './sluice/schemas.ts'
 import { readLoadBalancer, readService } from './services.ts'
@@ -32,6 +33,7 @@ const KINDS: { readonly [type: string]: Reader } = {
   'v1 Node': kind(schemas.node, readNode),
   'v1 Pod': kind(schemas.pod, readPod),
   'v1 Service': kind(schemas.service, readService),
+  'discovery.k8s.io/v1 EndpointSlice': kind(schemas.endpointSlice, readEndpointSlice),
   'networking.k8s.io/v1 NetworkPolicy': kind(schemas.networkPolicy, readNetworkPolicy),
   'policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy': kind(clusterNetworkPolicy, readClusterNetworkPolicy),
   'policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy': kind(adminNetworkPolicy, readAdminNetworkPolicy),

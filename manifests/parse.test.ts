@@ -186,6 +186,14 @@ const FAULTS: readonly Fault[] = [
     path: 'metadata.labels["io.kubernetes.pod.namespace"]',
   },
   {
+    title: 'an address of another family than its slice',
+    text: 'apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s}\naddressType: IPv6\nendpoints: [{addresses: [10.0.0.1]}]\n',
+    code: 'INVALID',
+    line: 5,
+    path: 'endpoints[0].addresses[0]',
+    allowed: 'IPv6',
+  },
+  {
     title: 'a mapped address',
     text: `${HEAD.workload}metadata: {name: w}\nspec: {addresses: ["::ffff:10.0.0.1"]}\n`,
     code: 'INVALID',

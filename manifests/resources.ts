@@ -51,6 +51,14 @@ export interface ServiceResource extends Named {
   readonly ports: readonly { readonly protocol: Protocol; readonly port: number; readonly target: number | string }[]
 }
 
+export interface EndpointSliceResource extends Named {
+  readonly kind: 'EndpointSlice'
+  /** Of the same namespace. */
+  readonly service: string
+  /** Of single addresses, as canonical text. */
+  readonly prefixes: readonly string[]
+}
+
 export interface LoadBalancerResource extends Named {
   readonly kind: 'LoadBalancer'
   readonly forwarding: 'ipip' | 'nat'
@@ -72,7 +80,15 @@ export interface PolicyResource extends Named {
   readonly drafts: readonly PolicyDraft[]
 }
 
-export type Resource = NamespaceResource | NodeResource | WorkloadResource | ServiceResource | LoadBalancerResource | CidrGroupResource | PolicyResource
+export type Resource =
+  | NamespaceResource
+  | NodeResource
+  | WorkloadResource
+  | ServiceResource
+  | EndpointSliceResource
+  | LoadBalancerResource
+  | CidrGroupResource
+  | PolicyResource
 
 /** A correct document and where it stands. */
 export interface Document {

@@ -39,6 +39,28 @@ metadata: {name: outside, namespace: demo}
 spec: {ports: [{port: 80}]}
 `
 
+const SLICES = `
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: outside-1, namespace: demo, labels: {kubernetes.io/service-name: outside}}
+addressType: IPv4
+endpoints: [{addresses: [203.0.113.9], conditions: {ready: true}}]
+ports: [{port: 80}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: outside-2, namespace: demo, labels: {kubernetes.io/service-name: outside}}
+addressType: IPv6
+endpoints: [{addresses: ["2001:db8::9"]}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: others, namespace: other, labels: {kubernetes.io/service-name: outside}}
+addressType: IPv4
+endpoints: [{addresses: [203.0.113.10]}]
+`
+
 const NODES = `
 apiVersion: v1
 kind: Node
@@ -93,6 +115,13 @@ const CASES: readonly Case[] = [
     beside: SERVICES,
     allowed: ['demo/client other/client 80/TCP'],
     denied: ['demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'a service without selector is what its slices tell',
+    spec: `${CLIENT}\negress: [{toServices: [{k8sService: {serviceName: outside, namespace: demo}}]}]`,
+    beside: `${SERVICES}${SLICES}`,
+    allowed: [`demo/client ${OUT} 80/TCP`, `demo/client ${OUT6} 80/TCP`],
+    denied: ['demo/client 203.0.113.10 80/TCP', 'demo/client demo/web 80/TCP'],
   },
   {
     title: 'nodes by their labels',
@@ -229,9 +258,9 @@ test('what is not enforced yet is told about, with its place', async (t) => {
   t.deepEqual(await warningsOf(`${WEB}\ningress: [{}]`), [])
 })
 
-test('a service without selector has backends that nobody knows', async (t) => {
+test('a service with neither selector nor slice has backends that nobody knows', async (t) => {
   const { cluster } = await simulate({ spec: `${CLIENT}\negress: [{toServices: [{k8sService: {serviceName: outside}}]}]`, beside: SERVICES })
-  t.like(cluster.warnings[0], { code: 'UNRESOLVED', problem: 'Service demo/outside has no selector: its backends are not known' })
+  t.like(cluster.warnings[0], { code: 'UNRESOLVED', problem: 'Service demo/outside has neither selector nor EndpointSlice' })
 })
 
 test('a denial says whether a requirement or authentication caused it', async (t) => {

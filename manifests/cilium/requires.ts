@@ -5,7 +5,7 @@ import type { Path } from '../document/errors.ts'
 import { NAMESPACE_KEY, exists } from '../labels.ts'
 import type { RuleDraft } from '../model.ts'
 import { requirementsOf, sourcedKey, withNamespace } from '../selectors.ts'
-import type { Context, List, RuleValue } from './rules.ts'
+import { placeOf, type Context, type List, type RuleValue } from './rules.ts'
 
 const OPPOSITE = { In: 'NotIn', NotIn: 'In', Exists: 'DoesNotExist', DoesNotExist: 'Exists' } as const
 
@@ -26,7 +26,7 @@ export function readRequires(
   )
   if (requirements.length === 0) return []
   const deny = { direction, action: 'deny', peers: requirements.map(lacking), ports: 'all' } as const
-  return [{ ...deny, reference: { ...reference, direction, action: 'deny', index, list, field } }]
+  return [{ ...deny, reference: { ...reference, direction, action: 'deny', ...placeOf(list, index, field) } }]
 }
 
 /** Workloads for which the requirement does not hold; what is no workload has no labels to require. */

@@ -11,6 +11,7 @@ import type { ciliumRule } from './schemas.ts'
 
 export type Spec = Value<typeof ciliumRule>
 
+/** Denies first: they win, and whoever explains a decision shows rules in this order. */
 export const LISTS = ['ingressDeny', 'ingress', 'egressDeny', 'egress'] as const
 export type List = (typeof LISTS)[number]
 export type RuleValue = NonNullable<Spec[List]>[number]
@@ -33,13 +34,18 @@ function readRule(context: Context, spec: Spec, list: List, rule: RuleValue, ind
   const action = list === direction && authentication !== 'denied' ? 'allow' : 'deny'
   const ports = readPorts(context.source, spec, direction, rule, path)
   const own: RuleDraft = {
-    reference: { ...context.reference, direction, action, index, list, ...(authentication === 'denied' && { field: 'authentication' }) },
+    reference: { ...context.reference, direction, action, ...placeOf(list, index, authentication === 'denied' ? 'authentication' : undefined) },
     direction,
     action,
     peers: readPeers(context, direction, rule, path, ports !== undefined),
     ports: ports ?? 'all',
   }
   return [...readRequires(context, direction, rule, { list, index, path }), own]
+}
+
+/** Where in a document a rule, or one of its fields, decides. */
+export function placeOf(list: List, index: number, field?: string): Pick<RuleReference, 'index' | 'list' | 'field'> {
+  return { index, ...(list.endsWith('Deny') && { list }), ...(field !== undefined && { field }) }
 }
 
 /**

@@ -89,6 +89,18 @@ export const service = object(
   ['metadata', 'spec'],
 )
 
+export const endpointSlice = object(
+  {
+    ...head,
+    metadata: namespaced,
+    addressType: oneOf('IPv4', 'IPv6'),
+    endpoints: list(open({ addresses: list(string(format.address), 1, 100) }, ['addresses'])),
+    /** Policy is about who answers; a rule has ports of its own. */
+    ports: ignored,
+  },
+  ['metadata', 'addressType', 'endpoints'],
+)
+
 const networkPolicyPorts = list(
   object({ protocol, port: integerOrString(1, 65_535, format.portName), endPort: port }),
 )
