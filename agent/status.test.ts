@@ -5,8 +5,8 @@ import { buildStatus, partsOf, type PartSources } from './status.ts'
 import { TableFiller } from './table-filler.ts'
 import { Tables } from './tables.ts'
 
-function statusOf(text: string, problems: readonly object[] = []) {
-  const { documents } = parseDocuments(text, 'policies.yaml')
+function statusOf(text: string, problems: readonly object[] = [], file = 'policies.yaml') {
+  const { documents } = parseDocuments(text, file)
   const cluster = compile(documents)
   const resolution = { cluster, effective: new Map(), problems }
   const tables = new Tables()
@@ -39,6 +39,18 @@ test('a policy that is not enforced as written degrades the status and says why'
     },
   ])
   t.like(tables.policies.list().items[0], { state: 'degraded', warnings: ['policies.yaml:6:23: spec.egress[0].toFQDNs[0]: domain names are not resolved yet; the peer selects nobody'] })
+})
+
+test('of a policy that was applied the place in the document is told, and no file', (t) => {
+  const { status, tables } = statusOf(POLICY, [], 'api:CiliumNetworkPolicy/demo/names')
+  const told = 'spec.egress[0].toFQDNs[0]: domain names are not resolved yet'
+  t.deepEqual(status.degraded.map(({ why }) => why), [told])
+  t.deepEqual(tables.policies.list().items[0]?.warnings, [`${told}; the peer selects nobody`])
+})
+
+test('many places of one kind are one condition', (t) => {
+  const { status } = statusOf(POLICY.replace('[{matchName: a.example}]', '[{matchName: a.example}, {matchName: b.example}, {matchName: c.example}]'))
+  t.deepEqual(status.degraded.map(({ why }) => why), ['policies.yaml:6: spec.egress[0].toFQDNs[0]: domain names are not resolved yet (and 2 more places)'])
 })
 
 test('one that is does not', (t) => {

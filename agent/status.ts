@@ -1,7 +1,7 @@
 // One answer to "does it work, and if not, what is to be done": GET /v1/status.
 import { release } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
-import { formatDetail } from '../manifests/index.ts'
+import { formatDetail, type ManifestWarning } from '../manifests/index.ts'
 import type { Degradation, PartState, PartStatus, Status } from './api/types.ts'
 import { type Convergence, missingProgram } from './convergence.ts'
 import { nameOf } from './endpoints.ts'
@@ -9,7 +9,7 @@ import type { RunOptions } from './options.ts'
 import { NOT_LOADED } from './reconcilers/programs.ts'
 import type { ReconcilerState } from './reconcilers/reconciler.ts'
 import { groupRefusals } from './refusals.ts'
-import { inUsersFiles, isApplied, titleOfOrigin } from './sources/applied.ts'
+import { inUsersFiles, isApplied, titleOf, titleOfOrigin } from './sources/applied.ts'
 import type { Problem } from './sources/manifests.ts'
 import type { Tables } from './tables.ts'
 
@@ -80,16 +80,25 @@ export function partsOf(sources: PartSources): Parts {
   }
 }
 
-/** What is in force and not enforced as it is written. */
+/** What is in force and not enforced as it is written: the first place of each kind in a policy stands for all. */
 function policyWarnings({ convergence }: PartSources): Degradation[] {
   const policies = [...(convergence.desired?.resolution.cluster.policies.values() ?? [])]
   return policies.flatMap(({ kind, namespace, name, warnings }) =>
-    warnings.map((warning) => ({
-      what: `policy ${kind} ${namespace === '' ? name : `${namespace}/${name}`}`,
-      why: `${warning.file}:${warning.line}: ${warning.path}: ${warning.problem}`,
-      hint: warning.effect,
-    })),
+    [...Map.groupBy(warnings, ({ code }) => code).values()].flatMap(([first, ...more]) => {
+      if (first === undefined) return []
+      const others = more.length === 0 ? '' : ` (and ${more.length} more places)`
+      return [{
+        what: `policy ${titleOf({ kind, namespace, name })}`,
+        why: `${placeOf(first)}: ${first.problem}${others}`,
+        hint: first.effect,
+      }]
+    }),
   )
+}
+
+/** The file of what was applied is not known any more. */
+function placeOf({ file, line, path }: ManifestWarning): string {
+  return isApplied(file) ? path : `${file}:${line}: ${path}`
 }
 
 function sourcesPart({ options, convergence }: PartSources, failures: Degradation[]): Part {

@@ -1,7 +1,7 @@
 // Fills the tables from what is desired and from what the datapath reports.
 import { Identity as ReservedIdentity } from '../bpf/index.ts'
 import { formatPrefix } from '../engine/index.ts'
-import { type CompiledPolicy, formatRule, formatWarning } from '../manifests/index.ts'
+import { type CompiledPolicy, formatRule, formatWarning, type ManifestWarning } from '../manifests/index.ts'
 import type * as api from './api/types.ts'
 import { backendItems, frontendKey, serviceItem } from './balance.ts'
 import type { Convergence, Desired } from './convergence.ts'
@@ -162,8 +162,13 @@ function policyItem({ kind, namespace, name, location, rules, warnings }: Compil
       return { number, text: formatRule(reference), direction, action, ...(description !== undefined && { description }) }
     }),
     state: lastGood.has(location.file) ? 'last-good' : warnings.length > 0 ? 'degraded' : 'enforced',
-    ...(warnings.length > 0 && { warnings: warnings.map(formatWarning) }),
+    ...(warnings.length > 0 && { warnings: warnings.map((warning) => warningText(warning, applied)) }),
   }
+}
+
+/** The file of what was applied is not known any more. */
+function warningText(warning: ManifestWarning, applied: boolean): string {
+  return applied ? `${warning.path}: ${warning.problem}; ${warning.effect}` : formatWarning(warning)
 }
 
 /** A link that was taken over does not say in which mode it is attached, but its interface does. */
