@@ -196,3 +196,21 @@ test('a key without source is of any source, in a CiliumNetworkPolicy only', (t)
   t.deepEqual(keys('CiliumNetworkPolicy'), ['any:app', 'k8s:io.kubernetes.pod.namespace'])
   t.deepEqual(keys('NetworkPolicy'), ['k8s:app', 'k8s:io.kubernetes.pod.namespace'])
 })
+
+test('the node itself is the subject of nodeSelector alone', (t) => {
+  const policy = (selector: string) => `
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: p}
+spec: {${selector}: {matchLabels: {zone: a}}, ingress: [{}]}
+`
+  const subjectOf = (selector: string) => [...cluster(policy(selector)).policies.values()][0]?.policies[0]?.subject.requirements
+  t.deepEqual(subjectOf('nodeSelector'), [
+    { key: 'reserved:host', operator: 'Exists', values: [] },
+    { key: 'node:zone', operator: 'In', values: ['a'] },
+  ])
+  t.deepEqual(subjectOf('endpointSelector'), [
+    { key: 'any:zone', operator: 'In', values: ['a'] },
+    { key: 'reserved:host', operator: 'DoesNotExist', values: [] },
+  ])
+})

@@ -99,6 +99,11 @@ test('policies that select reserved:init open it, others do not select it', asyn
   t.is(decide(simulation, 'a/new a/one 80/TCP').decision, 'denied')
 })
 
+test('a policy of one namespace may select it too', async (t) => {
+  const opening = policy('CiliumNetworkPolicy', '{endpointSelector: {matchLabels: {"reserved:init": ""}}, egress: [{toEntities: [all]}]}')
+  t.is(decide(await simulationOf(INIT, ...ENDS, opening), 'a/new a/one 80/TCP').decision, 'allowed')
+})
+
 test('it is entity init to others, and in no namespace', async (t) => {
   const rules = (entity: string) => policy('CiliumNetworkPolicy', `{endpointSelector: {matchLabels: {app: one}}, ingress: [${entity}]}`)
   const opening = OPENING.replace(', toPorts: [{ports: [{port: "53", protocol: UDP}]}]', '')

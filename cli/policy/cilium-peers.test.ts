@@ -19,7 +19,7 @@ spec: {externalCIDRs: ["2001:db8::/32"]}
 apiVersion: cilium.io/v2
 kind: CiliumCIDRGroup
 metadata: {name: other}
-spec: {externalCIDRs: [198.51.100.0/24]}
+spec: {externalCIDRs: [198.51.100.0/24, 192.168.0.0/16]}
 `
 
 const SERVICES = `
@@ -94,6 +94,13 @@ const CASES: readonly Case[] = [
     beside: GROUPS,
     allowed: [`demo/web ${OUT} 80/TCP`],
     denied: ['demo/web 198.51.100.1 80/TCP'],
+  },
+  {
+    title: 'a group selects no node, whatever its prefixes cover',
+    spec: `${WEB}\ningress: [{fromCIDRSet: [{cidrGroupRef: other}]}]`,
+    beside: `${GROUPS}---${NODES}`,
+    allowed: ['192.168.0.3 demo/web 80/TCP'],
+    denied: ['192.168.0.1 demo/web 80/TCP'],
   },
   {
     title: 'a service by name is its backends, and nobody else of its namespace',
