@@ -7,16 +7,36 @@ import type { DraftPeer, PeerReference } from './model.ts'
 import type { CidrGroupResource, Document, EndpointSliceResource, Labels, ServiceResource } from './resources.ts'
 import { matchesLabels } from './selectors.ts'
 
+interface Labelled {
+  readonly name: string
+  readonly labels: Labels
+}
+
+/** Documents of one kind. */
+class Catalog<T extends Labelled> {
+  readonly #all: readonly T[]
+  readonly #byName: ReadonlyMap<string, readonly T[]>
+
+  constructor(all: readonly T[]) {
+    this.#all = all
+    this.#byName = Map.groupBy(all, ({ name }) => name)
+  }
+
+  find({ name, labels = [] }: PeerReference): readonly T[] {
+    return name === undefined ? this.#all.filter((each) => matchesLabels(labels, each.labels)) : (this.#byName.get(name) ?? [])
+  }
+}
+
 /** The documents that policies refer to. */
 export class Referents {
-  readonly #services: readonly ServiceResource[]
-  readonly #groups: readonly CidrGroupResource[]
+  readonly #services: Catalog<ServiceResource>
+  readonly #groups: Catalog<CidrGroupResource>
   readonly #slices: readonly EndpointSliceResource[]
 
   constructor(documents: readonly Document[]) {
     const resources = documents.map(({ resource }) => resource)
-    this.#services = resources.filter((resource) => resource.kind === 'Service')
-    this.#groups = resources.filter((resource) => resource.kind === 'CiliumCIDRGroup')
+    this.#services = new Catalog(resources.filter((resource) => resource.kind === 'Service'))
+    this.#groups = new Catalog(resources.filter((resource) => resource.kind === 'CiliumCIDRGroup'))
     this.#slices = resources.filter((resource) => resource.kind === 'EndpointSlice')
   }
 
@@ -29,14 +49,14 @@ export class Referents {
   }
 
   #prefixes(reference: PeerReference, warnings: ManifestWarning[]): readonly Peer[] {
-    const groups = this.#groups.filter((group) => isNamed(reference, group))
+    const groups = this.#groups.find(reference)
     if (groups.length === 0) warnings.push(unresolved(reference, `there is no CiliumCIDRGroup ${nameOf(reference)}`))
     return groups.flatMap(({ prefixes }) => prefixes.map(outsidePeer))
   }
 
   #backends(reference: PeerReference, warnings: ManifestWarning[]): readonly Peer[] {
     const { namespace } = reference
-    const services = this.#services.filter((service) => (namespace ?? service.namespace) === service.namespace && isNamed(reference, service))
+    const services = this.#services.find(reference).filter((service) => namespace === undefined || service.namespace === namespace)
     if (services.length === 0) warnings.push(unresolved(reference, `there is no Service ${nameOf(reference)}`))
     return services.flatMap((service) => this.#backendsOf(service, reference, warnings))
   }
@@ -54,10 +74,6 @@ export class Referents {
 const workloads = (namespace: string, labels: readonly Requirement[]): Peer => ({
   selector: { requirements: [equals(NAMESPACE_KEY, namespace), ...labels] },
 })
-
-function isNamed({ name, labels = [] }: PeerReference, document: { readonly name: string; readonly labels: Labels }): boolean {
-  return name === undefined ? matchesLabels(labels, document.labels) : name === document.name
-}
 
 function nameOf({ name, namespace }: PeerReference): string {
   const prefix = namespace === undefined ? '' : `${namespace}/`
