@@ -1,7 +1,8 @@
 // Documents of all files together -> the cluster: labels with those of the namespaces, backends of services, rules
 // with their numbers, and what the documents contradict each other in.
 import { ManifestError, type Path } from './document/errors.ts'
-import { POLICY_KINDS, type BalancedService, type Cluster, type CompiledPolicy, type PolicyDraft, type RuleDraft, type RuleReference, type Workload } from './model.ts'
+import { POLICY_KINDS } from './model.ts'
+import type { BalancedService, Cluster, CompiledPolicy, PolicyDraft, RuleDraft, RuleReference, Workload } from './model.ts'
 import { protocolName } from './ports.ts'
 import { initPolicies } from './init.ts'
 import { compileNode } from './nodes.ts'

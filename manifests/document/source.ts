@@ -1,5 +1,6 @@
 // One parsed document: where each of its values stands in the file, and a place to report faults to.
-import { isAlias, isMap, isScalar, isSeq, visit, type Alias, type Document as YamlDocument, type LineCounter, type Node, type Scalar, type YAMLMap } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, visit } from 'yaml'
+import type { Alias, Document as YamlDocument, LineCounter, Node, Scalar, YAMLMap } from 'yaml'
 import type { Location } from '../model.ts'
 import { formatPath, ManifestError, type ManifestErrorCode, type Path } from './errors.ts'
 import type { ManifestWarning, WarningCode } from './warnings.ts'

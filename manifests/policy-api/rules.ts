@@ -54,7 +54,12 @@ export function readTieredPolicy(source: Source, policy: TieredPolicy): PolicyRe
 }
 
 /** Reports anything but one field; gives that one's name. */
-export function exactlyOne<const F extends string>(source: Source, value: { readonly [K in F]?: unknown }, path: Path, names: readonly F[]): F | undefined {
+export function exactlyOne<const F extends string>(
+  source: Source,
+  value: { readonly [K in F]?: unknown },
+  path: Path,
+  names: readonly F[],
+): F | undefined {
   const given = names.filter((name) => value[name] !== undefined)
   if (given.length === 1) return given[0]
   source.report('INVALID', path, given.length === 0 ? 'has no field' : `has ${given.join(' and ')}`, `exactly one of ${names.join(', ')}`)

@@ -43,8 +43,14 @@ interface Peers {
   Requires?: TestSelector[]
 }
 
+interface Port {
+  port: string
+  endPort?: number
+  protocol?: string
+}
+
 interface Ports {
-  toPorts?: { ports: { port: string; endPort?: number; protocol?: string }[]; rules?: { http: object[] } }[]
+  toPorts?: { ports: Port[]; rules?: { http: object[] } }[]
   authentication?: { mode: string }
 }
 
@@ -100,13 +106,21 @@ export function ciliumAllows({ policies }: CiliumCluster, from: CiliumEnd, to: C
   return from === to || (side(policies, from, to, to, probe, 'egress') && side(policies, to, from, to, probe, 'ingress'))
 }
 
-function side(policies: readonly CiliumPolicy[], subject: CiliumEnd, peer: CiliumEnd, destination: CiliumEnd, probe: CiliumProbe, direction: 'ingress' | 'egress'): boolean {
+function side(
+  policies: readonly CiliumPolicy[],
+  subject: CiliumEnd,
+  peer: CiliumEnd,
+  destination: CiliumEnd,
+  probe: CiliumProbe,
+  direction: 'ingress' | 'egress',
+): boolean {
   if (subject.kind !== 'pod') return true
   const own = policies.filter(({ namespace, selector }) => (namespace === '' || namespace === subject.namespace) && matches(selector, subject))
   const allowing = own.flatMap((policy) => policy.rules[direction].map((rule) => ({ policy, rule })))
   const denying = own.flatMap((policy) => policy.rules[`${direction}Deny`].map((rule) => ({ policy, rule })))
   const hit = ({ policy, rule }: (typeof allowing)[number]): boolean => selectsPeer(policy, rule, peer) && opens(rule, destination, probe)
-  const unmet = allowing.some(({ policy, rule }) => (rule.peers.Requires ?? []).some((selector) => peer.kind === 'pod' && !matchesInScope(policy, selector, peer)))
+  const required = allowing.flatMap(({ policy, rule }) => (rule.peers.Requires ?? []).map((selector) => ({ policy, selector })))
+  const unmet = required.some(({ policy, selector }) => peer.kind === 'pod' && !matchesInScope(policy, selector, peer))
   const unauthenticated = allowing.some((candidate) => candidate.rule.authentication?.mode === 'required' && hit(candidate))
   if (denying.some(hit) || unmet || unauthenticated) return false
   if (allowing.some(hit)) return true
@@ -181,11 +195,12 @@ function opens({ toPorts }: CiliumRule, destination: CiliumEnd, probe: CiliumPro
   return toPorts.some(({ ports, rules }) => rules === undefined && ports.some((port) => opensPort(port, destination, probe)))
 }
 
-function opensPort({ port, endPort, protocol = 'ANY' }: { port: string; endPort?: number; protocol?: string }, destination: CiliumEnd, probe: CiliumProbe): boolean {
+function opensPort({ port, endPort, protocol = 'ANY' }: Port, destination: CiliumEnd, probe: CiliumProbe): boolean {
   if (protocol !== 'ANY' && protocol !== probe.protocol) return false
   if (port === '0') return true
   if (/^\d/.test(port)) return probe.port >= Number(port) && probe.port <= (endPort ?? Number(port))
-  return destination.kind === 'pod' && destination.ports.some((own) => own.name === port && own.port === probe.port && own.protocol === probe.protocol)
+  const named = destination.kind === 'pod' ? destination.ports.filter(({ name }) => name === port) : []
+  return named.some((own) => own.port === probe.port && own.protocol === probe.protocol)
 }
 
 /* ---- random clusters ---- */
@@ -219,8 +234,9 @@ const cidrRule: fc.Arbitrary<CidrRule> = fc.oneof(
   fc.record({ cidrGroupRef: fc.constantFrom('near', 'far', 'absent') }),
   fc.record({ cidrGroupSelector: selectorOver(fc.constant('zone'), value) }),
 )
+const serviceName = fc.constantFrom('first', 'absent')
 const service: fc.Arbitrary<ServiceRule> = fc.oneof(
-  fc.record({ k8sService: fc.record({ serviceName: fc.constantFrom('first', 'absent'), namespace: fc.constantFrom('red', 'green') }, { requiredKeys: ['serviceName'] }) }),
+  fc.record({ k8sService: fc.record({ serviceName, namespace: fc.constantFrom('red', 'green') }, { requiredKeys: ['serviceName'] }) }),
   fc.record({ k8sServiceSelector: fc.record({ selector: selectorOver(fc.constant('tier'), fc.constantFrom('front', 'back')) }) }),
 )
 
@@ -246,8 +262,10 @@ const toPorts = (layer7: boolean) =>
         ),
         fc.boolean(),
       )
-      .map(([port, proxied]) =>
-        layer7 && proxied && port.port === '80' && 'protocol' in port && port.protocol === 'TCP' ? { ports: [port], rules: { http: [{ method: 'GET' }] } } : { ports: [port] }),
+      .map(([port, proxied]) => {
+        const proxiable = layer7 && port.port === '80' && 'protocol' in port && port.protocol === 'TCP'
+        return proxiable && proxied ? { ports: [port], rules: { http: [{ method: 'GET' }] } } : { ports: [port] }
+      }),
     { minLength: 1, maxLength: 2 },
   )
 
@@ -282,7 +300,11 @@ const policy: fc.Arbitrary<CiliumPolicy> = fc
 const pod = fc.record({
   namespace: fc.constantFrom('red', 'green'),
   labels: fc.dictionary(fc.constantFrom('app', 'tier'), fc.constantFrom('a', 'b'), { noNullPrototype: true }),
-  ports: fc.constantFrom([], [{ name: 'http', port: 81, protocol: 'TCP' }], [{ name: 'http', port: 80, protocol: 'TCP' }, { name: 'dns', port: 82, protocol: 'UDP' }]),
+  ports: fc.constantFrom(
+    [],
+    [{ name: 'http', port: 81, protocol: 'TCP' }],
+    [{ name: 'http', port: 80, protocol: 'TCP' }, { name: 'dns', port: 82, protocol: 'UDP' }],
+  ),
 })
 
 export const ciliumCluster: fc.Arbitrary<CiliumCluster> = fc.record({
@@ -304,8 +326,12 @@ export function ciliumDocuments({ pods, policies }: CiliumCluster): readonly obj
     ...OTHERS.filter(({ kind }) => kind === 'node').map(({ address, labels }, index) => ({
       apiVersion: v1, kind: 'Node', metadata: { name: `node-${index}`, labels }, status: { addresses: [{ type: 'InternalIP', address }] },
     })),
-    ...GROUPS.map(({ name, labels, prefixes }) => ({ apiVersion: 'cilium.io/v2', kind: 'CiliumCIDRGroup', metadata: { name, labels }, spec: { externalCIDRs: prefixes } })),
-    ...SERVICES.map(({ namespace, name, labels, selector: own }) => ({ apiVersion: v1, kind: 'Service', metadata: { namespace, name, labels }, spec: { selector: own } })),
+    ...GROUPS.map(({ name, labels, prefixes }) => ({
+      apiVersion: 'cilium.io/v2', kind: 'CiliumCIDRGroup', metadata: { name, labels }, spec: { externalCIDRs: prefixes },
+    })),
+    ...SERVICES.map(({ namespace, name, labels, selector: own }) => ({
+      apiVersion: v1, kind: 'Service', metadata: { namespace, name, labels }, spec: { selector: own },
+    })),
     ...policies.map(policyDocument),
   ]
 }
