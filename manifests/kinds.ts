@@ -36,6 +36,8 @@ const KINDS: { readonly [type: string]: Reader } = {
   'discovery.k8s.io/v1 EndpointSlice': kind(schemas.endpointSlice, readEndpointSlice),
   'networking.k8s.io/v1 NetworkPolicy': kind(schemas.networkPolicy, readNetworkPolicy),
   'policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy': kind(clusterNetworkPolicy, readClusterNetworkPolicy),
+  // The same under its next version.
+  'policy.networking.k8s.io/v1beta1 ClusterNetworkPolicy': kind(clusterNetworkPolicy, readClusterNetworkPolicy),
   'policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy': kind(adminNetworkPolicy, readAdminNetworkPolicy),
   'policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy': kind(baselineAdminNetworkPolicy, readBaselineAdminNetworkPolicy),
   'cilium.io/v2 CiliumNetworkPolicy': kind(ciliumNetworkPolicy, readCiliumPolicy('CiliumNetworkPolicy')),

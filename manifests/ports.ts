@@ -21,8 +21,10 @@ export const icmpCodes = (protocol: Protocol, type: number): PortMatch => ({
   last: (type << 8) | 0xff,
 })
 
-/** Both ends included; one that ends before it starts is reported. */
+export const singlePort = (protocol: Protocol, port: number): PortMatch => ({ protocol, first: port, last: port })
+
+/** Both ends included; the Network Policy API wants a range to have two at least. */
 export function portRange(source: Source, protocol: Protocol, { start, end }: { start: number; end: number }, path: Path): PortMatch {
-  if (end < start) source.report('INVALID', [...path, 'end'], `is below start ${start}`, `${start} to 65535`)
+  if (end <= start) source.report('INVALID', [...path, 'end'], `is not above start ${start}`, `${start + 1} to 65535`)
   return { protocol, first: start, last: end }
 }

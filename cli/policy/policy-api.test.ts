@@ -161,6 +161,18 @@ test('the deciding rule is named by its place, and its own name describes it', a
   t.is(ingress.reason, 'denied by a rule: ClusterNetworkPolicy p ingress[1]')
 })
 
+test('the next version of the kind is the same', async (t) => {
+  const beside = `
+apiVersion: policy.networking.k8s.io/v1beta1
+kind: ClusterNetworkPolicy
+metadata: {name: next}
+spec: {tier: Admin, priority: 2, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {matchLabels: {team: b}}}]}]}
+`
+  const simulation = await simulate({ kind: 'NetworkPolicy', spec: 'podSelector: {matchLabels: {app: none}}', beside })
+  t.is(decide(simulation, 'other/client demo/web 80/TCP').decision, 'denied')
+  t.is(decide(simulation, 'demo/client demo/web 80/TCP').decision, 'allowed')
+})
+
 test('domain names are told about', async (t) => {
   const spec = `${ADMIN}\negress: [{action: Accept, to: [{domainNames: [example.com]}]}]`
   const { cluster } = await simulate({ kind: 'ClusterNetworkPolicy', spec })

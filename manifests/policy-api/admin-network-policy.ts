@@ -3,7 +3,7 @@ import type { PortMatch } from '../../engine/index.ts'
 import type { Path } from '../document/errors.ts'
 import type { Value } from '../document/schema.ts'
 import type { Source } from '../document/source.ts'
-import { PROTOCOLS, portRange } from '../ports.ts'
+import { PROTOCOLS, portRange, singlePort } from '../ports.ts'
 import type { PolicyResource } from '../resources.ts'
 import { exactlyOne, readTieredPolicy, type TieredPolicy, type TieredRule } from './rules.ts'
 import type { adminNetworkPolicy, adminPort, baselineAdminNetworkPolicy } from './schemas.ts'
@@ -44,7 +44,6 @@ function readPort(source: Source, value: PortValue, path: Path): PortMatch {
   const { portNumber, portRange: range, namedPort } = value
   const field = exactlyOne(source, value, path, ['portNumber', 'portRange', 'namedPort'])
   if (field === undefined || field === 'namedPort') return { protocol: 'any', name: namedPort ?? '' }
-  const { protocol = 'TCP' } = portNumber ?? range ?? {}
-  const single = { start: portNumber?.port ?? 0, end: portNumber?.port ?? 0 }
-  return portRange(source, PROTOCOLS[protocol], range ?? single, [...path, field])
+  const protocol = PROTOCOLS[portNumber?.protocol ?? range?.protocol ?? 'TCP']
+  return range === undefined ? singlePort(protocol, portNumber?.port ?? 0) : portRange(source, protocol, range, [...path, field])
 }

@@ -3,7 +3,7 @@ import type { PortMatch } from '../../engine/index.ts'
 import type { Path } from '../document/errors.ts'
 import type { Value } from '../document/schema.ts'
 import type { Source } from '../document/source.ts'
-import { PROTOCOLS, portRange } from '../ports.ts'
+import { PROTOCOLS, portRange, singlePort } from '../ports.ts'
 import type { PolicyResource } from '../resources.ts'
 import { exactlyOne, readTieredPolicy, type TieredRule } from './rules.ts'
 import type { clusterNetworkPolicy, protocol } from './schemas.ts'
@@ -40,5 +40,5 @@ function readProtocol(source: Source, value: ProtocolValue, path: Path): PortMat
   const at = [...path, field, 'destinationPort']
   const { number, range } = value[field]?.destinationPort ?? {}
   exactlyOne(source, { number, range }, at, ['number', 'range'])
-  return portRange(source, TRANSPORTS[field], range ?? { start: number ?? 0, end: number ?? 0 }, [...at, 'range'])
+  return range === undefined ? singlePort(TRANSPORTS[field], number ?? 0) : portRange(source, TRANSPORTS[field], range, [...at, 'range'])
 }

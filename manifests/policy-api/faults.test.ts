@@ -37,9 +37,9 @@ const FAULTS: readonly Fault[] = [
   { title: 'a protocol without port', text: rule('ingress', `{action: Deny, ${from}, protocols: [{tcp: {}}]}`), code: 'MISSING_FIELD', line: 9, path: 'spec.ingress[0].protocols[0].tcp.destinationPort' },
   { title: 'an empty port', text: rule('ingress', `{action: Deny, ${from}, protocols: [{tcp: {destinationPort: {}}}]}`), code: 'INVALID', line: 9, path: 'spec.ingress[0].protocols[0].tcp.destinationPort', allowed: 'number, range' },
   {
-    title: 'a range that ends before it starts',
-    text: rule('ingress', `{action: Deny, ${from}, protocols: [{tcp: {destinationPort: {range: {start: 9, end: 8}}}}]}`),
-    code: 'INVALID', line: 9, path: 'spec.ingress[0].protocols[0].tcp.destinationPort.range.end', allowed: '9 to 65535',
+    title: 'a range of one port',
+    text: rule('ingress', `{action: Deny, ${from}, protocols: [{tcp: {destinationPort: {range: {start: 9, end: 9}}}}]}`),
+    code: 'INVALID', line: 9, path: 'spec.ingress[0].protocols[0].tcp.destinationPort.range.end', allowed: '10 to 65535',
   },
   {
     title: 'a named port of a network',
