@@ -54,9 +54,11 @@ export interface RuleDraft extends Omit<Rule, 'number' | 'peers'> {
   readonly peers: 'any' | readonly DraftPeer[]
 }
 
-/** Peers that another document knows: by its name, or by its labels. */
+/** Peers that another document knows: by its name, or by its labels. The API server has a Service of its own. */
 export interface PeerReference {
-  readonly refersTo: 'Service' | 'CiliumCIDRGroup'
+  readonly refersTo: 'Service' | 'CiliumCIDRGroup' | 'kube-apiserver'
+  /** Nothing to tell about where it is not found. */
+  readonly optional?: boolean
   /** Of a Service; absent: any. */
   readonly namespace?: string
   readonly name?: string

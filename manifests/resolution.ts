@@ -7,6 +7,9 @@ import type { DraftPeer, PeerReference } from './model.ts'
 import type { CidrGroupResource, Document, EndpointSliceResource, Labels, ServiceResource } from './resources.ts'
 import { matchesLabels } from './selectors.ts'
 
+/** The Service that Kubernetes makes for its own API server. */
+const API_SERVER = { namespace: 'default', name: 'kubernetes' } as const
+
 interface Labelled {
   readonly name: string
   readonly labels: Labels
@@ -31,21 +34,37 @@ class Catalog<T extends Labelled> {
 export class Referents {
   readonly #services: Catalog<ServiceResource>
   readonly #groups: Catalog<CidrGroupResource>
-  readonly #slices: readonly EndpointSliceResource[]
+  /** By `NAMESPACE/SERVICE`. */
+  readonly #slices: ReadonlyMap<string, readonly EndpointSliceResource[]>
 
   constructor(documents: readonly Document[]) {
     const resources = documents.map(({ resource }) => resource)
     this.#services = new Catalog(resources.filter((resource) => resource.kind === 'Service'))
     this.#groups = new Catalog(resources.filter((resource) => resource.kind === 'CiliumCIDRGroup'))
-    this.#slices = resources.filter((resource) => resource.kind === 'EndpointSlice')
+    const slices = resources.filter((resource) => resource.kind === 'EndpointSlice')
+    this.#slices = Map.groupBy(slices, ({ namespace, service }) => `${namespace}/${service}`)
   }
 
   /** The peers themselves; what a reference does not find is told about in `warnings`. */
   resolve(peers: readonly DraftPeer[], warnings: ManifestWarning[]): readonly Peer[] {
     return peers.flatMap((peer) => {
       if (!('refersTo' in peer)) return [peer]
+      if (peer.refersTo === 'kube-apiserver') return this.#apiServer(peer, warnings)
       return peer.refersTo === 'Service' ? this.#backends(peer, warnings) : this.#prefixes(peer, warnings)
     })
+  }
+
+  /** By address, whatever else is there: a node, or a machine outside of the cluster. */
+  #apiServer(reference: PeerReference, warnings: ManifestWarning[]): readonly Peer[] {
+    const prefixes = this.#prefixesOf(API_SERVER)
+    if (prefixes.length === 0 && reference.optional !== true) {
+      warnings.push(unresolved(reference, 'the addresses of the API server are not known: there is no EndpointSlice of Service default/kubernetes'))
+    }
+    return prefixes.map((prefix) => ({ cidr: { prefix, except: [], workloads: true } }))
+  }
+
+  #prefixesOf({ namespace, name }: { readonly namespace: string; readonly name: string }): readonly string[] {
+    return (this.#slices.get(`${namespace}/${name}`) ?? []).flatMap(({ prefixes }) => prefixes)
   }
 
   #prefixes(reference: PeerReference, warnings: ManifestWarning[]): readonly Peer[] {
@@ -62,12 +81,13 @@ export class Referents {
   }
 
   /** The workloads that the selector means; without one what slices tell, which is outside of the cluster. */
-  #backendsOf({ namespace, name, selector = {} }: ServiceResource, reference: PeerReference, warnings: ManifestWarning[]): readonly Peer[] {
+  #backendsOf(service: ServiceResource, reference: PeerReference, warnings: ManifestWarning[]): readonly Peer[] {
+    const { namespace, name, selector = {} } = service
     const labels = Object.entries(selector).map(([key, value]) => equals(`k8s:${key}`, value))
     if (labels.length > 0) return [workloads(namespace, labels)]
-    const slices = this.#slices.filter((slice) => slice.namespace === namespace && slice.service === name)
-    if (slices.length === 0) warnings.push(unresolved(reference, `Service ${namespace}/${name} has neither selector nor EndpointSlice`))
-    return slices.flatMap(({ prefixes }) => prefixes.map(outsidePeer))
+    const prefixes = this.#prefixesOf(service)
+    if (prefixes.length === 0) warnings.push(unresolved(reference, `Service ${namespace}/${name} has neither selector nor EndpointSlice`))
+    return prefixes.map(outsidePeer)
   }
 }
 

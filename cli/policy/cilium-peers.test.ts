@@ -61,6 +61,15 @@ addressType: IPv4
 endpoints: [{addresses: [203.0.113.10]}]
 `
 
+const API_SERVER = `
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: kubernetes, namespace: default, labels: {kubernetes.io/service-name: kubernetes}}
+addressType: IPv4
+endpoints: [{addresses: [192.168.0.1]}, {addresses: [203.0.113.9]}]
+`
+
 const NODES = `
 apiVersion: v1
 kind: Node
@@ -122,6 +131,20 @@ const CASES: readonly Case[] = [
     beside: SERVICES,
     allowed: ['demo/client other/client 80/TCP'],
     denied: ['demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'the API server is what the slices of its Service tell, on a node or outside',
+    spec: `${CLIENT}\negress: [{toEntities: [kube-apiserver]}]`,
+    beside: `${NODES}${API_SERVER}`,
+    allowed: ['demo/client 192.168.0.1 6443/TCP', `demo/client ${OUT} 6443/TCP`],
+    denied: ['demo/client 192.168.0.2 6443/TCP', 'demo/client demo/web 80/TCP', `demo/client ${OUT6} 6443/TCP`],
+  },
+  {
+    title: 'the API server belongs to the cluster',
+    spec: `${CLIENT}\negress: [{toEntities: [cluster]}]`,
+    beside: API_SERVER,
+    allowed: [`demo/client ${OUT} 6443/TCP`, 'demo/client demo/web 80/TCP'],
+    denied: ['demo/client 203.0.113.10 6443/TCP'],
   },
   {
     title: 'a service without selector is what its slices tell',
@@ -253,13 +276,15 @@ test('what is not enforced yet is told about, with its place', async (t) => {
 - {authentication: {mode: required}}
 - toPorts: [{ports: [{port: "53"}], rules: {dns: [{matchPattern: "*"}]}}]
 - toServices: [{k8sService: {serviceName: none, namespace: demo}}]
-- toCIDRSet: [{cidrGroupRef: none}]`), [
+- toCIDRSet: [{cidrGroupRef: none}]
+- toEntities: [cluster, kube-apiserver]`), [
     'NO_DNS_POLICY spec.egress[0].toFQDNs[0]',
     'NO_CLOUD_SOURCE spec.egress[1].toGroups[0]',
     'NO_AUTHENTICATION spec.egress[2].authentication',
     'NO_PROXY spec.egress[3].toPorts[0].rules',
     'UNRESOLVED spec.egress[4].toServices[0]',
     'UNRESOLVED spec.egress[5].toCIDRSet[0]',
+    'UNRESOLVED spec.egress[6].toEntities[1]',
   ])
   t.deepEqual(await warningsOf('nodeSelector: {}\ningress: [{}]', 'CiliumClusterwideNetworkPolicy'), ['NO_HOST_POLICY spec.nodeSelector'])
   t.deepEqual(await warningsOf(`${WEB}\ningress: [{}]`), [])

@@ -34,7 +34,7 @@ const READERS: Readers = {
     const requirements = requirementsOf(source, selector, path, sourcedKey)
     return [{ selector: { requirements: withNamespace(requirements, reference.namespace) } }]
   },
-  Entities: (_, entity) => selectorsOf(entity).map((selector) => ({ selector })),
+  Entities: ({ source }, entity, path) => [...selectorsOf(entity).map((selector) => ({ selector })), ...apiServer(source, entity, path)],
   CIDR: ({ source }, cidr, path) => [outside(source, { cidr }, path)],
   CIDRSet: readCidrRule,
   Nodes: ({ source }, selector, path) => nodePeers(requirementsOf(source, selector, path, ciliumNodeKey)),
@@ -78,6 +78,12 @@ export function readPeers(context: Context, direction: Direction, rule: RuleValu
 function checkOneKind(source: Source, path: Path, names: readonly string[]): void {
   if (names.length <= 1) return
   source.report('INVALID', path, `combines ${names.join(' and ')}`, 'one field of peers in each rule; write a rule for each')
+}
+
+/** The API server's addresses belong to its entity and to that of the cluster, wherever it runs. */
+function apiServer(source: Source, entity: Entity, path: Path): readonly DraftPeer[] {
+  if (entity !== 'kube-apiserver' && entity !== 'cluster') return []
+  return [{ refersTo: 'kube-apiserver', optional: entity === 'cluster', at: source.locate(path) }]
 }
 
 /** A node's label has no source in manifests, or that of Kubernetes. */
