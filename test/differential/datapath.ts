@@ -80,7 +80,7 @@ export class Datapath implements Disposable {
   /** `objects`: folder of the built BPF objects. */
   constructor(objects: string) {
     const constants = { allow_host: false }
-    const mapSizes = { conntrack4: 8192, conntrack6: 8192, policy_rows: 262_144 }
+    const mapSizes = { conntrack4: 8192, conntrack6: 8192, endpoints: 64, policy_rows: 262_144 }
     const endpoint = this.#stack.use(BpfObject.open(`${objects}/tc_endpoint.bpf.o`, { constants, mapSizes }).load())
     const shared = Object.fromEntries(endpoint.maps.filter(({ name }) => !name.startsWith('.')).map((map) => [map.name, map]))
     const host = BpfObject.open(`${objects}/tc_host.bpf.o`, { constants, maps: sharedBy(`${objects}/tc_host.bpf.o`, shared) })
