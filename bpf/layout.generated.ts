@@ -33,7 +33,8 @@ export type PeerFlags = (typeof PeerFlags)[keyof typeof PeerFlags]
 /** enum endpoint_flags */
 export const EndpointFlags = {
   PEER_NETNS: 1,
-  AUDIT: 2
+  AUDIT: 2,
+  REJECT: 4
 } as const
 export type EndpointFlags = (typeof EndpointFlags)[keyof typeof EndpointFlags]
 

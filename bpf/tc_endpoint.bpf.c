@@ -44,6 +44,10 @@ int from_endpoint(struct __sk_buff *skb)
 		.decision = {.ifindex = skb->ifindex, .direction = DIRECTION_EGRESS},
 	};
 
+	if (unlikely(skb->mark == MARK_ANSWER)) {
+		skb->mark = MARK_TO_WORLD;
+		return TC_ACT_OK;
+	}
 	if (unlikely(!endpoint))
 		return drop_skb(&packet, REASON_UNKNOWN_INTERFACE);
 	if (unlikely(skb->vlan_present))

@@ -62,6 +62,7 @@ _Static_assert(sizeof(struct prefix_key) == 20, "prefix_key");
 enum endpoint_flags {
 	ENDPOINT_PEER_NETNS = 1 << 0, /* a veth whose other end is in another namespace: bpf_redirect_peer works */
 	ENDPOINT_AUDIT = 1 << 1, /* would-be policy drops pass and are reported */
+	ENDPOINT_REJECT = 1 << 2, /* its policy's drops are answered, see lib/reject.h */
 };
 
 /* A local workload's interface, keyed by the ifindex of its node side. */

@@ -1,6 +1,7 @@
 // Reads Ethernet frames back, whatever the programs made of them.
 
 import { formatAddress } from '../engine/index.ts'
+import { TCP_FLAG_BITS, type TcpFlag } from './packet.ts'
 import { checksum, concat, EtherType, formatMac, IpProtocol, pseudoHeader } from './wire.ts'
 
 export interface ParsedIpPacket {
@@ -13,6 +14,7 @@ export interface ParsedIpPacket {
   /** TCP, UDP, SCTP. */
   readonly sourcePort?: number
   readonly destinationPort?: number
+  readonly tcp?: { readonly sequence: number; readonly acknowledgement: number; readonly flags: readonly TcpFlag[] }
   readonly icmp?: { readonly type: number; readonly code: number; readonly identifier: number; readonly mtu: number }
   /** What follows the L4 header. */
   readonly payload: Uint8Array
@@ -107,13 +109,24 @@ function parseL4(network: Network, wrong: readonly string[]): L4 {
   if (network.fragmentOffset > 0) return { ...common, payload: l4 }
   const view = viewOf(l4)
   if (protocol === IpProtocol.TCP || protocol === IpProtocol.UDP || protocol === IpProtocol.SCTP)
-    return { ...common, sourcePort: view.getUint16(0), destinationPort: view.getUint16(2), payload: l4.subarray(HEADER_LENGTH[protocol]) }
+    return {
+      ...common,
+      sourcePort: view.getUint16(0),
+      destinationPort: view.getUint16(2),
+      ...(protocol === IpProtocol.TCP && { tcp: tcpFields(view) }),
+      payload: l4.subarray(HEADER_LENGTH[protocol]),
+    }
   if (protocol === IpProtocol.ICMP || protocol === IpProtocol.ICMPV6) {
     const icmp = { type: view.getUint8(0), code: view.getUint8(1), identifier: view.getUint16(4), mtu: view.getUint32(4) }
     return { ...common, icmp, payload: l4.subarray(8) }
   }
   if (protocol === IpProtocol.IPV4 || protocol === IpProtocol.IPV6) return { ...common, payload: l4, inner: parseIpPacket(l4) }
   return { ...common, payload: l4 }
+}
+
+function tcpFields(view: DataView): NonNullable<ParsedIpPacket['tcp']> {
+  const flags = (Object.keys(TCP_FLAG_BITS) as TcpFlag[]).filter((flag) => (view.getUint8(13) & TCP_FLAG_BITS[flag]) !== 0)
+  return { sequence: view.getUint32(4), acknowledgement: view.getUint32(8), flags }
 }
 
 const HEADER_LENGTH = { [IpProtocol.TCP]: 20, [IpProtocol.UDP]: 8, [IpProtocol.SCTP]: 12 } as const

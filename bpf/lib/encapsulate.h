@@ -4,11 +4,11 @@
 #define SLUICE_LIB_ENCAPSULATE_H
 
 #include "config/balancer.h"
+#include "lib/header.h"
 #include "lib/next_hop.h"
 #include "lib/xdp.h"
 
-#define OUTER_HOPS         64
-#define IPV4_DONT_FRAGMENT 0x4000
+#define OUTER_HOPS 64
 
 /* What the outer header needs of the packet, read before the head moves. */
 struct inner {
@@ -37,18 +37,6 @@ static __always_inline int inner_read(struct inner *inner, const void *data, con
 		inner->protocol = IPPROTO_IPIP;
 	}
 	return inner->length > (__u64)(end - data) - ETHERNET_HEADER ? REASON_MALFORMED : REASON_FORWARDED;
-}
-
-static __always_inline __u16 ipv4_header_checksum(const struct iphdr *ip)
-{
-	const __u16 *words = (const __u16 *)ip;
-	__u32 sum = 0;
-
-	for (int i = 0; i < IPV4_HEADER / 2; i++)
-		sum += words[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
 }
 
 static __always_inline void write_outer4(

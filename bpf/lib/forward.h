@@ -8,6 +8,7 @@
 
 #include "lib/deliver.h"
 #include "lib/flow.h"
+#include "lib/reject.h"
 #include "lib/related.h"
 
 static __always_inline int drop_skb(struct packet *packet, int reason)
@@ -167,6 +168,12 @@ static __always_inline int passage_translate(
 	return translate(skb, packet, passage->flow, passage->from_origin);
 }
 
+static __always_inline int refuse(struct __sk_buff *skb, struct packet *packet, int reason, const enum hook hook)
+{
+	drop_packet(packet, reason);
+	return reason == REASON_POLICY_DENIED ? reject(skb, packet, hook) : TC_ACT_SHOT;
+}
+
 static __always_inline int forward(struct __sk_buff *skb, struct packet *packet, const struct endpoint *near,
 	const enum hook hook, const bool ipv6)
 {
@@ -177,7 +184,7 @@ static __always_inline int forward(struct __sk_buff *skb, struct packet *packet,
 		related_find(skb, packet, hook == HOOK_FROM_ENDPOINT);
 	reason = passage_find(skb, packet, &passage, hook, ipv6);
 	if (unlikely(reason))
-		return reason == NOT_OURS ? TC_ACT_OK : drop_skb(packet, reason);
+		return reason == NOT_OURS ? TC_ACT_OK : refuse(skb, packet, reason, hook);
 	/* The verifier does not see that the reason implies it, once clang has turned branches into selects. */
 	barrier_var(passage.flow);
 	if (unlikely(!passage.flow))

@@ -10,10 +10,12 @@
  * Packets that the programs have decided about carry a mark, so that the hook which they pass next lets them: delivery
  * by bpf_redirect leaves through to_endpoint, what goes out through to_world, also by way of the stack. Each hook takes
  * its own mark alone: what was decided to be for the world may be routed to a workload. Only a process with
- * CAP_NET_ADMIN in the node's namespace could set them otherwise; crossing namespaces clears them.
+ * CAP_NET_ADMIN in the node's namespace could set them otherwise; crossing namespaces clears them. MARK_ANSWER is for what
+ * to_endpoint answers in its workload's name: from_endpoint hands it to the stack, undecided about as it is.
  */
 #define MARK_TO_ENDPOINT 0x51a1ce00
 #define MARK_TO_WORLD    0x51a1ce01
+#define MARK_ANSWER      0x51a1ce02
 
 static __always_inline void *skb_data(const struct __sk_buff *skb)
 {

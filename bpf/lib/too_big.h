@@ -7,34 +7,9 @@
 #define SLUICE_LIB_TOO_BIG_H
 
 #include "lib/encapsulate.h"
+#include "lib/icmp_error.h"
 
-/* With the 8 bytes before it just what bpf_csum_diff takes, and below the 576 bytes of RFC 1812 section 4.3.2.3. */
-#define QUOTATION           504
-#define ICMP4_FRAG_NEEDED   4
-#define ICMP_ERROR_HEADER   8
-#define TYPE_AND_CODE(t, c) bpf_htonl((__u32)(t) << 24 | (__u32)(c) << 16)
-
-struct icmp_error {
-	__be32 type_code_checksum;
-	__be32 mtu;
-	__u8 quotation[QUOTATION];
-};
-
-static __always_inline __u16 fold(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
-
-static __always_inline void swap_macs(struct ethhdr *to, const struct ethhdr *from, __be16 protocol)
-{
-	__builtin_memcpy(to->h_dest, from->h_source, ETH_ALEN);
-	__builtin_memcpy(to->h_source, from->h_dest, ETH_ALEN);
-	to->h_proto = protocol;
-}
+#define ICMP4_FRAG_NEEDED 4
 
 /* Leaves Ethernet header and quotation, with `header` bytes of room before them. False: it is too short. */
 static __always_inline bool make_room(struct xdp_md *xdp, struct ethhdr *ethernet, int header)
@@ -52,10 +27,9 @@ static __always_inline bool make_room(struct xdp_md *xdp, struct ethhdr *etherne
 
 static __always_inline void write_error(struct icmp_error *error, __be32 type_and_code, __u32 mtu, __u64 sum)
 {
-	error->type_code_checksum = type_and_code;
 	error->mtu = bpf_htonl(mtu);
-	sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)error, sizeof(*error), 0);
-	error->type_code_checksum |= (__be32)fold(sum) << 16;
+	sum += (__u32)bpf_csum_diff(NULL, 0, &error->mtu, sizeof(*error) - sizeof(error->type_code_checksum), 0);
+	error->type_code_checksum = icmp_error_word(type_and_code, sum);
 }
 
 SUBPROGRAM int too_big_answer4(struct xdp_md *xdp, const struct packet *packet, __u32 mtu)

@@ -25,6 +25,7 @@ export const PEER_LOCAL_RANGE: u32 = 4
 // enum endpoint_flags
 export const ENDPOINT_PEER_NETNS: u32 = 1
 export const ENDPOINT_AUDIT: u32 = 2
+export const ENDPOINT_REJECT: u32 = 4
 
 // enum direction
 export const DIRECTION_INGRESS: u32 = 0

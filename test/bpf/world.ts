@@ -100,11 +100,12 @@ export function setAddresses(maps: Maps, ifindexes: Readonly<Record<Local, numbe
 export interface EndpointOverrides {
   readonly subject?: number
   readonly audit?: boolean
+  readonly reject?: boolean
   readonly peerNetns?: boolean
 }
 
-export function setEndpoint(maps: Maps, name: Local, ifindex: number, { subject, audit, peerNetns }: EndpointOverrides = {}): void {
-  const flags = (audit === true ? EndpointFlags.AUDIT : 0) | (peerNetns === true ? EndpointFlags.PEER_NETNS : 0)
+export function setEndpoint(maps: Maps, name: Local, ifindex: number, { subject, audit, reject, peerNetns }: EndpointOverrides = {}): void {
+  const flags = (audit === true ? EndpointFlags.AUDIT : 0) | (reject === true ? EndpointFlags.REJECT : 0) | (peerNetns === true ? EndpointFlags.PEER_NETNS : 0)
   const record = {
     id: ifindex,
     identity: IDENTITIES[name],
