@@ -23,7 +23,7 @@ import { ManifestParser, type Origin, type Resolution, resolve } from './sources
 import type { AppliedManifest, Store } from './store.ts'
 
 export interface ConvergenceParts {
-  readonly options: Omit<KernelOptions, 'encapsulationSources'> & Pick<RunOptions, 'uplink' | 'workloadRanges'>
+  readonly options: Omit<KernelOptions, 'encapsulationSources'> & Pick<RunOptions, 'uplink' | 'workloadRanges' | 'denyAnswer'>
   readonly store: Store
   readonly kernel: Kernel
   readonly interfaces: InterfacePort
@@ -217,7 +217,7 @@ export class Convergence {
       resolution,
       endpoints,
       links,
-      inputs: desiredInputs({ cluster, endpoints, links, workloadRanges: options.workloadRanges }, store),
+      inputs: desiredInputs({ cluster, endpoints, links, ...options }, store),
       frontends: balancedFrontends(cluster, store),
       attachments: attachmentsOf(endpoints, uplink, options.xdpMode !== 'off'),
       missingUplink: options.uplink !== undefined && uplink === undefined,

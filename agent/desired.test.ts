@@ -1,7 +1,7 @@
 // What manifests become for the engine: nodes, workloads without labels, audit.
 import test from 'ava'
 import { EndpointFlags, Identity } from '../bpf/index.ts'
-import { compile, parseDocuments } from '../manifests/index.ts'
+import { compile, type DenyAnswer, parseDocuments } from '../manifests/index.ts'
 import type { Interface } from './interfaces.ts'
 import { desiredInputs, identityKeys, type Numbers } from './desired.ts'
 import { matchEndpoints } from './endpoints.ts'
@@ -18,14 +18,14 @@ function numbering(): Numbers & { readonly keys: Map<string, number> } {
   return { keys, number: (space, key) => keys.get(`${space} ${key}`) ?? keys.set(`${space} ${key}`, 256 + keys.size).size + 255 }
 }
 
-async function inputsOf(text: string) {
+async function inputsOf(text: string, denyAnswer: DenyAnswer = 'drop') {
   const { documents, errors } = parseDocuments(text, 'f.yaml')
   if (errors[0]) throw errors[0]
   const cluster = compile(documents)
   const links = [LINK, UPLINK]
   const endpoints = await matchEndpoints(cluster.workloads, links, { peerMac: async () => '02:00:00:00:00:01' })
   const numbers = numbering()
-  const changes = desiredInputs({ cluster, endpoints, links, workloadRanges: [] }, numbers).changesSince(new InputSet())
+  const changes = desiredInputs({ cluster, endpoints, links, workloadRanges: [], denyAnswer }, numbers).changesSince(new InputSet())
   return { cluster, numbers, inputs: changes.map(({ input }) => input) }
 }
 
@@ -43,6 +43,20 @@ test('the annotation of a workload or of its namespace sets the flag of its endp
   t.is((await flags(workload('{name: web}'))) & EndpointFlags.AUDIT, 0)
   t.is((await flags(workload(audited))) & EndpointFlags.AUDIT, EndpointFlags.AUDIT)
   t.is((await flags(`${home}${workload('{name: web}')}`)) & EndpointFlags.AUDIT, EndpointFlags.AUDIT)
+})
+
+test('a denial is answered as the workload says, else its namespace, else the node', async (t) => {
+  const rejects = async (own: string, home: string, node: DenyAnswer) => {
+    const annotations = (value: string) => (value === '' ? '' : `, annotations: {sluice.io/deny-answer: ${value}}`)
+    const namespace = `{apiVersion: v1, kind: Namespace, metadata: {name: default${annotations(home)}}}\n---`
+    const { inputs } = await inputsOf(`${namespace}${workload(`{name: web${annotations(own)}}`)}`, node)
+    return ((entries(inputs, 'endpoint')[0]?.entry.flags ?? 0) & EndpointFlags.REJECT) !== 0
+  }
+  t.false(await rejects('', '', 'drop'))
+  t.true(await rejects('', '', 'reject'))
+  t.true(await rejects('', 'reject', 'drop'))
+  t.true(await rejects('reject', 'drop', 'drop'))
+  t.false(await rejects('drop', 'reject', 'reject'))
 })
 
 test('a workload whose labels are not known has the reserved identity, and there is a policy that closes it', async (t) => {

@@ -1,7 +1,7 @@
 // Desired state: what manifests and interfaces mean for the engine. Pure but for the store, which gives numbers.
 import { EndpointFlags, Identity as ReservedIdentity, PeerFlags } from '../bpf/index.ts'
 import { type Label, parseAddress } from '../engine/index.ts'
-import { type Cluster, type Node, type Workload } from '../manifests/index.ts'
+import { type Cluster, type DenyAnswer, type Node, type Workload } from '../manifests/index.ts'
 import { addressBytes, macBytes, prefixOf } from './address.ts'
 import { addressOfFamily, type LocalEndpoint, nameOf } from './endpoints.ts'
 import type { Interface } from './interfaces.ts'
@@ -17,6 +17,8 @@ export interface DesiredSources {
   readonly endpoints: readonly LocalEndpoint[]
   readonly links: readonly Interface[]
   readonly workloadRanges: readonly string[]
+  /** Of workloads that do not say themselves. */
+  readonly denyAnswer: DenyAnswer
 }
 
 const HOST_BITS = 128
@@ -62,7 +64,7 @@ export function endpointId(workload: Workload, numbers: Numbers): number {
 }
 
 /** Everything that the engine is to know. */
-export function desiredInputs({ cluster, endpoints, links, workloadRanges }: DesiredSources, numbers: Numbers): InputSet {
+export function desiredInputs({ cluster, endpoints, links, workloadRanges, denyAnswer }: DesiredSources, numbers: Numbers): InputSet {
   const inputs = new InputSet()
   for (const [number, labels] of RESERVED_LABELS) inputs.add({ input: 'identity', number, labels })
   for (const range of workloadRanges) addRange(inputs, range)
@@ -72,6 +74,7 @@ export function desiredInputs({ cluster, endpoints, links, workloadRanges }: Des
   for (const { key, policies } of cluster.policies.values()) inputs.add({ input: 'policy', key, policies })
   const local = new Map(endpoints.map((endpoint) => [endpoint.workload, endpoint]))
   for (const workload of cluster.workloads) addWorkload(inputs, workload, local.get(workload), numbers)
+  for (const endpoint of endpoints) addEndpoint(inputs, endpoint, numbers, denyAnswer)
   return inputs
 }
 
@@ -139,23 +142,21 @@ function addWorkload(inputs: InputSet, workload: Workload, endpoint: LocalEndpoi
     }
     inputs.add({ input: 'address', entry })
   }
-  if (endpoint !== undefined) addEndpoint(inputs, endpoint, identity, numbers)
 }
 
-function addEndpoint(inputs: InputSet, { workload, link, mac }: LocalEndpoint, identity: number, numbers: Numbers): void {
+function addEndpoint(inputs: InputSet, { workload, link, mac, state }: LocalEndpoint, numbers: Numbers, denyAnswer: DenyAnswer): void {
   const own = macBytes(mac ?? '')
   const node = macBytes(link?.mac ?? '')
-  if (link === undefined || own === undefined || node === undefined) return
+  if (state !== 'ready' || link === undefined || own === undefined || node === undefined) return
   const ipv4 = addressOfFamily(workload, 'IPv4')
   const ipv6 = addressOfFamily(workload, 'IPv6')
-  const peerIsElsewhere = link.kind === 'veth' && link.peerNamespaceId !== undefined
   inputs.add({
     input: 'endpoint',
     entry: {
       ifindex: link.ifindex,
       id: endpointId(workload, numbers),
-      identity,
-      flags: (peerIsElsewhere ? EndpointFlags.PEER_NETNS : 0) | (workload.audit ? EndpointFlags.AUDIT : 0),
+      identity: identityOf(workload, numbers),
+      flags: endpointFlags({ denyAnswer, ...workload }, link),
       ...(ipv4 && { ipv4 }),
       ...(ipv6 && { ipv6 }),
       mac: own,
@@ -163,4 +164,9 @@ function addEndpoint(inputs: InputSet, { workload, link, mac }: LocalEndpoint, i
       namedPorts: workload.ports,
     },
   })
+}
+
+function endpointFlags({ audit, denyAnswer }: Workload, { kind, peerNamespaceId }: Interface): number {
+  const peerIsElsewhere = kind === 'veth' && peerNamespaceId !== undefined
+  return (peerIsElsewhere ? EndpointFlags.PEER_NETNS : 0) | (audit ? EndpointFlags.AUDIT : 0) | (denyAnswer === 'reject' ? EndpointFlags.REJECT : 0)
 }

@@ -46,6 +46,7 @@ for (const [argv, message] of [
   [['--name', 'a.b'], /letters, digits/],
   [['--xdp-mode', 'fast'], /native/],
   [['--flow-history', '0'], /whole number/],
+  [['--deny-answer', 'maybe'], /reject/],
   [['--map-size', 'conntrak4=1'], /conntrack4/],
   [['--map-size', 'conntrack4=many'], /whole number/],
   [['--config', '/nonexistent.yaml'], /options file/],

@@ -5,6 +5,7 @@ import { parse } from 'yaml'
 import yargs from 'yargs'
 import type { Argv, InferredOptionTypes, Options } from 'yargs'
 import { mapSpecs } from '../bpf/index.ts'
+import { DENY_ANSWERS, type DenyAnswer } from '../manifests/index.ts'
 import { AgentError } from './errors.ts'
 import { LOG_LEVELS, type LogLevel } from './log.ts'
 
@@ -20,6 +21,8 @@ export interface RunOptions {
   readonly uplink: string | undefined
   readonly xdpMode: 'auto' | 'native' | 'generic' | 'off'
   readonly workloadRanges: readonly string[]
+  /** Of workloads that do not say themselves. */
+  readonly denyAnswer: DenyAnswer
   readonly flowHistory: number
   /** Entries of maps by name, where not those of bpf/maps.h. */
   readonly mapSizes: Readonly<Record<string, number>>
@@ -63,6 +66,7 @@ const RUN_FLAGS = {
   uplink: { type: 'string', describe: 'Interface towards the world', requiresArg: true },
   'xdp-mode': { choices: ['auto', 'native', 'generic', 'off'], default: 'auto', describe: 'How the balancer attaches to the uplink' },
   'workload-range': { type: 'string', array: true, default: [], describe: "Range of this node's workloads; repeatable", requiresArg: true },
+  'deny-answer': { choices: DENY_ANSWERS, default: 'drop', describe: 'What a sender hears of a packet that a workload\'s policy refuses: nothing, or a reset or ICMP error' },
   'flow-history': { type: 'number', default: 16_384, describe: 'Flows that are kept for `sluice observe`' },
   'map-size': { type: 'string', array: true, default: [], describe: 'NAME=ENTRIES of a map of bpf/maps.h; repeatable', requiresArg: true },
   'bpf-objects': { type: 'string', describe: 'Folder of the compiled programs [build/bpf]', requiresArg: true },
@@ -160,6 +164,7 @@ function runOptions(args: RunArguments): RunOptions {
     uplink: args.uplink,
     xdpMode: args['xdp-mode'],
     workloadRanges: args['workload-range'],
+    denyAnswer: args['deny-answer'],
     flowHistory: positive('flow-history', args['flow-history']),
     mapSizes: parseMapSizes(args['map-size']),
     bpfObjects: resolve(args['bpf-objects'] ?? join(import.meta.dirname, '../build/bpf')),

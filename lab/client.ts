@@ -14,6 +14,7 @@ const outcomes: Record<string, Outcome> = {
   EPIPE: 'reset',
   ENETUNREACH: 'unreachable',
   EHOSTUNREACH: 'unreachable',
+  EACCES: 'unreachable', // What ICMPv6 "administratively prohibited" is to a socket.
 }
 
 /** Of server.ts. */

@@ -84,7 +84,8 @@ function compileWorkloads(documents: readonly Document[], namespaces: ReadonlyMa
     const { serviceAccount: _, ...rest } = resource
     const home = namespaces.get(resource.namespace)
     const audit = resource.audit || home?.audit === true
-    return { ...rest, audit, labels: identityLabels(resource, home?.labels ?? {}), location }
+    const { denyAnswer = home?.denyAnswer } = resource
+    return { ...rest, audit, ...(denyAnswer !== undefined && { denyAnswer }), labels: identityLabels(resource, home?.labels ?? {}), location }
   })
 }
 

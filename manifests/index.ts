@@ -5,6 +5,7 @@ export { formatWarning, type ManifestWarning, type WarningCode } from './documen
 export { unknownEnd } from './ends.ts'
 export { KIND_NAMES } from './kinds.ts'
 export type * from './model.ts'
+export { DENY_ANSWERS } from './model.ts'
 export { parseDocuments, type ParsedFile } from './parse.ts'
 export { PROTOCOLS, protocolName, type ProtocolName } from './ports.ts'
 export { parseProbe, type Probe, PROBE_SYNTAX } from './probe.ts'

@@ -2,6 +2,7 @@
 import * as format from './document/formats.ts'
 import { ignored, list, map, object, oneOf, string } from './document/schema.ts'
 import type { Source } from './document/source.ts'
+import { DENY_ANSWERS, type DenyAnswer } from './model.ts'
 
 /** ObjectMeta; `name` is checked by each kind's own format. */
 export const metadata = <const F extends typeof format.dnsName>(name: F, namespaced: boolean) =>
@@ -46,13 +47,30 @@ export const labelSelector = object({
   ),
 })
 
+interface Annotations {
+  readonly [key: string]: string
+}
+
 const AUDIT = 'sluice.io/audit'
 
 /** The annotation by which a policy, a namespace or a workload is in audit mode: what would be dropped passes. */
-export function readAudit(source: Source, annotations: { readonly [key: string]: string } = {}): boolean {
-  const text = annotations[AUDIT] ?? 'false'
-  if (text !== 'true' && text !== 'false') {
-    source.report('INVALID', ['metadata', 'annotations', AUDIT], `is ${JSON.stringify(text)}`, '"true", "false"')
+export function readAudit(source: Source, annotations?: Annotations): boolean {
+  return readAnnotation(source, annotations, AUDIT, ['true', 'false']) === 'true'
+}
+
+const DENY_ANSWER = 'sluice.io/deny-answer'
+
+/** The annotation by which a workload, or all of a namespace, answers what their policies refuse, or does not. */
+export function readDenyAnswer(source: Source, annotations?: Annotations): { readonly denyAnswer?: DenyAnswer } {
+  const denyAnswer = readAnnotation(source, annotations, DENY_ANSWER, DENY_ANSWERS)
+  return denyAnswer === undefined ? {} : { denyAnswer }
+}
+
+function readAnnotation<V extends string>(source: Source, annotations: Annotations | undefined, key: string, values: readonly V[]): V | undefined {
+  const text = annotations?.[key]
+  const value = values.find((each) => each === text)
+  if (text !== undefined && value === undefined) {
+    source.report('INVALID', ['metadata', 'annotations', key], `is ${JSON.stringify(text)}`, values.map((each) => JSON.stringify(each)).join(', '))
   }
-  return text === 'true'
+  return value
 }

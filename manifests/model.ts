@@ -82,6 +82,10 @@ export interface CompiledPolicy {
   readonly rules: ReadonlyMap<number, RuleReference>
 }
 
+/** Of what a workload's policy refuses the sender hears nothing, or a TCP reset or an ICMP error. */
+export const DENY_ANSWERS = ['drop', 'reject'] as const
+export type DenyAnswer = (typeof DENY_ANSWERS)[number]
+
 export interface Workload {
   readonly kind: 'Pod' | 'Workload'
   readonly namespace: string
@@ -95,6 +99,8 @@ export interface Workload {
   readonly weight: number
   /** What policy would drop of its traffic passes and is reported: its own annotation, or that of its namespace. */
   readonly audit: boolean
+  /** Absent: what the node answers. */
+  readonly denyAnswer?: DenyAnswer
   /** Its labels are not known yet: identity `reserved:init`. */
   readonly init: boolean
   readonly interface?: string

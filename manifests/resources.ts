@@ -1,7 +1,7 @@
 // What a single document says, before documents are brought together by compile.ts.
 import type { NamedPorts, Protocol } from '../engine/index.ts'
 import type { ManifestWarning } from './document/warnings.ts'
-import type { Location, POLICY_KINDS, PolicyDraft } from './model.ts'
+import type { DenyAnswer, Location, POLICY_KINDS, PolicyDraft } from './model.ts'
 
 interface Named {
   /** Empty for kinds without a namespace. */
@@ -18,6 +18,8 @@ export interface NamespaceResource extends Named {
   readonly labels: Labels
   /** Of every workload in it. */
   readonly audit: boolean
+  /** Of every workload in it that does not say itself. */
+  readonly denyAnswer?: DenyAnswer
 }
 
 export interface NodeResource extends Named {
@@ -34,6 +36,7 @@ export interface WorkloadResource extends Named {
   readonly ports: NamedPorts
   readonly weight: number
   readonly audit: boolean
+  readonly denyAnswer?: DenyAnswer
   /** Its labels are not known yet. */
   readonly init: boolean
   readonly serviceAccount?: string

@@ -1,7 +1,7 @@
 // Namespace, Pod and Workload documents, and the labels that they give an identity.
 import { formatAddress, type Label, type NamedPorts, parseAddress } from '../engine/index.ts'
 import { INIT_LABELS, NAMESPACE_KEY, NAMESPACE_LABELS, SERVICE_ACCOUNT_KEY } from './labels.ts'
-import { readAudit } from './metadata.ts'
+import { readAudit, readDenyAnswer } from './metadata.ts'
 import type { Path } from './document/errors.ts'
 import { PROTOCOLS, type ProtocolName } from './ports.ts'
 import type { Labels, NamespaceResource, WorkloadResource } from './resources.ts'
@@ -11,8 +11,8 @@ import type { workload } from './sluice/schemas.ts'
 import type { Source } from './document/source.ts'
 
 export function readNamespace({ metadata }: Value<typeof namespace>, source: Source): NamespaceResource {
-  const audit = readAudit(source, metadata.annotations)
-  return { kind: 'Namespace', namespace: '', name: metadata.name, labels: metadata.labels ?? {}, audit }
+  const { name, labels = {}, annotations } = metadata
+  return { kind: 'Namespace', namespace: '', name, labels, audit: readAudit(source, annotations), ...readDenyAnswer(source, annotations) }
 }
 
 /** Undefined for a pod without a workload's address of its own: one on the host's network, or one that has ended. */
@@ -31,6 +31,7 @@ export function readPod(document: Value<typeof pod>, source: Source): WorkloadRe
     ports: namedPorts(ports.map(({ name, containerPort, protocol }) => ({ name, port: containerPort, protocol }))),
     weight: readWeight(source, metadata.annotations),
     audit: readAudit(source, metadata.annotations),
+    ...readDenyAnswer(source, metadata.annotations),
     init: false,
     serviceAccount: spec?.serviceAccountName ?? 'default',
   }
@@ -49,6 +50,7 @@ export function readWorkload(document: Value<typeof workload>, source: Source): 
     ports: namedPorts(spec.ports ?? []),
     weight: readWeight(source, metadata.annotations),
     audit: readAudit(source, metadata.annotations),
+    ...readDenyAnswer(source, metadata.annotations),
     init,
     ...(serviceAccount !== undefined && { serviceAccount }),
     ...(device !== undefined && { interface: device }),
