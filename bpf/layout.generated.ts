@@ -3,6 +3,8 @@
 import { RecordLayout } from './record.ts'
 import type { MapSpec } from './record.ts'
 
+export const HOST_IFINDEX = 1
+
 export const TICK_SHIFT = 24
 
 /** enum identity */

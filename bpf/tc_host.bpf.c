@@ -2,11 +2,36 @@
 /* The node's uplink: what comes from the world (ingress) and what leaves for it (egress). */
 #include "lib/forward.h"
 
+/* Whether the packet is for the node and its policy holds: in audit it has no say. */
+static __always_inline bool is_for_closed_host(struct packet *packet)
+{
+	const struct endpoint *host = endpoint_find(HOST_IFINDEX);
+	const struct peer *destination;
+
+	if (!host || host->flags & ENDPOINT_AUDIT)
+		return false;
+	tuple_map(&packet->tuple);
+	destination = address_find(&packet->tuple.destination);
+	return destination && destination->flags & PEER_HOST;
+}
+
+/*
+ * What we cannot read may be the node's own; where it is for a workload, to_endpoint drops it. The stack may read what we
+ * cannot, such as a long chain of extension headers; later fragments are nothing without their first.
+ */
+static __always_inline int take_unread(struct packet *packet, int reason)
+{
+	if (reason != REASON_FRAGMENT_WITHOUT_FIRST && is_for_closed_host(packet))
+		return drop_skb(packet, reason);
+	return TC_ACT_OK;
+}
+
 static __always_inline int from_world_ip(struct __sk_buff *skb, struct packet *packet, const bool ipv6)
 {
-	/* What we cannot read may be the node's own; where it is for a workload, to_endpoint drops it. */
-	if (skb_parse(skb, packet, ipv6))
-		return TC_ACT_OK;
+	int reason = skb_parse(skb, packet, ipv6);
+
+	if (unlikely(reason))
+		return take_unread(packet, reason);
 	return forward(skb, packet, NULL, HOOK_FROM_WORLD, ipv6);
 }
 
@@ -38,6 +63,19 @@ static __always_inline int drop_unsent(
 	return drop_skb(packet, reason);
 }
 
+/* ICMP errors are the stack's word about others' packets too, whose flows are none of the node's. */
+static __always_inline int send_of_host(struct __sk_buff *skb, struct packet *packet, __u32 l4_offset,
+	const struct endpoint *host, const bool ipv6)
+{
+	int reason = skb_parse_rest(skb, packet, l4_offset, ipv6);
+
+	if (reason && !(host->flags & ENDPOINT_AUDIT))
+		return drop_skb(packet, reason);
+	if (reason || packet->flags & PACKET_ICMP_ERROR)
+		return deliver_as_it_is(packet);
+	return forward(skb, packet, host, HOOK_TO_WORLD, ipv6);
+}
+
 /*
  * A workload's packets leave only after from_endpoint has decided about them; its address on any other packet is
  * somebody else's work, and so is one of the node's range that no workload has. Nor does the node send to such. Where
@@ -46,6 +84,7 @@ static __always_inline int drop_unsent(
 static __always_inline int to_world_ip(struct __sk_buff *skb, struct packet *packet, const bool ipv6)
 {
 	const struct peer *source, *destination;
+	const struct endpoint *host;
 	__u32 l4_offset;
 	int reason = skb_parse_ip(skb, packet, &l4_offset, ipv6);
 
@@ -58,8 +97,10 @@ static __always_inline int to_world_ip(struct __sk_buff *skb, struct packet *pac
 	destination = address_find(&packet->tuple.destination);
 	if (destination && peer_is_nobody(destination))
 		return drop_unsent(skb, packet, l4_offset, REASON_UNKNOWN_DESTINATION, ipv6);
-	count_packet(REASON_FORWARDED, DIRECTION_EGRESS, packet->length);
-	return TC_ACT_OK;
+	host = source && source->flags & PEER_HOST ? endpoint_find(HOST_IFINDEX) : NULL;
+	if (unlikely(host))
+		return send_of_host(skb, packet, l4_offset, host, ipv6);
+	return deliver_as_it_is(packet);
 }
 
 SEC("tc")

@@ -65,7 +65,13 @@ enum endpoint_flags {
 	ENDPOINT_REJECT = 1 << 2, /* its policy's drops are answered, see lib/reject.h */
 };
 
-/* A local workload's interface, keyed by the ifindex of its node side. */
+/*
+ * The node itself is an endpoint too, where it has policies: at the loopback's ifindex, which is the same in every
+ * namespace and no workload's. Without that record its traffic is nobody's business.
+ */
+#define HOST_IFINDEX 1
+
+/* A local workload's interface, keyed by the ifindex of its node side; the node's record has flags and policy alone. */
 struct endpoint {
 	__u32 id; /* 0: there is none */
 	__u32 identity;

@@ -7,6 +7,7 @@
 #include "lib/address.h"
 #include "lib/endpoint.h"
 #include "lib/event.h"
+#include "lib/parse.h"
 #include "lib/policy.h"
 
 /* What the flow's two ends are, in its original direction and after service translation. */
@@ -92,6 +93,14 @@ static __noinline int admit_side(
 	return REASON_FORWARDED;
 }
 
+/* Of the local endpoint that the address is; the node is one only while it has policies. */
+static __always_inline __u32 peer_ifindex(const struct peer *peer)
+{
+	if (unlikely(peer->flags & PEER_HOST))
+		return host_has_policy() ? HOST_IFINDEX : 0;
+	return peer->ifindex;
+}
+
 /* Looks both ends up. An ifindex that the hook knows already is not overwritten. */
 static __noinline int admit_resolve(struct packet *packet, struct flow_state *state, struct admission *admission)
 {
@@ -100,9 +109,9 @@ static __noinline int admit_resolve(struct packet *packet, struct flow_state *st
 	packet->decision.source_identity = admission->source.peer.identity;
 	packet->decision.destination_identity = admission->destination.peer.identity;
 	if (!state->source_ifindex)
-		state->source_ifindex = admission->source.peer.ifindex;
+		state->source_ifindex = peer_ifindex(&admission->source.peer);
 	if (!state->destination_ifindex)
-		state->destination_ifindex = admission->destination.peer.ifindex;
+		state->destination_ifindex = peer_ifindex(&admission->destination.peer);
 	if (!state->destination_ifindex && peer_is_nobody(&admission->destination.peer))
 		return REASON_UNKNOWN_DESTINATION;
 	if (!state->source_ifindex && peer_is_nobody(&admission->source.peer))
@@ -110,27 +119,63 @@ static __noinline int admit_resolve(struct packet *packet, struct flow_state *st
 	return REASON_FORWARDED;
 }
 
+/* ICMP as policy sees it, of both families: what a node cannot do without, asked for by nobody. */
+static __always_inline bool icmp_is_vital(const struct tuple *tuple)
+{
+	__u32 type = bpf_ntohs(tuple->destination_port_be) >> 8;
+
+	if (tuple->source_port_be)
+		return false; /* an echo reply, whose destination's port is its identifier */
+	if (tuple->protocol == IPPROTO_ICMPV6)
+		return icmp_is_error(type, true) || (type >= ICMP6_MULTICAST_QUERY && type <= ICMP6_REDIRECT);
+	return tuple->protocol == IPPROTO_ICMP && icmp_is_error(type, false);
+}
+
+/* A DHCP client's ports (RFC 2131 section 4.1, RFC 9915 section 7.2); `own` and `server` are those of the two ends. */
+static __always_inline bool dhcp_is_client(__u16 own, __u16 server)
+{
+	return (own == 68 && server == 67) || (own == 546 && server == 547);
+}
+
+/* What no policy takes from the node: its addresses, its neighbours, and errors about what it sent. */
+static __always_inline bool host_is_exempt(const struct tuple *tuple, bool is_source)
+{
+	__u16 source = bpf_ntohs(tuple->source_port_be), destination = bpf_ntohs(tuple->destination_port_be);
+
+	if (tuple->protocol == IPPROTO_UDP)
+		return is_source ? dhcp_is_client(source, destination) : dhcp_is_client(destination, source);
+	return icmp_is_vital(tuple);
+}
+
 /* A workload reaches itself whatever policy says, as it would without leaving its namespace. */
+static __always_inline bool end_is_host(const struct peer *peer, __u32 ifindex)
+{
+	return peer->flags & PEER_HOST && (!ifindex || ifindex == HOST_IFINDEX);
+}
+
 static __always_inline int admit_sides(
 	struct packet *packet, struct flow_state *state, const struct admission *admission)
 {
-	bool source_is_host = admission->source.peer.flags & PEER_HOST;
-	bool destination_is_host = admission->destination.peer.flags & PEER_HOST;
+	bool source_is_host = end_is_host(&admission->source.peer, state->source_ifindex);
+	bool destination_is_host = end_is_host(&admission->destination.peer, state->destination_ifindex);
 	bool self = state->source_ifindex == state->destination_ifindex;
+	bool exempt;
 	int reason = REASON_FORWARDED;
 
 	if (state->source_ifindex) {
 		packet->decision.direction = DIRECTION_EGRESS;
 		packet->decision.ifindex = state->source_ifindex;
-		reason = admit_side(packet, &admission->destination, &state->source, self);
+		exempt = self || (source_is_host && host_is_exempt(&packet->tuple, true));
+		reason = admit_side(packet, &admission->destination, &state->source, exempt);
 	}
 	if (!reason && state->destination_ifindex) {
 		packet->decision.direction = DIRECTION_INGRESS;
 		packet->decision.ifindex = state->destination_ifindex;
-		reason = admit_side(
-			packet, &admission->source, &state->destination, self || (allow_host && source_is_host));
+		exempt = self || (destination_is_host ? host_is_exempt(&packet->tuple, false) :
+							allow_host && source_is_host);
+		reason = admit_side(packet, &admission->source, &state->destination, exempt);
 	}
-	if (state->source_ifindex ? !state->destination_ifindex && destination_is_host : source_is_host)
+	if (source_is_host || destination_is_host)
 		state->flags |= FLOW_HOST;
 	if (packet->flags & PACKET_AUDITED)
 		state->flags |= FLOW_AUDITED;
@@ -147,9 +192,14 @@ static __always_inline int admit_origin(
 		return REASON_FORWARDED;
 	if (!state->destination_ifindex)
 		return NOT_OURS;
-	if (state->source_ifindex || peer_is_nobody(source))
+	if ((state->source_ifindex && state->source_ifindex != HOST_IFINDEX) || peer_is_nobody(source))
 		return REASON_SPOOFED_ADDRESS;
 	return origin == ORIGIN_WORLD && source->flags & PEER_HOST ? REASON_SPOOFED_ADDRESS : REASON_FORWARDED;
+}
+
+static __always_inline bool admission_has_host(const struct admission *admission)
+{
+	return (admission->source.peer.flags | admission->destination.peer.flags) & PEER_HOST;
 }
 
 static __always_inline int admit_once(
@@ -159,9 +209,9 @@ static __always_inline int admit_once(
 
 	if (!reason)
 		reason = admit_origin(state, admission, origin);
-	/* A flow that was ours until its end left. */
+	/* A flow that was ours until its end left, or until the node had no policy any more. */
 	if (!reason && !state->source_ifindex && !state->destination_ifindex)
-		reason = REASON_UNKNOWN_DESTINATION;
+		reason = admission_has_host(admission) ? NOT_OURS : REASON_UNKNOWN_DESTINATION;
 	return reason ? reason : admit_sides(packet, state, admission);
 }
 

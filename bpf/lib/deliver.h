@@ -86,8 +86,8 @@ static __always_inline int deliver_local(struct __sk_buff *skb, struct packet *p
 	return bpf_redirect(ifindex, 0);
 }
 
-/* To the node itself. */
-static __always_inline int deliver_host(const struct packet *packet)
+/* To where it was going anyway. */
+static __always_inline int deliver_as_it_is(const struct packet *packet)
 {
 	count_packet(REASON_FORWARDED, packet->decision.direction, packet->length);
 	return TC_ACT_OK;

@@ -5,16 +5,35 @@
 
 #include "config/features.h"
 #include "lib/admit.h"
+#include "lib/connection.h"
 #include "lib/conntrack.h"
 #include "lib/parse.h"
 #include "lib/service.h"
 
-/* Where the packet is looked at, and so which of its ends is known. */
+/* Where the packet is looked at, and so which of its ends is known; where packets come in stands before where they go. */
 enum hook {
 	HOOK_FROM_ENDPOINT, /* its sender is the interface's workload */
-	HOOK_TO_ENDPOINT, /* its receiver is */
 	HOOK_FROM_WORLD, /* its sender is no workload of this node */
+	HOOK_TO_ENDPOINT, /* its receiver is */
+	HOOK_TO_WORLD, /* its sender is the node itself */
 };
+
+static __always_inline bool hook_knows_sender(const enum hook hook)
+{
+	return hook == HOOK_FROM_ENDPOINT || hook == HOOK_TO_WORLD;
+}
+
+/* Whether the stack sends the packet, and goes on with it. One comparison: of two, clang keeps code that cannot be reached. */
+static __always_inline bool hook_is_of_stack(const enum hook hook)
+{
+	return hook >= HOOK_TO_ENDPOINT;
+}
+
+/* Where the node's own packets pass beside those of workloads. */
+static __always_inline bool hook_is_at_uplink(const enum hook hook)
+{
+	return hook == HOOK_FROM_WORLD || hook == HOOK_TO_WORLD;
+}
 
 /* A flow's reply key may belong to another live flow of the same client; then another backend is tried. */
 #define SERVICE_ATTEMPTS 4
@@ -194,7 +213,7 @@ static __always_inline int flow_check_destination(const struct tuple *tuple)
 
 static __always_inline enum origin origin_of(enum hook hook)
 {
-	if (hook == HOOK_FROM_ENDPOINT)
+	if (hook_knows_sender(hook))
 		return ORIGIN_CHECKED;
 	return hook == HOOK_FROM_WORLD ? ORIGIN_WORLD : ORIGIN_STACK;
 }
@@ -204,7 +223,7 @@ static __noinline int flow_open_with(struct packet *packet, enum hook hook, __u3
 	struct flow_state *state = &opening->state;
 	int reason;
 
-	if (hook == HOOK_FROM_ENDPOINT)
+	if (hook_knows_sender(hook))
 		state->source_ifindex = ifindex;
 	if (hook == HOOK_TO_ENDPOINT)
 		state->destination_ifindex = ifindex;
@@ -220,7 +239,7 @@ static __noinline int flow_open_with(struct packet *packet, enum hook hook, __u3
 static __always_inline void packet_restore(struct packet *packet, const struct tuple *tuple, enum hook hook)
 {
 	packet->tuple = *tuple;
-	packet->decision.direction = hook == HOOK_FROM_ENDPOINT ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+	packet->decision.direction = hook_knows_sender(hook) ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 }
 
 /* The first packet of a flow. packet->tuple stays what the packet carries, except in a drop, for its event. */
@@ -234,7 +253,7 @@ SUBPROGRAM int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, _
 	tuple_map(&packet->tuple);
 	reason = flow_check_destination(&packet->tuple);
 	if (reason)
-		return hook == HOOK_FROM_WORLD ? NOT_OURS : reason;
+		return hook_is_at_uplink(hook) ? NOT_OURS : reason;
 	opening->original = packet->tuple;
 	opening->state.last_seen = now;
 	if (feature_services && hook == HOOK_FROM_ENDPOINT)
@@ -243,6 +262,34 @@ SUBPROGRAM int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, _
 		reason = flow_open_with(packet, hook, ifindex, opening);
 	if (!reason)
 		packet_restore(packet, &opening->original, hook);
+	return reason;
+}
+
+/*
+ * For what the node's own policy refused. A connection may be older than policy or outlive its conntrack
+ * entry: then the other end may have opened it. Without the node's socket a segment out of nowhere would open a way in by
+ * the rules of the way out.
+ */
+SUBPROGRAM int flow_open_reversed(struct __sk_buff *skb, struct packet *packet, enum hook hook, __u32 now)
+{
+	struct opening *opening = opening_take();
+	struct decision decision;
+	int reason;
+
+	if (!opening || !packet || packet->decision.ifindex != HOST_IFINDEX)
+		return REASON_POLICY_DENIED;
+	if (!connection_stands(skb, packet, hook == HOOK_FROM_WORLD))
+		return REASON_POLICY_DENIED;
+	decision = packet->decision;
+	opening->state.last_seen = now;
+	tuple_reverse(&packet->tuple);
+	reason = admit(packet, &opening->state, &opening->admission, ORIGIN_CHECKED);
+	if (!reason)
+		reason = flow_write(packet, opening);
+	if (!reason && report_flows)
+		send_event(packet, EVENT_FLOW, REASON_FORWARDED);
+	tuple_reverse(&packet->tuple);
+	packet->decision = decision;
 	return reason;
 }
 
@@ -329,7 +376,7 @@ SUBPROGRAM int flow_renew(
 	tuple = packet->tuple;
 	packet->decision.service = flow->service;
 	if (hook != HOOK_FROM_WORLD) {
-		bool known_is_source = (hook == HOOK_FROM_ENDPOINT) == from_origin;
+		bool known_is_source = hook_knows_sender(hook) == from_origin;
 
 		if (known_is_source || flow->flags & FLOW_HAIRPIN)
 			opening->state.source_ifindex = ifindex;

@@ -27,6 +27,12 @@ struct passage {
 	bool from_origin;
 };
 
+/* Of the hook's own endpoint; the uplink from the world, which is nobody's. */
+static __always_inline __u32 near_ifindex(const struct __sk_buff *skb, const enum hook hook)
+{
+	return hook == HOOK_TO_WORLD ? HOST_IFINDEX : skb->ifindex;
+}
+
 static __always_inline __u32 sender_ifindex_of(const struct passage *passage)
 {
 	const struct flow_state *flow = passage->flow;
@@ -66,16 +72,22 @@ static __always_inline bool receiver_owns(
 	return endpoint_owns(passage->receiver, &packet->tuple.destination, ipv6);
 }
 
+/* Whether the node has got policies since the flow was decided, which only workloads had then. */
+static __always_inline bool host_was_ignored(const struct passage *passage)
+{
+	return unlikely(passage->flow->flags & FLOW_HOST) && host_has_policy();
+}
+
 static __always_inline bool sender_is_current(const struct passage *passage, __u32 ifindex, const enum hook hook)
 {
 	const struct flow_side *side = passage->from_origin ? &passage->flow->source : &passage->flow->destination;
 	__u32 sender_ifindex = sender_ifindex_of(passage);
 	const struct endpoint *sender = passage->near;
 
-	if (hook == HOOK_FROM_ENDPOINT)
+	if (hook_knows_sender(hook))
 		return sender_ifindex == ifindex && side_is_current(side, sender);
 	if (likely(!sender_ifindex))
-		return true;
+		return hook == HOOK_FROM_WORLD || !host_was_ignored(passage);
 	if (hook == HOOK_FROM_WORLD)
 		return false;
 	sender = endpoint_find(sender_ifindex);
@@ -90,9 +102,10 @@ static __always_inline bool receiver_is_current(const struct passage *passage, c
 	if (hook == HOOK_TO_ENDPOINT && passage->receiver_ifindex != ifindex)
 		return false;
 	if (!passage->receiver_ifindex)
-		return hook == HOOK_FROM_ENDPOINT;
+		return hook == HOOK_TO_WORLD || (hook == HOOK_FROM_ENDPOINT && !host_was_ignored(passage));
 	return passage->receiver && side_is_current(side, passage->receiver) &&
-	       (hook == HOOK_TO_ENDPOINT || receiver_owns(passage, packet, ipv6));
+	       (hook == HOOK_TO_ENDPOINT || passage->receiver_ifindex == HOST_IFINDEX ||
+		       receiver_owns(passage, packet, ipv6));
 }
 
 /*
@@ -102,17 +115,20 @@ static __always_inline bool receiver_is_current(const struct passage *passage, c
 static __always_inline bool passage_is_spoofed(
 	const struct passage *passage, const struct packet *packet, const enum hook hook)
 {
-	if (hook == HOOK_FROM_ENDPOINT)
+	__u32 sender_ifindex = sender_ifindex_of(passage);
+
+	if (hook_knows_sender(hook))
 		return false;
-	if (hook == HOOK_FROM_WORLD && passage->flow->flags & FLOW_HOST)
-		return true;
-	return unlikely(sender_ifindex_of(passage)) && (hook == HOOK_FROM_WORLD || !(packet->flags & PACKET_RELATED));
+	if (hook == HOOK_FROM_WORLD)
+		return sender_ifindex ||
+		       (passage->flow->flags & FLOW_HOST && passage->receiver_ifindex != HOST_IFINDEX);
+	return unlikely(sender_ifindex) && sender_ifindex != HOST_IFINDEX && !(packet->flags & PACKET_RELATED);
 }
 
 static __always_inline int passage_renew(
 	struct __sk_buff *skb, struct packet *packet, struct passage *passage, const enum hook hook)
 {
-	int reason = flow_renew(packet, passage->flow, hook, skb->ifindex, passage->from_origin);
+	int reason = flow_renew(packet, passage->flow, hook, near_ifindex(skb, hook), passage->from_origin);
 
 	find_receiver(passage, hook);
 	return reason;
@@ -122,6 +138,7 @@ static __always_inline int passage_renew(
 static __always_inline int passage_find(struct __sk_buff *skb, struct packet *packet, struct passage *passage,
 	const enum hook hook, const bool ipv6)
 {
+	const __u32 ifindex = near_ifindex(skb, hook);
 	int reason;
 
 	passage->flow = conntrack_find(&packet->tuple, ipv6);
@@ -129,7 +146,9 @@ static __always_inline int passage_find(struct __sk_buff *skb, struct packet *pa
 		/* An error's flow vanished between two looks. */
 		if (packet->flags & PACKET_RELATED)
 			return REASON_POLICY_DENIED;
-		reason = flow_open(packet, hook, skb->ifindex, passage->now);
+		reason = flow_open(packet, hook, ifindex, passage->now);
+		if (hook_is_at_uplink(hook) && unlikely(reason == REASON_POLICY_DENIED))
+			reason = flow_open_reversed(skb, packet, hook, passage->now);
 		if (reason)
 			return reason;
 		passage->flow = conntrack_find(&packet->tuple, ipv6);
@@ -140,8 +159,8 @@ static __always_inline int passage_find(struct __sk_buff *skb, struct packet *pa
 	find_receiver(passage, hook);
 	if (passage_is_spoofed(passage, packet, hook))
 		return REASON_SPOOFED_ADDRESS;
-	if (likely(sender_is_current(passage, skb->ifindex, hook) &&
-		    receiver_is_current(passage, packet, skb->ifindex, hook, ipv6)))
+	if (likely(sender_is_current(passage, ifindex, hook) &&
+		    receiver_is_current(passage, packet, ifindex, hook, ipv6)))
 		return REASON_FORWARDED;
 	return passage_renew(skb, packet, passage, hook);
 }
@@ -149,14 +168,14 @@ static __always_inline int passage_find(struct __sk_buff *skb, struct packet *pa
 static __always_inline int passage_deliver(struct __sk_buff *skb, struct packet *packet, struct passage *passage,
 	const enum hook hook, const bool ipv6)
 {
-	if (hook == HOOK_TO_ENDPOINT) {
-		count_packet(REASON_FORWARDED, packet->decision.direction, packet->length);
-		return TC_ACT_OK;
-	}
+	if (hook_is_of_stack(hook))
+		return deliver_as_it_is(packet);
+	if (passage->flow->flags & FLOW_HOST)
+		return deliver_as_it_is(packet);
 	if (passage->receiver)
 		return deliver_local(skb, packet, passage->receiver, passage->receiver_ifindex, ipv6);
-	if (passage->flow->flags & FLOW_HOST || hook == HOOK_FROM_WORLD)
-		return deliver_host(packet);
+	if (hook == HOOK_FROM_WORLD)
+		return deliver_as_it_is(packet);
 	return deliver_world(skb, packet, passage->flow, passage->now, ipv6);
 }
 

@@ -63,13 +63,13 @@ static __always_inline int skb_parse_ip(
 	return parse_ipv4(packet, skb_data(skb), skb_end(skb), ETHERNET_HEADER, l4_offset);
 }
 
-/* Fills packet->tuple of a zeroed packet. */
-static __always_inline int skb_parse(struct __sk_buff *skb, struct packet *packet, const bool ipv6)
+/* What follows the fixed IP header. */
+static __always_inline int skb_parse_rest(
+	struct __sk_buff *skb, struct packet *packet, __u32 l4_offset, const bool ipv6)
 {
-	__u32 l4_offset = 0;
-	int reason = skb_parse_ip(skb, packet, &l4_offset, ipv6);
+	int reason = REASON_FORWARDED;
 
-	if (!reason && ipv6 && unlikely(ipv6_is_extension(packet->tuple.protocol)))
+	if (ipv6 && unlikely(ipv6_is_extension(packet->tuple.protocol)))
 		reason = skb_parse_extensions(skb, packet, &l4_offset);
 	if (unlikely(reason))
 		return reason;
@@ -79,6 +79,15 @@ static __always_inline int skb_parse(struct __sk_buff *skb, struct packet *packe
 	if (unlikely(packet->flags & PACKET_LATER_FRAGMENT))
 		return fragment_find(packet);
 	return skb_parse_l4(skb, packet, ipv6);
+}
+
+/* Fills packet->tuple of a zeroed packet. */
+static __always_inline int skb_parse(struct __sk_buff *skb, struct packet *packet, const bool ipv6)
+{
+	__u32 l4_offset = 0;
+	int reason = skb_parse_ip(skb, packet, &l4_offset, ipv6);
+
+	return unlikely(reason) ? reason : skb_parse_rest(skb, packet, l4_offset, ipv6);
 }
 
 #endif

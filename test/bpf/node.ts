@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 
-import { enumName, eventRecord, Reason } from '../../bpf/index.ts'
+import { enumName, eventRecord, HOST_IFINDEX, Reason } from '../../bpf/index.ts'
 import type { EventRecord } from '../../bpf/index.ts'
 import { BpfObject, inNetworkNamespace, interfaceIndex, RingReader } from '../../loader/index.ts'
 import type { BpfMap, ConstantValue, Program } from '../../loader/index.ts'
@@ -118,7 +118,7 @@ export class TestNode implements Disposable {
   reset(): void {
     for (const name of ['addresses', 'prefixes', 'policy', 'conntrack4', 'conntrack6', 'fragments', 'frontends']) this.#clear(name)
     for (let i = 0; i < 16; i++) this.map('class_generations').update(key32(i), key32(0))
-    for (const ifindex of Object.values(this.ifindexes)) removeEndpoint(this.map, ifindex)
+    for (const ifindex of [HOST_IFINDEX, ...Object.values(this.ifindexes)]) removeEndpoint(this.map, ifindex)
     setAddresses(this.map, this.ifindexes)
     for (const name of ['a', 'b'] as const) setEndpoint(this.map, name, this.ifindexes[name])
     this.#drain()

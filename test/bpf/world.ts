@@ -4,6 +4,7 @@ import {
   Direction,
   endpointRecord,
   EndpointFlags,
+  HOST_IFINDEX,
   peerRecord,
   PeerFlags,
   PolicyAction,
@@ -30,15 +31,16 @@ export const FAMILIES = [4, 6] as const
 export type Family = (typeof FAMILIES)[number]
 
 export const CLASSES = { a: 1, b: 2, host: 3, remote: 4, range: 5, world: 6 } as const
-export const SUBJECTS = { a: 11, b: 12 } as const
+export const SUBJECTS = { a: 11, b: 12, host: 13 } as const
 export const MACS = { a: '02:00:00:00:0a:01', b: '02:00:00:00:0b:01', nodeA: '02:00:00:00:0a:02', nodeB: '02:00:00:00:0b:02' } as const
 export const IDENTITIES = { a: 1001, b: 1002, remote: 1003, host: 1, world: 2, range: 0 } as const
 
 export type Local = 'a' | 'b'
+export type Subject = keyof typeof SUBJECTS
 
 /** One row for (subject, class, direction); `class` 0 is every peer. */
 export interface Rule {
-  readonly subject: Local
+  readonly subject: Subject
   readonly direction: 'ingress' | 'egress'
   readonly peer: keyof typeof CLASSES | 'any'
   readonly protocol?: number
@@ -127,11 +129,19 @@ function endpointsOf(maps: Maps): SplitMap {
   return new SplitMap(maps('endpoints'), maps('endpoints_beyond'))
 }
 
+/** The node's own record, which only host policies make. */
+export function setHost(maps: Maps, { subject = SUBJECTS.host, audit = false }: EndpointOverrides = {}): void {
+  const none = new Uint8Array(16)
+  const record = { id: 1, identity: IDENTITIES.host, subject, flags: audit ? EndpointFlags.AUDIT : 0, ipv4: none, ipv6: none, mac: none.subarray(10), nodeMac: none.subarray(10) }
+  endpointsOf(maps).update(key32(HOST_IFINDEX), endpointRecord.encode(record))
+}
+
 /** Ends of the row space: every protocol and port. */
 const ROW_SPACE = [0, 0xff_ffff] as const
 
 /** Writes rules as rows, a span for each (subject, class, direction); rules of one span must be sorted and disjoint. */
-export function setPolicy(maps: Maps, rules: readonly Rule[], subjects: Readonly<Record<Local, number>> = SUBJECTS, firstRow = 0): void {
+export function setPolicy(maps: Maps, rules: readonly Rule[], changed: Readonly<Partial<Record<Subject, number>>> = {}, firstRow = 0): void {
+  const subjects = { ...SUBJECTS, ...changed }
   const spans = Map.groupBy(rules, ({ subject, peer, direction }) => JSON.stringify([subjects[subject], peer === 'any' ? 0 : CLASSES[peer], direction]))
   let row = firstRow
   for (const [text, members] of spans) {
@@ -146,8 +156,8 @@ export function setPolicy(maps: Maps, rules: readonly Rule[], subjects: Readonly
 }
 
 /** What `subject` may do with every peer. */
-export const allow = (subject: Local, direction: Rule['direction']): Rule => ({ subject, direction, peer: 'any', action: 'allow' })
-export const deny = (subject: Local, direction: Rule['direction']): Rule => ({ subject, direction, peer: 'any', action: 'deny', rule: 9 })
+export const allow = (subject: Subject, direction: Rule['direction']): Rule => ({ subject, direction, peer: 'any', action: 'allow' })
+export const deny = (subject: Subject, direction: Rule['direction']): Rule => ({ subject, direction, peer: 'any', action: 'deny', rule: 9 })
 export const OPEN: readonly Rule[] = [allow('a', 'egress'), allow('a', 'ingress'), allow('b', 'egress'), allow('b', 'ingress')]
 
 const ACTIONS = { allow: PolicyAction.ALLOW, deny: PolicyAction.DENY, audit: PolicyAction.AUDIT } as const
