@@ -55,6 +55,14 @@ export const PolicyAction = {
 } as const
 export type PolicyAction = (typeof PolicyAction)[keyof typeof PolicyAction]
 
+/** enum echo_end */
+export const EchoEnd = {
+  NONE: 0,
+  LOW_ASKED: 1,
+  HIGH_ASKED: 2
+} as const
+export type EchoEnd = (typeof EchoEnd)[keyof typeof EchoEnd]
+
 /** enum flow_flags */
 export const FlowFlags = {
   ORIGIN_HIGH: 1,
@@ -224,13 +232,15 @@ export interface Flow4KeyRecord {
   readonly lowPort: number
   readonly highPort: number
   readonly protocol: number
+  readonly echo: number
 }
 export const flow4KeyRecord = new RecordLayout<Flow4KeyRecord>('flow4_key', 16, [
   { name: 'low', offset: 0, size: 4, kind: 'be32' },
   { name: 'high', offset: 4, size: 4, kind: 'be32' },
   { name: 'lowPort', offset: 8, size: 2, kind: 'be16' },
   { name: 'highPort', offset: 10, size: 2, kind: 'be16' },
-  { name: 'protocol', offset: 12, size: 1, kind: 'u8' }
+  { name: 'protocol', offset: 12, size: 1, kind: 'u8' },
+  { name: 'echo', offset: 13, size: 1, kind: 'u8' }
 ])
 
 /** struct flow6_key */
@@ -240,13 +250,15 @@ export interface Flow6KeyRecord {
   readonly lowPort: number
   readonly highPort: number
   readonly protocol: number
+  readonly echo: number
 }
 export const flow6KeyRecord = new RecordLayout<Flow6KeyRecord>('flow6_key', 40, [
   { name: 'low', offset: 0, size: 16, kind: 'bytes' },
   { name: 'high', offset: 16, size: 16, kind: 'bytes' },
   { name: 'lowPort', offset: 32, size: 2, kind: 'be16' },
   { name: 'highPort', offset: 34, size: 2, kind: 'be16' },
-  { name: 'protocol', offset: 36, size: 1, kind: 'u8' }
+  { name: 'protocol', offset: 36, size: 1, kind: 'u8' },
+  { name: 'echo', offset: 37, size: 1, kind: 'u8' }
 ])
 
 /** struct flow_side */

@@ -32,8 +32,8 @@ for (const [name, layout] of Object.entries(records) as [string, RecordLayout<ob
 }
 
 test('fields in network byte order are plain numbers; padding is zero', (t) => {
-  const key = { low: 0x0a000001, high: 0x0a000002, lowPort: 80, highPort: 0x1234, protocol: 6 }
-  t.deepEqual([...records.flow4_key.encode(key)], [10, 0, 0, 1, 10, 0, 0, 2, 0, 80, 0x12, 0x34, 6, 0, 0, 0])
+  const key = { low: 0x0a000001, high: 0x0a000002, lowPort: 80, highPort: 0x1234, protocol: 6, echo: 2 }
+  t.deepEqual([...records.flow4_key.encode(key)], [10, 0, 0, 1, 10, 0, 0, 2, 0, 80, 0x12, 0x34, 6, 2, 0, 0])
 })
 
 test('a value that its field cannot hold, or that is missing, is an error and not another value', (t) => {

@@ -2,6 +2,8 @@
 /* The node's uplink: what comes from the world (ingress) and what leaves for it (egress). */
 #include "lib/forward.h"
 
+#define VLAN_ID_MASK 0xfff
+
 /* Whether the packet is for the node and its policy holds: in audit it has no say. */
 static __always_inline bool is_for_closed_host(struct packet *packet)
 {
@@ -35,6 +37,20 @@ static __always_inline int from_world_ip(struct __sk_buff *skb, struct packet *p
 	return forward(skb, packet, NULL, HOOK_FROM_WORLD, ipv6);
 }
 
+/*
+ * A router forwards nothing that came as a link-layer broadcast or for another MAC address (RFC 1812 section 5.3.4); the
+ * stack drops that. A tag belongs to a VLAN device over this one, which has hooks of its own, except for a tag that names
+ * no VLAN, but a priority (IEEE 802.1Q section 6.9): the stack takes it off and sees the frame as any other.
+ */
+static __always_inline bool frame_is_for_node(struct __sk_buff *skb)
+{
+	if (skb->pkt_type != PACKET_HOST)
+		return false;
+	if (likely(!skb->vlan_present))
+		return true;
+	return !(skb->vlan_tci & VLAN_ID_MASK) && !bpf_skb_vlan_pop(skb);
+}
+
 SEC("tc")
 int from_world(struct __sk_buff *skb)
 {
@@ -43,8 +59,7 @@ int from_world(struct __sk_buff *skb)
 		.decision = {.ifindex = skb->ifindex, .direction = DIRECTION_INGRESS},
 	};
 
-	/* A tag that is still there belongs to a VLAN device over this one, which has hooks of its own. */
-	if (unlikely(skb->vlan_present))
+	if (unlikely(!frame_is_for_node(skb)))
 		return TC_ACT_OK;
 	if (likely(skb->protocol == bpf_htons(ETH_P_IP)))
 		return from_world_ip(skb, &packet, false);

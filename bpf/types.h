@@ -138,16 +138,23 @@ _Static_assert(sizeof(struct policy_row) == 24, "policy_row");
 /*
  * Direction-normalised: the end with the lower (address, port), compared as big-endian numbers, stands first.
  * ICMP: the destination's port is type << 8 | code as policy sees it; the source's is the identifier of an echo
- * request, else 0. An echo reply carries the request's ports reversed, so that a request can never pass as the
- * reply of one that went the other way.
+ * request, else 0. An echo reply carries the request's ports reversed. Which end asked stands in the key too, so that a
+ * request never passes as the reply of one that went the other way, whatever its identifier is.
  */
+enum echo_end {
+	ECHO_NONE = 0, /* no echo */
+	ECHO_LOW_ASKED = 1,
+	ECHO_HIGH_ASKED = 2,
+};
+
 struct flow4_key {
 	__be32 low;
 	__be32 high;
 	__be16 low_port_be;
 	__be16 high_port_be;
 	__u8 protocol;
-	__u8 pad[3];
+	__u8 echo; /* enum echo_end */
+	__u8 pad[2];
 };
 _Static_assert(sizeof(struct flow4_key) == 16, "flow4_key");
 
@@ -157,7 +164,8 @@ struct flow6_key {
 	__be16 low_port_be;
 	__be16 high_port_be;
 	__u8 protocol;
-	__u8 pad[3];
+	__u8 echo; /* enum echo_end */
+	__u8 pad[2];
 };
 _Static_assert(sizeof(struct flow6_key) == 40, "flow6_key");
 

@@ -91,7 +91,7 @@ static __always_inline int balance(struct xdp_md *xdp, struct packet *packet, co
 	/* What we cannot read is no frontend's; the stack may know better. */
 	if (xdp_parse(xdp, packet, ipv6))
 		return XDP_PASS;
-	if (unlikely(packet->flags & PACKET_ICMP_ERROR))
+	if (unlikely(packet->flags & PACKET_ICMP_ERROR) && !(packet->flags & PACKET_FIRST_FRAGMENT))
 		follow_quotation(xdp, packet);
 	service = service_find(&packet->tuple, ipv6);
 	if (!service || service->forwarding != FORWARDING_IPIP)

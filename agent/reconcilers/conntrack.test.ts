@@ -21,7 +21,7 @@ function setUp() {
   const collector = new ConntrackCollector({ conntrack4, conntrack6 }, () => nowNs)
   let port = 1
   const add = (protocol: number, flags: number, idleS: number): Uint8Array => {
-    const key = flow4KeyRecord.encode({ low: 1, high: 2, lowPort: port++, highPort: 80, protocol })
+    const key = flow4KeyRecord.encode({ low: 1, high: 2, lowPort: port++, highPort: 80, protocol, echo: 0 })
     const lastSeen = (NOW_TICKS - ticks(idleS)) >>> 0
     const state = { ...flowStateRecord.decode(new Uint8Array(flowStateRecord.size)), lastSeen, flags }
     conntrack4.update(key, flowStateRecord.encode(state))

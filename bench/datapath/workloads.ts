@@ -121,7 +121,7 @@ function traffic(path: Path, family: 4 | 6, flags: number, { firstFlow = 0, flow
   const offsets = fieldOffsets(family)
   const high = { 'client-address': offsets.sourceAddress, 'server-address': offsets.destinationAddress, 'server-port': offsets.destinationPort }
   return {
-    packet: buildPacket({ family, from: path.client, to: path.server, sourcePort: CLIENT_PORT, destinationPort: SERVER_PORT, flags }),
+    packet: buildPacket({ family, from: path.client, to: { ...path.server, mac: firstMac(path) }, sourcePort: CLIENT_PORT, destinationPort: SERVER_PORT, flags }),
     lowOffset: offsets.sourcePort,
     lowBase: CLIENT_PORT,
     highOffset: high[path.vary],
@@ -130,6 +130,11 @@ function traffic(path: Path, family: 4 | 6, flags: number, { firstFlow = 0, flow
     flows,
     order
   }
+}
+
+/** Of who gets the frame before the program sees it: the uplink takes what is addressed to it alone. */
+function firstMac({ object, question, server }: Path): string {
+  return object === 'tc_host' ? question.at.nodeMac : server.mac
 }
 
 function reversed(path: Path, family: 4 | 6, { firstFlow = 0, flows, order }: Flows): Traffic {

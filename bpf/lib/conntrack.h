@@ -46,6 +46,13 @@ static __always_inline bool tuple_source_is_low(const struct tuple *tuple, const
 	return source_port <= destination_port;
 }
 
+static __always_inline __u8 echo_end(const struct tuple *tuple, bool source_is_low)
+{
+	if (likely(!tuple->echo))
+		return ECHO_NONE;
+	return (tuple->echo == ECHO_IS_REQUEST) == source_is_low ? ECHO_LOW_ASKED : ECHO_HIGH_ASKED;
+}
+
 static __always_inline void flow4_key_fill(struct flow4_key *key, const struct tuple *tuple, bool source_is_low)
 {
 	key->low = source_is_low ? tuple->source.words[3] : tuple->destination.words[3];
@@ -53,7 +60,8 @@ static __always_inline void flow4_key_fill(struct flow4_key *key, const struct t
 	key->low_port_be = source_is_low ? tuple->source_port_be : tuple->destination_port_be;
 	key->high_port_be = source_is_low ? tuple->destination_port_be : tuple->source_port_be;
 	key->protocol = tuple->protocol;
-	key->pad[0] = key->pad[1] = key->pad[2] = 0;
+	key->echo = echo_end(tuple, source_is_low);
+	key->pad[0] = key->pad[1] = 0;
 }
 
 static __always_inline void flow6_key_fill(struct flow6_key *key, const struct tuple *tuple, bool source_is_low)
@@ -63,7 +71,8 @@ static __always_inline void flow6_key_fill(struct flow6_key *key, const struct t
 	key->low_port_be = source_is_low ? tuple->source_port_be : tuple->destination_port_be;
 	key->high_port_be = source_is_low ? tuple->destination_port_be : tuple->source_port_be;
 	key->protocol = tuple->protocol;
-	key->pad[0] = key->pad[1] = key->pad[2] = 0;
+	key->echo = echo_end(tuple, source_is_low);
+	key->pad[0] = key->pad[1] = 0;
 }
 
 static __always_inline struct flow_state *conntrack_find(const struct tuple *tuple, const bool ipv6)

@@ -95,6 +95,14 @@ static __always_inline void twin_state(struct flow_state *twin, struct tuple *tu
 	tuple_translate(tuple, flow);
 }
 
+/* Whether what stands under the other key belongs to the same flow, and not to a later one with a port used again. */
+static __always_inline bool is_twin(const struct flow_state *found, const struct flow_state *twin)
+{
+	return !((found->flags ^ twin->flags) & FLOW_TRANSLATED) &&
+	       found->translated_port_be == twin->translated_port_be &&
+	       address_equal(&found->translated, &twin->translated);
+}
+
 /*
  * Marks the flow's other key as seen, so that both live equally long. One that the LRU took is written again, also over
  * the flow that the replier's packets have opened there meanwhile.
@@ -102,7 +110,7 @@ static __always_inline void twin_state(struct flow_state *twin, struct tuple *tu
 SUBPROGRAM int flow_touch_twin(const struct packet *packet, const struct flow_state *flow, bool from_origin)
 {
 	struct opening *opening = opening_take();
-	struct flow_state *twin;
+	struct flow_state *found;
 
 	if (!packet || !flow || !opening)
 		return 0;
@@ -110,13 +118,15 @@ SUBPROGRAM int flow_touch_twin(const struct packet *packet, const struct flow_st
 	if (!from_origin)
 		tuple_reverse(&opening->original);
 	tuple_map(&opening->original);
-	twin_state(&opening->state, &opening->original, flow);
-	twin = conntrack_find_any(&opening->original);
-	if (!twin || (twin->flags ^ opening->state.flags) & FLOW_TRANSLATED)
-		return conntrack_write(&opening->original, &opening->state);
-	WRITE_ONCE(twin->last_seen, flow->last_seen);
+	twin_state(&opening->twin, &opening->original, flow);
+	found = conntrack_find_any(&opening->original);
+	if (!found || !(found->flags & FLOW_TRANSLATED))
+		return conntrack_write(&opening->original, &opening->twin);
+	if (!is_twin(found, &opening->twin))
+		return 0;
+	WRITE_ONCE(found->last_seen, flow->last_seen);
 	__sync_fetch_and_or(
-		&twin->flags, flow->flags & (FLOW_REPLIED | FLOW_CLOSING | FLOW_FIN_ORIGIN | FLOW_FIN_REPLY));
+		&found->flags, flow->flags & (FLOW_REPLIED | FLOW_CLOSING | FLOW_FIN_ORIGIN | FLOW_FIN_REPLY));
 	return 0;
 }
 
@@ -302,20 +312,20 @@ static __always_inline void flow_mark_revoked(struct flow_state *flow, __u32 now
 
 /*
  * The flow stays, under all its keys, and each of the replier's packets asks policy again: without it the next one
- * would open a flow of the other direction, which policy may allow. `tuple` is in the flow's own direction.
+ * would open a flow of the other direction, which policy may allow. opening->original is in the flow's own direction.
  */
-static __always_inline void flow_revoke(struct tuple *tuple, struct flow_state *flow)
+static __always_inline void flow_revoke(struct opening *opening, struct flow_state *flow)
 {
 	__u32 now = clock_ticks();
-	struct flow_state *twin;
+	struct flow_state *found;
 
 	flow_mark_revoked(flow, now);
 	if (!(flow->flags & FLOW_TRANSLATED))
 		return;
-	tuple_translate(tuple, flow);
-	twin = conntrack_find_any(tuple);
-	if (twin)
-		flow_mark_revoked(twin, now);
+	twin_state(&opening->twin, &opening->original, flow);
+	found = conntrack_find_any(&opening->original);
+	if (found && is_twin(found, &opening->twin))
+		flow_mark_revoked(found, now);
 }
 
 /* A mix of old and new fields, which another CPU may read, holds nothing that policy refuses now. */
@@ -359,7 +369,7 @@ static __noinline int flow_renew_with(
 	}
 	if (!(flow->flags & FLOW_REVOKED))
 		packet->flags |= PACKET_REVOKED;
-	flow_revoke(key, flow);
+	flow_revoke(opening, flow);
 	return reason;
 }
 

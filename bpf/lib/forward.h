@@ -134,6 +134,21 @@ static __always_inline int passage_renew(
 	return reason;
 }
 
+static __always_inline struct flow_state *find_alive(const struct packet *packet, __u32 now, const bool ipv6)
+{
+	struct flow_state *flow = conntrack_find(&packet->tuple, ipv6);
+
+	return likely(flow) && likely(flow_is_alive(flow, packet, now, ipv6)) ? flow : NULL;
+}
+
+/* A reply that nobody asked for: policy is to see its type, and not the identifier, which its sender chooses. */
+static __always_inline void echo_becomes_message(struct tuple *tuple, const bool ipv6)
+{
+	tuple->echo = ECHO_IS_NONE;
+	tuple->source_port_be = 0;
+	tuple->destination_port_be = bpf_htons((ipv6 ? ICMP6_ECHO_REPLY : ICMP4_ECHO_REPLY) << 8);
+}
+
 /* Finds the packet's flow, and opens or renews it where needed. */
 static __always_inline int passage_find(struct __sk_buff *skb, struct packet *packet, struct passage *passage,
 	const enum hook hook, const bool ipv6)
@@ -141,8 +156,12 @@ static __always_inline int passage_find(struct __sk_buff *skb, struct packet *pa
 	const __u32 ifindex = near_ifindex(skb, hook);
 	int reason;
 
-	passage->flow = conntrack_find(&packet->tuple, ipv6);
-	if (unlikely(!passage->flow || !flow_is_alive(passage->flow, packet, passage->now, ipv6))) {
+	passage->flow = find_alive(packet, passage->now, ipv6);
+	if (unlikely(!passage->flow && packet->tuple.echo == ECHO_IS_REPLY)) {
+		echo_becomes_message(&packet->tuple, ipv6);
+		passage->flow = find_alive(packet, passage->now, ipv6);
+	}
+	if (unlikely(!passage->flow)) {
 		/* An error's flow vanished between two looks. */
 		if (packet->flags & PACKET_RELATED)
 			return REASON_POLICY_DENIED;

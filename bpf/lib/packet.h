@@ -51,7 +51,14 @@ struct tuple {
 	__be16 destination_port_be;
 	__u8 protocol;
 	__u8 ipv6;
-	__u16 pad;
+	__u8 echo; /* enum echo */
+	__u8 pad;
+};
+
+enum echo {
+	ECHO_IS_NONE = 0,
+	ECHO_IS_REQUEST = 1, /* the source asks, or asked */
+	ECHO_IS_REPLY = 2,
 };
 
 enum packet_flags {
@@ -80,6 +87,7 @@ struct packet {
 	__u8 flags; /* enum packet_flags */
 	__u32 length; /* with the Ethernet header */
 	__u32 fragment_identification; /* of a fragment, as the packet has it */
+	__u32 ip_end; /* where the IP header says that its packet ends, from the Ethernet header; what follows is not read */
 	struct decision decision;
 };
 
@@ -107,6 +115,8 @@ static __always_inline void tuple_reverse(struct tuple *tuple)
 	tuple->destination = address;
 	tuple->source_port_be = tuple->destination_port_be;
 	tuple->destination_port_be = port_be;
+	if (tuple->echo)
+		tuple->echo = tuple->echo == ECHO_IS_REQUEST ? ECHO_IS_REPLY : ECHO_IS_REQUEST;
 }
 
 static __always_inline bool address_equal(const struct ip_address *a, const struct ip_address *b)

@@ -65,6 +65,12 @@ static __always_inline int parse_fragment(struct packet *packet, __u32 offset, b
 	return REASON_FORWARDED;
 }
 
+/* A length of 0 is that of a GSO packet beyond 64 KiB (BIG TCP); receivers drop it on any other. */
+static __always_inline __u32 ip_end(__u32 offset, __u32 length)
+{
+	return length ? offset + length : ~0U;
+}
+
 /* Here and below `l4_offset` counts from `data`: a number of 32 bits, which the verifier can bound, and packet's cannot. */
 static __always_inline int parse_ipv4(
 	struct packet *packet, const void *data, const void *end, __u32 offset, __u32 *l4_offset)
@@ -77,6 +83,7 @@ static __always_inline int parse_ipv4(
 	packet->tuple.source.words[3] = ip->saddr;
 	packet->tuple.destination.words[3] = ip->daddr;
 	packet->tuple.protocol = ip->protocol;
+	packet->ip_end = ip_end(offset, bpf_ntohs(ip->tot_len));
 	*l4_offset = offset + ip->ihl * 4;
 	fragment = bpf_ntohs(ip->frag_off) & (IPV4_OFFSET_MASK | IPV4_MORE_FRAGMENTS);
 	if (likely(!fragment))
@@ -150,6 +157,7 @@ static __always_inline int parse_ipv6(
 	__builtin_memcpy(&packet->tuple.destination, &ip->daddr, sizeof(struct ip_address));
 	packet->tuple.ipv6 = 1;
 	packet->tuple.protocol = ip->nexthdr;
+	packet->ip_end = ip_end(offset + sizeof(*ip), bpf_ntohs(ip->payload_len));
 	*l4_offset = offset + sizeof(*ip);
 	if (unlikely(ipv6_is_mapped(&packet->tuple.source) || ipv6_is_mapped(&packet->tuple.destination)))
 		return REASON_MAPPED_ADDRESS;
@@ -172,12 +180,16 @@ static __always_inline void parse_icmp(struct packet *packet, const struct icmph
 	__be16 port_be = bpf_htons((__u16)icmp->type << 8 | icmp->code);
 
 	if (icmp->type == reply && !icmp->code) {
+		packet->tuple.echo = ECHO_IS_REPLY;
 		packet->tuple.source_port_be = bpf_htons((__u16)request << 8);
 		packet->tuple.destination_port_be = icmp->un.echo.id;
 		return;
 	}
-	packet->tuple.source_port_be = icmp->type == request ? icmp->un.echo.id : 0;
 	packet->tuple.destination_port_be = port_be;
+	if (icmp->type == request) {
+		packet->tuple.echo = ECHO_IS_REQUEST;
+		packet->tuple.source_port_be = icmp->un.echo.id;
+	}
 	if (icmp_is_error(icmp->type, ipv6))
 		packet->flags |= PACKET_ICMP_ERROR;
 }
@@ -188,6 +200,12 @@ static __always_inline bool protocol_has_ports(__u8 protocol)
 	       protocol == IPPROTO_UDPLITE;
 }
 
+/* Whether the IP packet holds a header of so many bytes: what stands behind its end, its receiver never sees. */
+static __always_inline bool l4_header_is_inside(const struct packet *packet, __u32 bytes)
+{
+	return likely(packet->l4_offset + bytes <= packet->ip_end);
+}
+
 /* `header`: the L4 header. Protocols without ports have zero ones. */
 static __always_inline int parse_l4(struct packet *packet, const void *header, const void *end, const bool ipv6)
 {
@@ -196,7 +214,7 @@ static __always_inline int parse_l4(struct packet *packet, const void *header, c
 	__u8 protocol = packet->tuple.protocol;
 
 	if (likely(protocol == IPPROTO_TCP)) {
-		if ((const void *)(tcp + 1) > end)
+		if ((const void *)(tcp + 1) > end || !l4_header_is_inside(packet, sizeof(*tcp)))
 			return REASON_MALFORMED;
 		packet->tuple.source_port_be = tcp->source;
 		packet->tuple.destination_port_be = tcp->dest;
@@ -205,7 +223,7 @@ static __always_inline int parse_l4(struct packet *packet, const void *header, c
 	}
 	if (protocol != (ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) && !protocol_has_ports(protocol))
 		return REASON_FORWARDED;
-	if ((const void *)(udp + 1) > end)
+	if ((const void *)(udp + 1) > end || !l4_header_is_inside(packet, sizeof(*udp)))
 		return REASON_MALFORMED;
 	if (protocol_has_ports(protocol)) {
 		packet->tuple.source_port_be = udp->source;

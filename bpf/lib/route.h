@@ -95,8 +95,9 @@ static __always_inline void flow_invalidate(struct flow_state *flow)
 }
 
 /*
- * REASON_FORWARDED: the flow knows its next hop now. NOT_OURS: only the stack can do what is needed: answer that the
- * packet is too big or its destination not reachable, or route by rules that the FIB helper does not know.
+ * REASON_FORWARDED: the flow knows its next hop now. NOT_OURS: only the stack can do what is needed, such as routing by
+ * rules that the FIB helper does not know. What the FIB would not forward must not reach the stack, which would take it
+ * for its own: broadcast, anycast and whatever else is local without being an address of the node.
  */
 SUBPROGRAM int route_refresh(struct __sk_buff *skb, const struct packet *packet, struct flow_state *flow, __u32 now)
 {
@@ -117,7 +118,7 @@ SUBPROGRAM int route_refresh(struct __sk_buff *skb, const struct packet *packet,
 	}
 	flow->route_ifindex = 0;
 	if (result == BPF_FIB_LKUP_RET_BLACKHOLE || result == BPF_FIB_LKUP_RET_UNREACHABLE ||
-		result == BPF_FIB_LKUP_RET_PROHIBIT)
+		result == BPF_FIB_LKUP_RET_PROHIBIT || result == BPF_FIB_LKUP_RET_NOT_FWDED)
 		return REASON_NO_ROUTE;
 	return NOT_OURS;
 }

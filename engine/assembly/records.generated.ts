@@ -37,6 +37,11 @@ export const POLICY_DENY: u32 = 0
 export const POLICY_ALLOW: u32 = 1
 export const POLICY_AUDIT: u32 = 2
 
+// enum echo_end
+export const ECHO_NONE: u32 = 0
+export const ECHO_LOW_ASKED: u32 = 1
+export const ECHO_HIGH_ASKED: u32 = 2
+
 // enum flow_flags
 export const FLOW_ORIGIN_HIGH: u32 = 1
 export const FLOW_REPLIED: u32 = 2
@@ -144,6 +149,7 @@ export const FLOW4_KEY_HIGH_OFFSET: usize = 4
 export const FLOW4_KEY_LOW_PORT_BE_OFFSET: usize = 8
 export const FLOW4_KEY_HIGH_PORT_BE_OFFSET: usize = 10
 export const FLOW4_KEY_PROTOCOL_OFFSET: usize = 12
+export const FLOW4_KEY_ECHO_OFFSET: usize = 13
 
 // struct flow6_key
 export const FLOW6_KEY_SIZE: usize = 40
@@ -152,6 +158,7 @@ export const FLOW6_KEY_HIGH_OFFSET: usize = 16
 export const FLOW6_KEY_LOW_PORT_BE_OFFSET: usize = 32
 export const FLOW6_KEY_HIGH_PORT_BE_OFFSET: usize = 34
 export const FLOW6_KEY_PROTOCOL_OFFSET: usize = 36
+export const FLOW6_KEY_ECHO_OFFSET: usize = 37
 
 // struct flow_side
 export const FLOW_SIDE_SIZE: usize = 16

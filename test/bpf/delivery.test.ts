@@ -110,12 +110,15 @@ for (const family of FAMILIES) {
     ])
   })
 
-  kernelTest(`IPv${family}: nobody’s address and an unreachable one are dropped`, (t) => {
+  kernelTest(`IPv${family}: nobody’s address, an unreachable one and what only the stack takes for its own are dropped`, (t) => {
     setPolicy(node.map, OPEN)
     const unreachable = family === 4 ? '198.51.100.1' : '2001:db8:dead::1'
+    const [local, anycast] = family === 4 ? ['10.9.0.2', '10.9.0.255'] : ['fd09::2', 'fd09::']
     runSteps(t, node, [
       { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'nobody', syn), expect: 'unknown-destination' },
       { hook: 'from_endpoint', at: 'a', packet: { ...packet(family, 'a', 'world', syn), destination: unreachable }, expect: 'no-route' },
+      { hook: 'from_endpoint', at: 'a', packet: { ...packet(family, 'a', 'world', syn), destination: local }, expect: 'no-route' },
+      { hook: 'from_endpoint', at: 'a', packet: { ...packet(family, 'a', 'world', syn), destination: anycast }, expect: 'no-route' },
     ])
   })
 

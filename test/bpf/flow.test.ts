@@ -8,7 +8,7 @@ import { age, onlyFlow } from './conntrack.ts'
 import { TestNode } from './node.ts'
 import { ack, answer, echo, packet, reply, request, runStep, runSteps, syn, tcp } from './table.ts'
 import type { Step } from './table.ts'
-import { addressOf, allow, CLASSES, deny, FAMILIES, key32, OPEN, removeEndpoint, setAddress, setEndpoint, setPolicy, setPrefix } from './world.ts'
+import { addressOf, allow, CLASSES, deny, FAMILIES, ICMP, ICMPV6, key32, OPEN, removeEndpoint, setAddress, setEndpoint, setPolicy, setPrefix } from './world.ts'
 import type { Family } from './world.ts'
 
 let node: TestNode
@@ -117,6 +117,25 @@ for (const family of FAMILIES) {
       { ...reply(family, echo(family, 'reply', 7)), expect: 'redirect', events: [] },
       { ...reply(family, echo(family, 'request', 7)), expect: 'policy-denied' },
       { ...reply(family, echo(family, 'reply', 8)), expect: 'policy-denied' },
+    ])
+    const asType = family === 4 ? 8 << 8 : 128 << 8
+    runSteps(t, node, [
+      { ...request(family, echo(family, 'request', asType)), expect: 'redirect', events: ['flow'] },
+      { ...reply(family, echo(family, 'reply', asType)), expect: 'redirect', events: [] },
+      { ...reply(family, echo(family, 'request', asType)), expect: 'policy-denied' },
+    ])
+  })
+
+  kernelTest(`IPv${family}: an echo reply that nobody asked for is to policy what its type says`, (t) => {
+    const [protocol, asked, answered] = family === 4 ? [ICMP, 8 << 8, 0] : [ICMPV6, 128 << 8, 129 << 8]
+    const only = (type: number): void => setPolicy(node.map, [allow('b', 'egress'), { subject: 'a', direction: 'ingress', peer: 'b', protocol, ports: [type, type], action: 'allow', precedence: 5 }, deny('a', 'ingress')])
+    only(asked)
+    for (const identifier of [7, asked]) runStep(t, node, { ...reply(family, echo(family, 'reply', identifier)), expect: 'policy-denied' })
+    only(answered)
+    runSteps(t, node, [
+      { ...reply(family, echo(family, 'reply', 7)), expect: 'redirect', events: ['flow'] },
+      { ...reply(family, echo(family, 'reply', 8)), expect: 'redirect', events: [] },
+      { ...reply(family, echo(family, 'request', 7)), expect: 'policy-denied' },
     ])
   })
 

@@ -3,8 +3,10 @@
 import test from 'ava'
 
 import { kernelTest } from '../helpers/index.ts'
+import { buildPacket } from '../packet.ts'
 import type { Fragment, PacketDescription } from '../packet.ts'
 import { onlyFlow } from './conntrack.ts'
+import { concat } from '../wire.ts'
 import { TestNode } from './node.ts'
 import { packet, reply, runStep, runSteps, syn, udp } from './table.ts'
 import { addressOf, allow, deny, FAMILIES, MACS, OPEN, setPolicy, UDP } from './world.ts'
@@ -56,3 +58,25 @@ for (const family of FAMILIES) {
     if (family === 6) runStep(t, node, { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'b', syn, { extensions: 7 }), expect: 'malformed' })
   })
 }
+
+kernelTest('what stands behind the end of the IP packet is not read', (t) => {
+  setPolicy(node.map, OPEN)
+  for (const family of FAMILIES) {
+    const frame = buildPacket(packet(family, 'a', 'b', udp(4000, 80)))
+    const length = family === 4 ? 16 + 1 : 18 + 1
+    const whole = frame[length] ?? 0
+    t.is(node.send('from_endpoint', 'a', frame.with(length, whole - 1)).reason, 'malformed', `IPv${family}`)
+    t.is(node.send('from_endpoint', 'a', frame).verdict, 'redirect', `IPv${family}`)
+  }
+})
+
+kernelTest('IPv6: a first fragment whose ports stand behind its end says nothing about the later ones', (t) => {
+  const description = packet(6, 'a', 'b', udp(4000, 80), { payload: new Uint8Array(24) })
+  setPolicy(node.map, OPEN)
+  const [addresses, header] = [buildPacket(description).subarray(0, 54), buildPacket(description).subarray(54, 62)]
+  // Next header: fragment; then destination options, which fill the fragment; UDP comes after its end.
+  const first = concat(addresses.with(18, 0).with(19, 16).with(20, 44), Uint8Array.of(60, 0, 0, 1, 0, 0, 0, 7), Uint8Array.of(17, 0, 1, 4, 0, 0, 0, 0), header)
+  t.is(node.send('from_endpoint', 'a', first).reason, 'malformed')
+  const later = concat(addresses.with(19, 40).with(20, 44), Uint8Array.of(17, 0, 0, 8, 0, 0, 0, 7), header, new Uint8Array(24))
+  t.is(node.send('from_endpoint', 'a', later).reason, 'fragment-without-first')
+})

@@ -6,6 +6,7 @@ import { enumName, eventRecord, HOST_IFINDEX, Reason } from '../../bpf/index.ts'
 import type { EventRecord } from '../../bpf/index.ts'
 import { BpfObject, inNetworkNamespace, interfaceIndex, RingReader } from '../../loader/index.ts'
 import type { BpfMap, ConstantValue, Program } from '../../loader/index.ts'
+import { concat, macBytes } from '../wire.ts'
 import { key32, removeEndpoint, setAddresses, setEndpoint } from './world.ts'
 import type { Local } from './world.ts'
 
@@ -143,7 +144,8 @@ export class TestNode implements Disposable {
     if (program === undefined) throw new Error(`program ${hook} is not loaded`)
     const xdp = OBJECT_OF[hook] === hook
     const context = xdp ? undefined : this.#skb(this.ifindexes[port], mark, gsoSize)
-    const input = context === undefined ? { data } : { data, context }
+    const frame = hook === 'from_world' ? toUplink(data) : data
+    const input = context === undefined ? { data: frame } : { data: frame, context }
     const output = inNetworkNamespace(this.#namespace, () => program.testRun(input))
     const verdict = (xdp ? XDP_VERDICTS : TC_VERDICTS)[output.result]
     if (verdict === undefined) throw new Error(`program ${hook} returned ${output.result}`)
@@ -165,6 +167,11 @@ export class TestNode implements Disposable {
   [Symbol.dispose](): void {
     this.#stack.dispose()
   }
+}
+
+/** The kernel tells by it which frames are the node's. */
+function toUplink(frame: Uint8Array): Uint8Array {
+  return concat(macBytes(UPLINK.mac), frame.subarray(6))
 }
 
 function setupCommands(): string {

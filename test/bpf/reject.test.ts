@@ -8,7 +8,7 @@ import { kernelTest } from '../helpers/index.ts'
 import { buildIpPacket, buildPacket, parsePacket } from '../packet.ts'
 import type { PacketDescription, ParsedPacket, TcpFlag, Transport } from '../packet.ts'
 import type { Hook, Port, Seen } from './node.ts'
-import { TestNode } from './node.ts'
+import { TestNode, UPLINK } from './node.ts'
 import { ack, answer, packet, request, runStep, runSteps, syn, tcp, udp } from './table.ts'
 import { addressOf, allow, deny, FAMILIES, key32, mapped, OPEN, setEndpoint, setPolicy, TCP } from './world.ts'
 import type { Family } from './world.ts'
@@ -122,7 +122,7 @@ for (const family of FAMILIES) {
       setPolicy(node.map, [allow('a', 'egress')], { a: 11, b: 12 }, 100)
       const local = refused(t, 'from_endpoint', 'a', packet(family, 'a', 'b', transport))
       t.is(node.send('to_endpoint', 'a', local.data, local.mark).verdict, 'pass')
-      const world = refused(t, 'from_world', 'uplink', packet(family, 'world', 'b', transport))
+      const world = refused(t, 'from_world', 'uplink', packet(family, 'world', 'b', transport, { destinationMac: UPLINK.mac }))
       t.is(node.send('to_world', 'uplink', world.data, world.mark).verdict, 'pass')
       const stack = refused(t, 'to_endpoint', 'b', packet(family, 'world', 'b', transport))
       const taken = node.send('from_endpoint', 'b', stack.data, stack.mark)

@@ -5,7 +5,7 @@ import test from 'ava'
 import { backendRecord, FlowFlags, Forwarding, frontendKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { buildIpPacket, buildPacket, parsePacket } from '../packet.ts'
-import type { PacketDescription, Transport } from '../packet.ts'
+import type { PacketDescription, TcpFlag, Transport } from '../packet.ts'
 import { parseIpPacket } from '../packet-parser.ts'
 import { flowsOf, writeFlow } from './conntrack.ts'
 import { TestNode } from './node.ts'
@@ -94,6 +94,19 @@ for (const family of FAMILIES) {
     runSteps(t, node, [fromVip, toBackend])
     lose(FlowFlags.TRANSLATE_SOURCE)
     runSteps(t, node, [{ ...fromVip, events: ['flow'], out: { source: addressOf('b', family), sourcePort: 8080 } }, toBackend, fromVip])
+  })
+
+  kernelTest(`IPv${family}: what a former backend still sends is no word about the port’s next connection`, (t) => {
+    const there = (...flags: TcpFlag[]) => ({ hook: 'from_endpoint', at: 'a', packet: toVip(family, tcp(4000, 80, ...flags)), expect: 'redirect' }) as const
+    const back = (...flags: TcpFlag[]) => ({ hook: 'from_endpoint', at: 'b', packet: packet(family, 'b', 'a', tcp(8080, 4000, ...flags)), expect: 'redirect' }) as const
+    setService(family, TCP, 'b', 8080)
+    runSteps(t, node, [there('SYN'), back('SYN', 'ACK'), there('FIN', 'ACK'), back('FIN', 'ACK')])
+    setService(family, TCP, 'remote', 8080)
+    runSteps(t, node, [there('SYN'), { hook: 'from_world', at: 'uplink', packet: packet(family, 'remote', 'a', tcp(8080, 4000, 'SYN', 'ACK')), expect: 'redirect' }])
+    for (const { key, state } of flowsOf(node.map, family)) if (state.flags & FlowFlags.CLOSING) writeFlow(node.map, family, key, { ...state, lastSeen: state.lastSeen - 60 })
+    runStep(t, node, back('FIN', 'ACK'))
+    const live = flowsOf(node.map, family).find(({ state }) => state.flags & FlowFlags.TRANSLATE_DESTINATION)
+    t.is((live?.state.flags ?? 0) & (FlowFlags.CLOSING | FlowFlags.FIN_ORIGIN | FlowFlags.FIN_REPLY), 0)
   })
 
   kernelTest(`IPv${family}: a workload that is its own backend hears the service`, (t) => {

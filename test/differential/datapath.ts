@@ -21,6 +21,7 @@ export interface Seen {
 
 /** The next hop of everything that leaves; its MAC address is fixed, so that no neighbour needs to answer. */
 const GATEWAY = { ipv4: '10.9.0.1', ipv6: 'fd09::1', mac: '02:09:00:00:00:01' } as const
+export const UPLINK_MAC = '02:09:00:00:00:02'
 const ENDPOINTS = ['ep1', 'ep2', 'ep3', 'ep4'] as const
 const TC_ACT_SHOT = 2
 /** Of `ifindex` in struct __sk_buff (linux/bpf.h). */
@@ -58,6 +59,7 @@ function playgroundCommands(): string {
     'link set lo up',
     ...ENDPOINTS.flatMap(pair),
     ...pair('up0'),
+    `link set up0 address ${UPLINK_MAC}`,
     'address add 10.9.0.2/24 dev up0',
     'address add fd09::2/64 dev up0 nodad',
     `neighbour add ${GATEWAY.ipv4} lladdr ${GATEWAY.mac} dev up0 nud permanent`,

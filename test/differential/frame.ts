@@ -2,7 +2,7 @@
 
 import { buildPacket, formatMac } from '../packet.ts'
 import type { TcpFlag, Transport } from '../packet.ts'
-import { GATEWAY } from './datapath.ts'
+import { GATEWAY, UPLINK_MAC } from './datapath.ts'
 import type { Datapath, Hook } from './datapath.ts'
 import { endpointMac, nodeMac } from './scenario.ts'
 import type { Packet } from './traffic.ts'
@@ -24,7 +24,7 @@ export function enter(packet: Packet, world: World, datapath: Datapath, flags: r
   if (sender > 0) return { hook: 'from_endpoint', ifindex: sender, frame: frame(formatMac(endpointMac(sender)), formatMac(nodeMac(sender))) }
   const isHost = (HOST_ADDRESSES as readonly string[]).includes(packet.from)
   if (isHost) return { hook: 'to_endpoint', ifindex: receiver, frame: frame(formatMac(nodeMac(receiver)), formatMac(endpointMac(receiver))) }
-  return { hook: 'from_world', ifindex: datapath.uplink, frame: frame(GATEWAY.mac, '02:09:00:00:00:02') }
+  return { hook: 'from_world', ifindex: datapath.uplink, frame: frame(GATEWAY.mac, UPLINK_MAC) }
 }
 
 function transportOf({ protocol, sourcePort, port }: Packet, flags: readonly TcpFlag[]): Transport {
