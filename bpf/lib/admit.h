@@ -7,7 +7,7 @@
 #include "lib/address.h"
 #include "lib/endpoint.h"
 #include "lib/event.h"
-#include "lib/parse.h"
+#include "lib/host.h"
 #include "lib/policy.h"
 
 /* What the flow's two ends are, in its original direction and after service translation. */
@@ -93,14 +93,6 @@ static __noinline int admit_side(
 	return REASON_FORWARDED;
 }
 
-/* Of the local endpoint that the address is; the node is one only while it has policies. */
-static __always_inline __u32 peer_ifindex(const struct peer *peer)
-{
-	if (unlikely(peer->flags & PEER_HOST))
-		return host_has_policy() ? HOST_IFINDEX : 0;
-	return peer->ifindex;
-}
-
 /* Looks both ends up. An ifindex that the hook knows already is not overwritten. */
 static __noinline int admit_resolve(struct packet *packet, struct flow_state *state, struct admission *admission)
 {
@@ -119,40 +111,7 @@ static __noinline int admit_resolve(struct packet *packet, struct flow_state *st
 	return REASON_FORWARDED;
 }
 
-/* ICMP as policy sees it, of both families: what a node cannot do without, asked for by nobody. */
-static __always_inline bool icmp_is_vital(const struct tuple *tuple)
-{
-	__u32 type = bpf_ntohs(tuple->destination_port_be) >> 8;
-
-	if (tuple->source_port_be)
-		return false; /* an echo reply, whose destination's port is its identifier */
-	if (tuple->protocol == IPPROTO_ICMPV6)
-		return icmp_is_error(type, true) || (type >= ICMP6_MULTICAST_QUERY && type <= ICMP6_REDIRECT);
-	return tuple->protocol == IPPROTO_ICMP && icmp_is_error(type, false);
-}
-
-/* A DHCP client's ports (RFC 2131 section 4.1, RFC 9915 section 7.2); `own` and `server` are those of the two ends. */
-static __always_inline bool dhcp_is_client(__u16 own, __u16 server)
-{
-	return (own == 68 && server == 67) || (own == 546 && server == 547);
-}
-
-/* What no policy takes from the node: its addresses, its neighbours, and errors about what it sent. */
-static __always_inline bool host_is_exempt(const struct tuple *tuple, bool is_source)
-{
-	__u16 source = bpf_ntohs(tuple->source_port_be), destination = bpf_ntohs(tuple->destination_port_be);
-
-	if (tuple->protocol == IPPROTO_UDP)
-		return is_source ? dhcp_is_client(source, destination) : dhcp_is_client(destination, source);
-	return icmp_is_vital(tuple);
-}
-
 /* A workload reaches itself whatever policy says, as it would without leaving its namespace. */
-static __always_inline bool end_is_host(const struct peer *peer, __u32 ifindex)
-{
-	return peer->flags & PEER_HOST && (!ifindex || ifindex == HOST_IFINDEX);
-}
-
 static __always_inline int admit_sides(
 	struct packet *packet, struct flow_state *state, const struct admission *admission)
 {

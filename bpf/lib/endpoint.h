@@ -15,12 +15,6 @@ static __always_inline const struct endpoint *endpoint_find(__u32 ifindex)
 	return bpf_map_lookup_elem(&endpoints_beyond, &ifindex);
 }
 
-/* Whether the node has a policy of its own; a call, since the way of a packet has no stack to spare. */
-SUBPROGRAM int host_has_policy(void)
-{
-	return endpoint_find(HOST_IFINDEX) != NULL;
-}
-
 /* Whether the endpoint has the address; an all-zero address of a record is none. */
 static __always_inline bool endpoint_owns(
 	const struct endpoint *endpoint, const struct ip_address *address, const bool ipv6)

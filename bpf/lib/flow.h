@@ -23,7 +23,7 @@ static __always_inline bool hook_knows_sender(const enum hook hook)
 	return hook == HOOK_FROM_ENDPOINT || hook == HOOK_TO_WORLD;
 }
 
-/* Whether the stack sends the packet, and goes on with it. One comparison: of two, clang keeps code that cannot be reached. */
+/* Whether the stack sends the packet. One comparison: of two, clang keeps code that cannot be reached, and its stack. */
 static __always_inline bool hook_is_of_stack(const enum hook hook)
 {
 	return hook >= HOOK_TO_ENDPOINT;
