@@ -23,7 +23,7 @@ import { ManifestParser, type Origin, type Resolution, resolve } from './sources
 import type { AppliedManifest, Store } from './store.ts'
 
 export interface ConvergenceParts {
-  readonly options: Omit<KernelOptions, 'encapsulationSources'> & Pick<RunOptions, 'uplink' | 'workloadRanges' | 'denyAnswer'>
+  readonly options: Omit<KernelOptions, 'encapsulationSources'> & Pick<RunOptions, 'uplink' | 'workloadRanges' | 'denyAnswer' | 'hostPolicy' | 'hostAllow'>
   readonly store: Store
   readonly kernel: Kernel
   readonly interfaces: InterfacePort
@@ -246,7 +246,7 @@ export class Convergence {
   #resolve(origins: readonly Origin[]): Resolution {
     const { store, options } = this.#parts
     const refuse = ({ loadBalancers }: Cluster) => loadBalancers.flatMap((service) => backendsOnNode(service, options.workloadRanges))
-    return resolve(origins, this.#parser, (reference) => store.number('rule', reference), refuse)
+    return resolve(origins, this.#parser, { numberOf: (reference) => store.number('rule', reference), refuse, hostPorts: options.hostAllow })
   }
 
   #fileOrigins(): Origin[] {

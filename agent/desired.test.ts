@@ -1,6 +1,6 @@
 // What manifests become for the engine: nodes, workloads without labels, audit.
 import test from 'ava'
-import { EndpointFlags, Identity } from '../bpf/index.ts'
+import { EndpointFlags, HOST_IFINDEX, Identity } from '../bpf/index.ts'
 import { compile, type DenyAnswer, parseDocuments } from '../manifests/index.ts'
 import type { Interface } from './interfaces.ts'
 import { desiredInputs, identityKeys, type Numbers } from './desired.ts'
@@ -13,6 +13,8 @@ const LINK: Interface = {
 }
 const UPLINK: Interface = { ...LINK, ifindex: 8, name: 'eth0', kind: undefined, addresses: ['192.168.0.1'] } as Interface
 
+const SSH = { protocol: 6, first: 22, last: 22 } as const
+
 function numbering(): Numbers & { readonly keys: Map<string, number> } {
   const keys = new Map<string, number>()
   return { keys, number: (space, key) => keys.get(`${space} ${key}`) ?? keys.set(`${space} ${key}`, 256 + keys.size).size + 255 }
@@ -21,11 +23,11 @@ function numbering(): Numbers & { readonly keys: Map<string, number> } {
 async function inputsOf(text: string, denyAnswer: DenyAnswer = 'drop') {
   const { documents, errors } = parseDocuments(text, 'f.yaml')
   if (errors[0]) throw errors[0]
-  const cluster = compile(documents)
+  const cluster = compile(documents, undefined, [SSH])
   const links = [LINK, UPLINK]
   const endpoints = await matchEndpoints(cluster.workloads, links, { peerMac: async () => '02:00:00:00:00:01' })
   const numbers = numbering()
-  const changes = desiredInputs({ cluster, endpoints, links, workloadRanges: [], denyAnswer }, numbers).changesSince(new InputSet())
+  const changes = desiredInputs({ cluster, endpoints, links, workloadRanges: [], denyAnswer, hostPolicy: 'enforce' }, numbers).changesSince(new InputSet())
   return { cluster, numbers, inputs: changes.map(({ input }) => input) }
 }
 
@@ -57,6 +59,16 @@ test('a denial is answered as the workload says, else its namespace, else the no
   t.true(await rejects('', 'reject', 'drop'))
   t.true(await rejects('reject', 'drop', 'drop'))
   t.false(await rejects('drop', 'reject', 'reject'))
+})
+
+test('a policy of nodes makes this node an endpoint, whose SSH stays open', async (t) => {
+  const policy = '{apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy, metadata: {name: nodes}, spec: {nodeSelector: {}, ingressDeny: [{}]}}\n---'
+  const { inputs } = await inputsOf(policy)
+  t.like(entries(inputs, 'endpoint')[0]?.entry, { ifindex: HOST_IFINDEX, identity: Identity.HOST, flags: 0 })
+  t.like(entries(inputs, 'policy').find(({ key }) => key === 'Default//host')?.policies[0], { tier: 'admin', rules: [{ action: 'allow', ports: [SSH] }] })
+  const without = await inputsOf(workload('{name: web}'))
+  t.false(entries(without.inputs, 'endpoint').some(({ entry }) => entry.ifindex === HOST_IFINDEX))
+  t.deepEqual(entries(without.inputs, 'policy'), [])
 })
 
 test('a workload whose labels are not known has the reserved identity, and there is a policy that closes it', async (t) => {

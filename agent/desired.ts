@@ -1,10 +1,11 @@
 // Desired state: what manifests and interfaces mean for the engine. Pure but for the store, which gives numbers.
-import { EndpointFlags, Identity as ReservedIdentity, PeerFlags } from '../bpf/index.ts'
+import { EndpointFlags, HOST_IFINDEX, Identity as ReservedIdentity, PeerFlags } from '../bpf/index.ts'
 import { type Label, parseAddress } from '../engine/index.ts'
-import { type Cluster, type DenyAnswer, type Node, type Workload } from '../manifests/index.ts'
+import { type Cluster, type DenyAnswer, isHostPolicy, type Node, type Workload } from '../manifests/index.ts'
 import { addressBytes, macBytes, prefixOf } from './address.ts'
 import { addressOfFamily, type LocalEndpoint, nameOf } from './endpoints.ts'
 import type { Interface } from './interfaces.ts'
+import type { HostPolicyMode } from './options.ts'
 import { InputSet } from './reconcilers/inputs.ts'
 import type { NumberSpace } from './store.ts'
 
@@ -19,6 +20,7 @@ export interface DesiredSources {
   readonly workloadRanges: readonly string[]
   /** Of workloads that do not say themselves. */
   readonly denyAnswer: DenyAnswer
+  readonly hostPolicy: HostPolicyMode
 }
 
 const HOST_BITS = 128
@@ -64,7 +66,7 @@ export function endpointId(workload: Workload, numbers: Numbers): number {
 }
 
 /** Everything that the engine is to know. */
-export function desiredInputs({ cluster, endpoints, links, workloadRanges, denyAnswer }: DesiredSources, numbers: Numbers): InputSet {
+export function desiredInputs({ cluster, endpoints, links, workloadRanges, denyAnswer, hostPolicy }: DesiredSources, numbers: Numbers): InputSet {
   const inputs = new InputSet()
   for (const [number, labels] of RESERVED_LABELS) inputs.add({ input: 'identity', number, labels })
   for (const range of workloadRanges) addRange(inputs, range)
@@ -74,6 +76,7 @@ export function desiredInputs({ cluster, endpoints, links, workloadRanges, denyA
   for (const { key, policies } of cluster.policies.values()) inputs.add({ input: 'policy', key, policies })
   const local = new Map(endpoints.map((endpoint) => [endpoint.workload, endpoint]))
   for (const workload of cluster.workloads) addWorkload(inputs, workload, local.get(workload), numbers)
+  if ([...cluster.policies.values()].some(isHostPolicy)) addHost(inputs, hostPolicy)
   for (const endpoint of endpoints) addEndpoint(inputs, endpoint, numbers, denyAnswer)
   return inputs
 }
@@ -164,6 +167,20 @@ function addEndpoint(inputs: InputSet, { workload, link, mac, state }: LocalEndp
       namedPorts: workload.ports,
     },
   })
+}
+
+/** The node as an endpoint. It has no MAC address to check and more than one address; its id only says that it is there. */
+function addHost(inputs: InputSet, mode: HostPolicyMode): void {
+  const entry = {
+    ifindex: HOST_IFINDEX,
+    id: ReservedIdentity.HOST,
+    identity: ReservedIdentity.HOST,
+    flags: mode === 'audit' ? EndpointFlags.AUDIT : 0,
+    mac: new Uint8Array(6),
+    nodeMac: new Uint8Array(6),
+    namedPorts: [],
+  }
+  inputs.add({ input: 'endpoint', entry })
 }
 
 function endpointFlags({ audit, denyAnswer }: Workload, { kind, peerNamespaceId }: Interface): number {

@@ -37,6 +37,11 @@ test('lists take commas in the environment; variables of others are ignored', (t
   t.deepEqual(options.manifests, ['/a', '/b'])
 })
 
+test('host policies are a dry run at first, and leave SSH open', (t) => {
+  t.like(run([]), { hostPolicy: 'audit', hostAllow: [{ protocol: 6, first: 22, last: 22 }] })
+  t.deepEqual(run(['--host-allow', '2222', '--host-allow', '4242/udp']).hostAllow.map(({ protocol }) => protocol), [6, 17])
+})
+
 test('sizes of maps by name', (t) => {
   t.deepEqual(run(['--map-size', 'conntrack4=1024', '--map-size', 'slots=8']).mapSizes, { conntrack4: 1024, slots: 8 })
 })
@@ -47,6 +52,8 @@ for (const [argv, message] of [
   [['--xdp-mode', 'fast'], /native/],
   [['--flow-history', '0'], /whole number/],
   [['--deny-answer', 'maybe'], /reject/],
+  [['--host-policy', 'open'], /enforce/],
+  [['--host-allow', 'ssh'], /PORT\/PROTOCOL/],
   [['--map-size', 'conntrak4=1'], /conntrack4/],
   [['--map-size', 'conntrack4=many'], /whole number/],
   [['--config', '/nonexistent.yaml'], /options file/],

@@ -5,9 +5,13 @@ import { parse } from 'yaml'
 import yargs from 'yargs'
 import type { Argv, InferredOptionTypes, Options } from 'yargs'
 import { mapSpecs } from '../bpf/index.ts'
-import { DENY_ANSWERS, type DenyAnswer } from '../manifests/index.ts'
+import type { PortMatch } from '../engine/index.ts'
+import { DENY_ANSWERS, type DenyAnswer, parseProbe, PROBE_SYNTAX } from '../manifests/index.ts'
 import { AgentError } from './errors.ts'
 import { LOG_LEVELS, type LogLevel } from './log.ts'
+
+const HOST_POLICY_MODES = ['audit', 'enforce'] as const
+export type HostPolicyMode = (typeof HOST_POLICY_MODES)[number]
 
 export interface RunOptions {
   readonly name: string
@@ -23,6 +27,9 @@ export interface RunOptions {
   readonly workloadRanges: readonly string[]
   /** Of workloads that do not say themselves. */
   readonly denyAnswer: DenyAnswer
+  readonly hostPolicy: HostPolicyMode
+  /** Ports of this node that host policies cannot close. */
+  readonly hostAllow: readonly PortMatch[]
   readonly flowHistory: number
   /** Entries of maps by name, where not those of bpf/maps.h. */
   readonly mapSizes: Readonly<Record<string, number>>
@@ -67,6 +74,8 @@ const RUN_FLAGS = {
   'xdp-mode': { choices: ['auto', 'native', 'generic', 'off'], default: 'auto', describe: 'How the balancer attaches to the uplink' },
   'workload-range': { type: 'string', array: true, default: [], describe: "Range of this node's workloads; repeatable", requiresArg: true },
   'deny-answer': { choices: DENY_ANSWERS, default: 'drop', describe: 'What a sender hears of a packet that a workload\'s policy refuses: nothing, or a reset or ICMP error' },
+  'host-policy': { choices: HOST_POLICY_MODES, default: 'audit', describe: "Whether policies of nodes only report what they would drop of this node's own traffic" },
+  'host-allow': { type: 'string', array: true, default: ['22/TCP'], describe: 'Port of this node that no host policy closes; repeatable', requiresArg: true },
   'flow-history': { type: 'number', default: 16_384, describe: 'Flows that are kept for `sluice observe`' },
   'map-size': { type: 'string', array: true, default: [], describe: 'NAME=ENTRIES of a map of bpf/maps.h; repeatable', requiresArg: true },
   'bpf-objects': { type: 'string', describe: 'Folder of the compiled programs [build/bpf]', requiresArg: true },
@@ -145,7 +154,7 @@ function lowerPrecedence(
   return typeof config === 'string' ? { ...readConfig(config), ...fromEnvironment } : fromEnvironment
 }
 
-const LISTS = new Set(['manifests', 'workload-range', 'map-size', 'vip', 'source'])
+const LISTS = new Set(['manifests', 'workload-range', 'host-allow', 'map-size', 'vip', 'source'])
 
 function configPath(argv: readonly string[]): string | undefined {
   return yargs([...argv]).help(false).version(false).options({ config: CONFIG_FLAG }).parseSync().config
@@ -165,6 +174,8 @@ function runOptions(args: RunArguments): RunOptions {
     xdpMode: args['xdp-mode'],
     workloadRanges: args['workload-range'],
     denyAnswer: args['deny-answer'],
+    hostPolicy: args['host-policy'],
+    hostAllow: args['host-allow'].map(parseHostPort),
     flowHistory: positive('flow-history', args['flow-history']),
     mapSizes: parseMapSizes(args['map-size']),
     bpfObjects: resolve(args['bpf-objects'] ?? join(import.meta.dirname, '../build/bpf')),
@@ -200,6 +211,12 @@ function checkName(name: string): string {
 function positive(option: string, value: number): number {
   if (Number.isSafeInteger(value) && value > 0) return value
   throw new AgentError('BAD_OPTION', `--${option} ${value} is not valid: a whole number from 1`)
+}
+
+function parseHostPort(text: string): PortMatch {
+  const probe = parseProbe(text)
+  if (probe === undefined) throw new AgentError('BAD_OPTION', `--host-allow ${text} is no ${PROBE_SYNTAX}`)
+  return { protocol: probe.protocol, first: probe.port, last: probe.port }
 }
 
 function parseMapSizes(sizes: readonly string[]): Record<string, number> {

@@ -53,6 +53,11 @@ test('many places of one kind are one condition', (t) => {
   t.deepEqual(status.degraded.map(({ why }) => why), ['policies.yaml:6: spec.egress[0].toFQDNs[0]: domain names are not resolved yet (and 2 more places)'])
 })
 
+test('policies of nodes that only report are told', (t) => {
+  const { status } = statusOf('{apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy, metadata: {name: nodes}, spec: {nodeSelector: {}, ingress: [{}]}}')
+  t.deepEqual(status.degraded.map(({ what }) => what), ['policies of nodes'])
+})
+
 test('one that is does not', (t) => {
   const { status, tables } = statusOf(POLICY.replace('toFQDNs: [{matchName: a.example}]', 'toEntities: [world]'))
   t.is(status.parts['policy']?.state, 'ok')

@@ -1,7 +1,7 @@
 // One answer to "does it work, and if not, what is to be done": GET /v1/status.
 import { release } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
-import { formatDetail, type ManifestWarning } from '../manifests/index.ts'
+import { formatDetail, isHostPolicy, type ManifestWarning } from '../manifests/index.ts'
 import type { Degradation, PartState, PartStatus, Status } from './api/types.ts'
 import { type Convergence, missingProgram } from './convergence.ts'
 import { nameOf } from './endpoints.ts'
@@ -66,7 +66,7 @@ export function partsOf(sources: PartSources): Parts {
     datapath: datapathPart(sources, reconciler('datapath')),
     policy: {
       summary: `${tables.policies.size} policies, ${tables.identities.size} identities, ${tables.addresses.size} addresses`,
-      degraded: [...reconciler('policy'), ...policyWarnings(sources)],
+      degraded: [...reconciler('policy'), ...policyWarnings(sources), ...hostPolicyAudit(sources)],
       starting: !convergence.enforced,
     },
     endpoints: endpointsPart(sources),
@@ -99,6 +99,19 @@ function policyWarnings({ convergence }: PartSources): Degradation[] {
 /** The file of what was applied is not known any more. */
 function placeOf({ file, line, path }: ManifestWarning): string {
   return isApplied(file) ? path : `${file}:${line}: ${path}`
+}
+
+/** The dry run is the default, so whoever wrote a policy of nodes may not know of it. */
+function hostPolicyAudit({ options, convergence }: PartSources): Degradation[] {
+  const policies = [...(convergence.desired?.resolution.cluster.policies.values() ?? [])]
+  if (options.hostPolicy === 'enforce' || !policies.some(isHostPolicy)) return []
+  return [
+    {
+      what: 'policies of nodes',
+      why: 'this node only reports what they would drop of its own traffic',
+      hint: 'look at sluice observe --verdict audited, then start sluiced with --host-policy enforce',
+    },
+  ]
 }
 
 function sourcesPart({ options, convergence }: PartSources, failures: Degradation[]): Part {

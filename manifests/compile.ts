@@ -4,6 +4,7 @@ import { ManifestError, type Path } from './document/errors.ts'
 import { POLICY_KINDS } from './model.ts'
 import type { BalancedService, Cluster, CompiledPolicy, PolicyDraft, RuleDraft, RuleReference, Workload } from './model.ts'
 import { protocolName } from './ports.ts'
+import { hostPolicies } from './host.ts'
 import { initPolicies } from './init.ts'
 import { compileNode } from './nodes.ts'
 import { formatRule } from './references.ts'
@@ -11,7 +12,7 @@ import type { Document, NamespaceResource, PolicyResource, Resource } from './re
 import { balanceLoadBalancer, balanceService } from './services.ts'
 import { identityLabels } from './workloads.ts'
 import { Referents } from './resolution.ts'
-import type { Policy, Rule } from '../engine/index.ts'
+import type { Policy, PortMatch, Rule } from '../engine/index.ts'
 
 /** Gives each rule its number, 1 and up; the same text must get the same number. The agent's store remembers them. */
 export type NumberOf = (reference: string) => number
@@ -26,15 +27,18 @@ export function counter(): NumberOf {
   }
 }
 
-/** Never throws: contradictions are in `errors`, and of two documents that contradict each other the first holds. */
-export function compile(documents: readonly Document[], numberOf: NumberOf = counter()): Cluster {
+/**
+ * Never throws: contradictions are in `errors`, and of two documents that contradict each other the first holds.
+ * `hostPorts` of this node stay open whatever host policies say.
+ */
+export function compile(documents: readonly Document[], numberOf: NumberOf = counter(), hostPorts: readonly PortMatch[] = []): Cluster {
   const errors: ManifestError[] = []
   const distinct = withoutDuplicates(documents, errors)
   const holders = withoutSharedAddresses(ofKind(distinct, 'Node', 'Pod', 'Workload'), errors)
   const workloads = compileWorkloads(holders, namespacesOf(distinct))
   const referents = new Referents(distinct)
   const written = ofKind(distinct, ...POLICY_KINDS).map((document) => compilePolicy(document, referents, numberOf))
-  const policies = [...written, ...initPolicies(workloads, numberOf)]
+  const policies = [...written, ...initPolicies(workloads, numberOf), ...hostPolicies(written, hostPorts, numberOf)]
   const balanced = [
     ...ofKind(distinct, 'Service').map(({ resource, location }) => balanceService(resource, workloads, location)),
     ...ofKind(distinct, 'LoadBalancer').map(({ resource, location }) => balanceLoadBalancer(resource, location)),

@@ -14,7 +14,7 @@ function origin(name: string, text: string, lastGood?: string): Origin {
 }
 
 function names(origins: readonly Origin[]) {
-  const { cluster, problems } = resolve(origins, new ManifestParser(), counter())
+  const { cluster, problems } = resolve(origins, new ManifestParser(), { numberOf: counter() })
   return { workloads: cluster.workloads.map(({ name }) => name).sort(), problems }
 }
 
@@ -76,7 +76,7 @@ test('a change that takes another file\'s address falls back to what it was', (t
   const { cluster, problems } = resolve(
     [origin('a.yaml', workload('a', '10.0.0.2'), a), origin('b.yaml', b, b)],
     new ManifestParser(),
-    counter(),
+    { numberOf: counter() },
   )
   t.deepEqual(cluster.workloads.find(({ name }) => name === 'a')?.addresses, ['10.0.0.1'])
   t.like(problems[0], { name: 'a.yaml', lastGood: true })

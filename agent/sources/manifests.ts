@@ -1,6 +1,7 @@
 // All manifests together: files of the watched folders and what came through the API. Of a file with a fault its last
 // good version holds; the others hold as they are. Pure: texts in, cluster and problems out.
 import { setImmediate } from 'node:timers/promises'
+import type { PortMatch } from '../../engine/index.ts'
 import { type Cluster, compile, type Document, type NumberOf, parseDocuments } from '../../manifests/index.ts'
 import type { ApiErrorDetail } from '../api/types.ts'
 import type { ManifestError } from '../../manifests/index.ts'
@@ -80,14 +81,22 @@ interface Candidate {
 /** What this node cannot do of a cluster that is right in itself. */
 export type Refuse = (cluster: Cluster) => readonly ManifestError[]
 
+/** What the node has to do with the cluster that manifests describe. */
+export interface NodeFacts {
+  readonly numberOf: NumberOf
+  readonly refuse?: Refuse
+  /** Stay open whatever host policies say. */
+  readonly hostPorts?: readonly PortMatch[]
+}
+
 /**
  * Files that are as they were when they last were enforced come first, so that in a conflict the newcomer is the one
  * that is refused. Each round takes back at least one origin, so it ends.
  */
-export function resolve(origins: readonly Origin[], parser: ManifestParser, numberOf: NumberOf, refuse: Refuse = () => []): Resolution {
+export function resolve(origins: readonly Origin[], parser: ManifestParser, { numberOf, refuse = () => [], hostPorts = [] }: NodeFacts): Resolution {
   let candidates = origins.map((origin) => firstCandidate(origin, parser)).sort(settledFirst)
   for (;;) {
-    const cluster = compile(candidates.flatMap(({ documents }) => documents), numberOf)
+    const cluster = compile(candidates.flatMap(({ documents }) => documents), numberOf, hostPorts)
     const errors = [...cluster.errors, ...refuse(cluster)]
     if (errors.length === 0) return resolution(cluster, candidates)
     const refused = groupByFile(errors)

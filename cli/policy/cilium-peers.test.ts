@@ -286,7 +286,6 @@ test('what is not enforced yet is told about, with its place', async (t) => {
     'UNRESOLVED spec.egress[5].toCIDRSet[0]',
     'UNRESOLVED spec.egress[6].toEntities[1]',
   ])
-  t.deepEqual(await warningsOf('nodeSelector: {}\ningress: [{}]', 'CiliumClusterwideNetworkPolicy'), ['NO_HOST_POLICY spec.nodeSelector'])
   t.deepEqual(await warningsOf(`${WEB}\ningress: [{}]`), [])
 })
 

@@ -77,7 +77,6 @@ function readNodeSubject({ source, reference, path }: Context, spec: Spec): read
   const at = [...path, 'nodeSelector']
   if (spec.endpointSelector !== undefined) source.report('INVALID', at, 'stands beside endpointSelector', 'one of the two')
   if (reference.namespace !== '') source.report('INVALID', at, 'stands in a CiliumNetworkPolicy', 'a CiliumClusterwideNetworkPolicy for nodes')
-  source.warn('NO_HOST_POLICY', at, 'the traffic of the node itself is not filtered yet', 'the policy has no effect')
   return [exists('reserved:host'), ...requirementsOf(source, spec.nodeSelector ?? {}, at, ciliumNodeKey)]
 }
 

@@ -5,7 +5,6 @@ export type WarningCode =
   | 'NO_PROXY' // rules above TCP and UDP
   | 'NO_AUTHENTICATION' // mutual authentication
   | 'NO_CLOUD_SOURCE' // groups of a cloud provider
-  | 'NO_HOST_POLICY' // the node itself as subject
   | 'UNRESOLVED' // names a document that is not there
 
 export interface ManifestWarning {
