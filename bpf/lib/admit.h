@@ -16,13 +16,6 @@ struct admission {
 	struct known_peer destination;
 };
 
-/* Who vouches for the source of a flow's first packet. */
-enum origin {
-	ORIGIN_CHECKED, /* from_endpoint, or the flow was open already */
-	ORIGIN_STACK, /* the node's stack: itself, or it forwards what came in elsewhere */
-	ORIGIN_WORLD,
-};
-
 /*
  * Rows are read without a lock. They may go, and their place be used again, only after the endpoint has another
  * subject, and a class's only after its generation moved: what was read counts if neither has happened since.
@@ -141,19 +134,24 @@ static __always_inline int admit_sides(
 	return reason;
 }
 
-/* From outside come neither our own addresses, nor flows that end elsewhere; from the stack no workload's address. */
-static __always_inline int admit_origin(
-	const struct flow_state *state, const struct admission *admission, enum origin origin)
+/*
+ * Whether the packet's sender, who is the flow's originator or not, can have sent it this way: from elsewhere comes nothing
+ * of the node or of its workloads, and from the node's stack nothing of a workload but errors about its packets.
+ */
+static __always_inline int admit_sender(const struct packet *packet, const struct flow_state *state,
+	const struct admission *admission, bool from_origin)
 {
-	const struct peer *source = &admission->source.peer;
+	const struct peer *sender = from_origin ? &admission->source.peer : &admission->destination.peer;
+	__u32 ifindex = from_origin ? state->source_ifindex : state->destination_ifindex;
+	bool spoofed;
 
-	if (origin == ORIGIN_CHECKED)
+	if (packet->origin == ORIGIN_CHECKED)
 		return REASON_FORWARDED;
-	if (!state->destination_ifindex)
-		return NOT_OURS;
-	if ((state->source_ifindex && state->source_ifindex != HOST_IFINDEX) || peer_is_nobody(source))
-		return REASON_SPOOFED_ADDRESS;
-	return origin == ORIGIN_WORLD && source->flags & PEER_HOST ? REASON_SPOOFED_ADDRESS : REASON_FORWARDED;
+	if (packet->origin == ORIGIN_WORLD)
+		spoofed = ifindex || sender->flags & PEER_HOST;
+	else
+		spoofed = ifindex && ifindex != HOST_IFINDEX && !(packet->flags & PACKET_RELATED);
+	return spoofed ? REASON_SPOOFED_ADDRESS : REASON_FORWARDED;
 }
 
 static __always_inline bool admission_has_host(const struct admission *admission)
@@ -162,15 +160,14 @@ static __always_inline bool admission_has_host(const struct admission *admission
 }
 
 static __always_inline int admit_once(
-	struct packet *packet, struct flow_state *state, struct admission *admission, enum origin origin)
+	struct packet *packet, struct flow_state *state, struct admission *admission, bool from_origin)
 {
 	int reason = admit_resolve(packet, state, admission);
 
 	if (!reason)
-		reason = admit_origin(state, admission, origin);
-	/* A flow that was ours until its end left, or until the node had no policy any more. */
+		reason = admit_sender(packet, state, admission, from_origin);
 	if (!reason && !state->source_ifindex && !state->destination_ifindex)
-		reason = admission_has_host(admission) ? NOT_OURS : REASON_UNKNOWN_DESTINATION;
+		reason = NO_END_HERE;
 	return reason ? reason : admit_sides(packet, state, admission);
 }
 
@@ -181,10 +178,10 @@ static __always_inline bool peer_is_current(const struct known_peer *known)
 
 /*
  * Decides about the flow packet->tuple, in its own direction, and fills `state`. Its ifindexes say which ends the hook
- * knows already; the others come from the address table.
+ * knows already; the others come from the address table. `from_origin`: the flow's originator sent the packet.
  */
 SUBPROGRAM int admit(
-	struct packet *packet, struct flow_state *state, struct admission *admission, enum origin origin)
+	struct packet *packet, struct flow_state *state, struct admission *admission, bool from_origin)
 {
 	__u32 source_ifindex, destination_ifindex;
 	int reason;
@@ -197,7 +194,7 @@ SUBPROGRAM int admit(
 		state->source_ifindex = source_ifindex;
 		state->destination_ifindex = destination_ifindex;
 		state->flags &= ~(FLOW_HOST | FLOW_AUDITED);
-		reason = admit_once(packet, state, admission, origin);
+		reason = admit_once(packet, state, admission, from_origin);
 		if (peer_is_current(&admission->source) && peer_is_current(&admission->destination))
 			return reason;
 	}

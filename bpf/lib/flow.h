@@ -221,13 +221,6 @@ static __always_inline int flow_check_destination(const struct tuple *tuple)
 	return ipv6_is_link_local(&tuple->destination) ? REASON_UNKNOWN_DESTINATION : REASON_FORWARDED;
 }
 
-static __always_inline enum origin origin_of(enum hook hook)
-{
-	if (hook_knows_sender(hook))
-		return ORIGIN_CHECKED;
-	return hook == HOOK_FROM_WORLD ? ORIGIN_WORLD : ORIGIN_STACK;
-}
-
 static __noinline int flow_open_with(struct packet *packet, enum hook hook, __u32 ifindex, struct opening *opening)
 {
 	struct flow_state *state = &opening->state;
@@ -237,7 +230,7 @@ static __noinline int flow_open_with(struct packet *packet, enum hook hook, __u3
 		state->source_ifindex = ifindex;
 	if (hook == HOOK_TO_ENDPOINT)
 		state->destination_ifindex = ifindex;
-	reason = admit(packet, state, &opening->admission, origin_of(hook));
+	reason = admit(packet, state, &opening->admission, true);
 	if (!reason)
 		reason = flow_write(packet, opening);
 	if (!reason && report_flows)
@@ -272,7 +265,7 @@ SUBPROGRAM int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, _
 		reason = flow_open_with(packet, hook, ifindex, opening);
 	if (!reason)
 		packet_restore(packet, &opening->original, hook);
-	return reason;
+	return reason == NO_END_HERE ? NOT_OURS : reason;
 }
 
 /*
@@ -293,7 +286,7 @@ SUBPROGRAM int flow_open_reversed(struct __sk_buff *skb, struct packet *packet, 
 	decision = packet->decision;
 	opening->state.last_seen = now;
 	tuple_reverse(&packet->tuple);
-	reason = admit(packet, &opening->state, &opening->admission, ORIGIN_CHECKED);
+	reason = admit(packet, &opening->state, &opening->admission, false);
 	if (!reason)
 		reason = flow_write(packet, opening);
 	if (!reason && report_flows)
@@ -362,11 +355,17 @@ static __noinline int flow_renew_with(
 	packet->tuple = *key;
 	if (flow->flags & FLOW_TRANSLATE_DESTINATION)
 		tuple_translate(&packet->tuple, flow);
-	reason = admit(packet, &opening->state, &opening->admission, ORIGIN_CHECKED);
+	reason = admit(packet, &opening->state, &opening->admission, from_origin);
 	if (!reason) {
 		flow_update(flow, &opening->state);
 		return REASON_FORWARDED;
 	}
+	/* Whoever forges a packet must not cut the flow by it. */
+	if (reason == REASON_SPOOFED_ADDRESS)
+		return reason;
+	/* The flow was ours until its end left, or until the node had no policy any more. */
+	if (reason == NO_END_HERE)
+		reason = admission_has_host(&opening->admission) ? NOT_OURS : REASON_UNKNOWN_DESTINATION;
 	if (!(flow->flags & FLOW_REVOKED))
 		packet->flags |= PACKET_REVOKED;
 	flow_revoke(opening, flow);

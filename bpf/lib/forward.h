@@ -78,7 +78,15 @@ static __always_inline bool host_was_ignored(const struct passage *passage)
 	return unlikely(passage->flow->flags & FLOW_HOST) && host_has_policy();
 }
 
-static __always_inline bool sender_is_current(const struct passage *passage, __u32 ifindex, const enum hook hook)
+/* Whether the recorded sender is the node, which had no policy when the flow was decided. */
+static __always_inline bool sender_is_host(const struct passage *passage)
+{
+	return passage->flow->flags & FLOW_HOST && passage->receiver_ifindex != HOST_IFINDEX;
+}
+
+/* False also where the recorded sender cannot have sent the packet this way: renewing finds out whether it is forged. */
+static __always_inline bool sender_is_current(
+	const struct passage *passage, const struct packet *packet, __u32 ifindex, const enum hook hook)
 {
 	const struct flow_side *side = passage->from_origin ? &passage->flow->source : &passage->flow->destination;
 	__u32 sender_ifindex = sender_ifindex_of(passage);
@@ -86,9 +94,13 @@ static __always_inline bool sender_is_current(const struct passage *passage, __u
 
 	if (hook_knows_sender(hook))
 		return sender_ifindex == ifindex && side_is_current(side, sender);
-	if (likely(!sender_ifindex))
-		return hook == HOOK_FROM_WORLD || !host_was_ignored(passage);
-	if (hook == HOOK_FROM_WORLD)
+	if (likely(!sender_ifindex && !sender_is_host(passage)))
+		return true;
+	if (hook == HOOK_FROM_WORLD || packet->origin == ORIGIN_WORLD)
+		return false;
+	if (!sender_ifindex)
+		return !host_has_policy();
+	if (sender_ifindex != HOST_IFINDEX && !(packet->flags & PACKET_RELATED))
 		return false;
 	sender = endpoint_find(sender_ifindex);
 	return sender && side_is_current(side, sender);
@@ -106,23 +118,6 @@ static __always_inline bool receiver_is_current(const struct passage *passage, c
 	return passage->receiver && side_is_current(side, passage->receiver) &&
 	       (hook == HOOK_TO_ENDPOINT || passage->receiver_ifindex == HOST_IFINDEX ||
 		       receiver_owns(passage, packet, ipv6));
-}
-
-/*
- * From outside no packet comes from an end that is here, and from the stack none of a workload's: from_endpoint delivers
- * those. But the stack answers with ICMP errors in the name of either end.
- */
-static __always_inline bool passage_is_spoofed(
-	const struct passage *passage, const struct packet *packet, const enum hook hook)
-{
-	__u32 sender_ifindex = sender_ifindex_of(passage);
-
-	if (hook_knows_sender(hook))
-		return false;
-	if (hook == HOOK_FROM_WORLD)
-		return sender_ifindex ||
-		       (passage->flow->flags & FLOW_HOST && passage->receiver_ifindex != HOST_IFINDEX);
-	return unlikely(sender_ifindex) && sender_ifindex != HOST_IFINDEX && !(packet->flags & PACKET_RELATED);
 }
 
 static __always_inline int passage_renew(
@@ -176,9 +171,7 @@ static __always_inline int passage_find(struct __sk_buff *skb, struct packet *pa
 	}
 	passage->from_origin = flow_is_from_origin(passage->flow, &packet->tuple, ipv6);
 	find_receiver(passage, hook);
-	if (passage_is_spoofed(passage, packet, hook))
-		return REASON_SPOOFED_ADDRESS;
-	if (likely(sender_is_current(passage, ifindex, hook) &&
+	if (likely(sender_is_current(passage, packet, ifindex, hook) &&
 		    receiver_is_current(passage, packet, ifindex, hook, ipv6)))
 		return REASON_FORWARDED;
 	return passage_renew(skb, packet, passage, hook);
@@ -212,14 +205,22 @@ static __always_inline int refuse(struct __sk_buff *skb, struct packet *packet, 
 	return reason == REASON_POLICY_DENIED ? reject(skb, packet, hook) : TC_ACT_SHOT;
 }
 
+static __always_inline enum origin origin_of(const struct __sk_buff *skb, const enum hook hook)
+{
+	if (hook_knows_sender(hook))
+		return ORIGIN_CHECKED;
+	return hook == HOOK_FROM_WORLD || skb->ingress_ifindex ? ORIGIN_WORLD : ORIGIN_STACK;
+}
+
 static __always_inline int forward(struct __sk_buff *skb, struct packet *packet, const struct endpoint *near,
 	const enum hook hook, const bool ipv6)
 {
 	struct passage passage = {.near = near, .now = clock_ticks()};
 	int reason;
 
+	packet->origin = origin_of(skb, hook);
 	if (unlikely(packet->flags & PACKET_ICMP_ERROR))
-		related_find(skb, packet, hook == HOOK_FROM_ENDPOINT);
+		related_find(skb, packet);
 	reason = passage_find(skb, packet, &passage, hook, ipv6);
 	if (unlikely(reason))
 		return reason == NOT_OURS ? TC_ACT_OK : refuse(skb, packet, reason, hook);

@@ -70,6 +70,13 @@ enum packet_flags {
 	PACKET_AUDITED = 1 << 5, /* passes only because of audit */
 };
 
+/* Who vouches for a packet's source address. */
+enum origin {
+	ORIGIN_CHECKED, /* from_endpoint, or the stack for the node's own */
+	ORIGIN_STACK, /* this node's stack made the packet */
+	ORIGIN_WORLD, /* nobody: it came in from elsewhere, through the stack or not */
+};
+
 /* Who decided about the packet, for its event. */
 struct decision {
 	__u32 rule;
@@ -86,6 +93,7 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 flags; /* enum packet_flags */
 	__u32 length; /* with the Ethernet header */
+	__u32 origin; /* enum origin */
 	__u32 fragment_identification; /* of a fragment, as the packet has it */
 	__u32 ip_end; /* where the IP header says that its packet ends, from the Ethernet header; what follows is not read */
 	struct decision decision;
@@ -93,6 +101,8 @@ struct packet {
 
 /* Beside enum reason: the packet is no business of ours and goes to the stack. */
 #define NOT_OURS (-1)
+/* Neither of the flow's ends is a local endpoint. */
+#define NO_END_HERE (-2)
 
 #define MAPPED_WORD bpf_htonl(0xffff)
 

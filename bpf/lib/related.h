@@ -6,6 +6,7 @@
 #ifndef SLUICE_LIB_RELATED_H
 #define SLUICE_LIB_RELATED_H
 
+#include "lib/admit.h"
 #include "lib/conntrack.h"
 #include "lib/nat.h"
 
@@ -24,11 +25,21 @@ static __noinline int quoted_read(struct __sk_buff *skb, const struct packet *pa
 	return parse_quoted(quoted, skb_data(skb), skb_end(skb), offset, false);
 }
 
+static __always_inline bool source_is_here(struct packet *packet)
+{
+	const struct peer *source;
+
+	tuple_map(&packet->tuple);
+	source = address_find(&packet->tuple.source);
+	return source && (source->ifindex || source->flags & PEER_HOST || peer_is_nobody(source));
+}
+
 /*
  * Gives the error the tuple of the quoted packet's reply, if that flow is alive: the error goes to the quoted
- * sender, and from a workload come errors only about what it was sent itself.
+ * sender, from a workload come errors only about what it was sent itself, and from elsewhere none in the name of anybody
+ * here. What is not related is a packet like any other.
  */
-SUBPROGRAM int related_find(struct __sk_buff *skb, struct packet *packet, bool from_endpoint)
+SUBPROGRAM int related_find(struct __sk_buff *skb, struct packet *packet)
 {
 	struct packet quoted = {};
 	const struct flow_state *flow;
@@ -37,7 +48,9 @@ SUBPROGRAM int related_find(struct __sk_buff *skb, struct packet *packet, bool f
 		return 0;
 	if (!address_same(&quoted.tuple.source, &packet->tuple.destination, quoted.tuple.ipv6))
 		return 0;
-	if (from_endpoint && !address_same(&quoted.tuple.destination, &packet->tuple.source, quoted.tuple.ipv6))
+	if (packet->origin == ORIGIN_WORLD && source_is_here(packet))
+		return 0;
+	if (packet->origin == ORIGIN_CHECKED && !address_same(&quoted.tuple.destination, &packet->tuple.source, quoted.tuple.ipv6))
 		return 0;
 	tuple_reverse(&quoted.tuple);
 	flow = conntrack_find_any(&quoted.tuple);

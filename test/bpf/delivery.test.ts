@@ -5,11 +5,13 @@ import test from 'ava'
 import { PeerFlags, Reason } from '../../bpf/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { buildIpPacket, buildPacket } from '../packet.ts'
+import type { PacketDescription } from '../packet.ts'
 import { forgetRoute, onlyFlow } from './conntrack.ts'
 import { GATEWAY, NARROW, TestNode } from './node.ts'
-import { ack, answer, packet, request, runStep, runSteps, syn, tcp, udp } from './table.ts'
+import { ack, answer, packet, reply, request, runStep, runSteps, syn, tcp, udp } from './table.ts'
 import type { Step } from './table.ts'
-import { addressOf, allow, deny, FAMILIES, key32, OPEN, removeEndpoint, setAddress, setEndpoint, setPolicy, UDP } from './world.ts'
+import { addressOf, allow, CLASSES, deny, FAMILIES, key32, moveGeneration, OPEN, removeEndpoint, setAddress, setEndpoint, setPolicy, UDP } from './world.ts'
+import type { Name } from './world.ts'
 
 let node: TestNode
 test.before(() => {
@@ -68,7 +70,7 @@ for (const family of FAMILIES) {
       const gsoSize = bytes - header - l4Header
       const data = buildPacket(packet(family, 'a', 'world', transport, { payload: new Uint8Array(2 * gsoSize + l4Header) }))
       if (transport.kind === 'tcp') data[14 + header + 12] = (l4Header / 4) << 4
-      return node.send('from_endpoint', 'a', data, 0, gsoSize).verdict
+      return node.send('from_endpoint', 'a', data, { gsoSize }).verdict
     }
     for (const [transport, l4Header] of [[udp(5, 53), 8], [ack, 20], [ack, 32]] as const) {
       t.is(sent(transport, l4Header, 1500), 'redirect', `${l4Header} bytes`)
@@ -127,7 +129,7 @@ for (const family of FAMILIES) {
     for (const to of ['b', 'world'] as const) {
       const { mark, events } = runStep(t, node, { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', to, syn, { hops: 1 }), expect: 'pass', events: ['flow', 'drop'], out: { hops: 1 } })
       t.is(events.at(-1)?.reason, Reason.TTL_EXCEEDED)
-      t.is(node.send('to_endpoint', 'b', buildPacket(packet(family, 'a', 'b', syn)), mark).reason, 'spoofed-address')
+      t.is(node.send('to_endpoint', 'b', buildPacket(packet(family, 'a', 'b', syn)), { mark }).reason, 'spoofed-address')
     }
     runStep(t, node, { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'a', syn, { hops: 1 }), expect: 'pass', events: ['flow', 'drop'] })
     const quoted = buildIpPacket(packet(family, 'a', 'b', syn, { hops: 1 }))
@@ -140,13 +142,13 @@ for (const family of FAMILIES) {
     const { mark, data } = runStep(t, node, { ...request(family), expect: 'redirect' })
     node.map(`conntrack${family}`).delete(onlyFlow(node.map, family).key)
     setEndpoint(node.map, 'b', node.ifindexes.b, { subject: 0 })
-    const marked = node.send('to_endpoint', 'b', data, mark)
+    const marked = node.send('to_endpoint', 'b', data, { mark })
     t.is(marked.verdict, 'pass')
     t.is(marked.mark, 0)
-    t.is(node.send('to_world', 'uplink', data, mark).reason, 'spoofed-address', 'it was decided to be for b')
+    t.is(node.send('to_world', 'uplink', data, { mark }).reason, 'spoofed-address', 'it was decided to be for b')
     const out = runStep(t, node, { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'world', syn), expect: 'redirect' })
-    t.is(node.send('to_world', 'uplink', out.data, out.mark).verdict, 'pass')
-    t.is(node.send('to_endpoint', 'b', out.data, out.mark).reason, 'unknown-destination', 'it was decided to be for the world')
+    t.is(node.send('to_world', 'uplink', out.data, { mark: out.mark }).verdict, 'pass')
+    t.is(node.send('to_endpoint', 'b', out.data, { mark: out.mark }).reason, 'unknown-destination', 'it was decided to be for the world')
   })
 
   kernelTest(`IPv${family}: the stack carries no packet in a workload’s name, neither to another nor out`, (t) => {
@@ -163,6 +165,55 @@ for (const family of FAMILIES) {
       { hook: 'to_world', at: 'uplink', packet: packet(family, 'nobody', 'world', syn), expect: 'spoofed-address' },
       { hook: 'to_world', at: 'uplink', packet: packet(family, 'host', 'nobody', syn), expect: 'unknown-destination' },
     ])
+  })
+
+  kernelTest(`IPv${family}: what the stack forwards is from elsewhere, whatever source it names`, (t) => {
+    setPolicy(node.map, [allow('a', 'egress'), deny('a', 'ingress'), ...OPEN.filter(({ subject }) => subject === 'b')])
+    const forwarded = { hook: 'to_endpoint', at: 'a', metadata: { cameInBy: 'uplink' } } as const
+    const toHost = { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'host', syn) } as const
+    runSteps(t, node, [
+      { ...forwarded, packet: packet(family, 'host', 'a', answer), expect: 'spoofed-address' },
+      { ...forwarded, packet: packet(family, 'world', 'a', answer), expect: 'policy-denied' },
+      { ...toHost, expect: 'pass', events: ['flow'] },
+      { ...forwarded, packet: packet(family, 'host', 'a', answer), expect: 'spoofed-address', events: ['drop'] },
+      { ...forwarded, metadata: {}, packet: packet(family, 'host', 'a', answer), expect: 'pass', events: [] },
+      { ...request(family), expect: 'redirect' },
+    ])
+    const quoted = buildIpPacket(packet(family, 'a', 'b', syn))
+    const unreachable = { kind: 'icmp', type: family === 4 ? 3 : 1, code: 1 } as const
+    runStep(t, node, { ...forwarded, packet: packet(family, 'world', 'a', unreachable, { payload: quoted }), expect: 'spoofed-address' }, 'about a flow that never left the node')
+    runStep(t, node, { ...forwarded, metadata: {}, packet: packet(family, 'host', 'a', unreachable, { payload: quoted }), expect: 'pass' }, 'the node’s own word')
+  })
+
+  kernelTest(`IPv${family}: no error from outside bears a name of this node’s`, (t) => {
+    setPolicy(node.map, OPEN)
+    runStep(t, node, { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'world', syn), expect: 'redirect' })
+    const quoted = buildIpPacket(packet(family, 'a', 'world', syn))
+    const error = (from: Name): PacketDescription => packet(family, from, 'a', { kind: 'icmp', type: family === 4 ? 3 : 1, code: 1 }, { payload: quoted })
+    const outside = { hook: 'from_world', at: 'uplink' } as const
+    for (const name of ['a', 'b', 'host'] as const) runStep(t, node, { ...outside, packet: error(name), expect: 'spoofed-address' }, name)
+    runStep(t, node, { ...outside, packet: error('nobody'), expect: 'unknown-peer' })
+    runStep(t, node, { ...outside, packet: error('world'), expect: 'redirect', events: [] })
+  })
+
+  kernelTest(`IPv${family}: an address that leaves the node or comes to it changes who may send for it`, (t) => {
+    setPolicy(node.map, OPEN)
+    const outside = { hook: 'from_world', at: 'uplink', packet: packet(family, 'a', 'b', ack) } as const
+    const leave = (): void => {
+      removeEndpoint(node.map, node.ifindexes.a)
+      setAddress(node.map, addressOf('a', family), { class: 'remote', flags: PeerFlags.WORKLOAD })
+      moveGeneration(node.map, CLASSES.a)
+    }
+    const come = (): void => {
+      setEndpoint(node.map, 'a', node.ifindexes.a)
+      setAddress(node.map, addressOf('a', family), { class: 'a', ifindex: node.ifindexes.a, flags: PeerFlags.WORKLOAD })
+      moveGeneration(node.map, CLASSES.remote)
+    }
+    runSteps(t, node, [{ ...request(family), expect: 'redirect' }, { ...outside, expect: 'spoofed-address' }, { ...reply(family), expect: 'redirect', events: [] }])
+    leave()
+    runStep(t, node, { ...outside, expect: 'redirect', events: [] })
+    come()
+    runSteps(t, node, [{ ...outside, expect: 'spoofed-address', events: ['drop'] }, { ...request(family, ack), expect: 'redirect', events: [] }])
   })
 
   kernelTest(`IPv${family}: out goes nothing whose addresses cannot be read; what lies behind them is not asked`, (t) => {

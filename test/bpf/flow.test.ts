@@ -8,7 +8,7 @@ import { age, onlyFlow } from './conntrack.ts'
 import { TestNode } from './node.ts'
 import { ack, answer, echo, packet, reply, request, runStep, runSteps, syn, tcp } from './table.ts'
 import type { Step } from './table.ts'
-import { addressOf, allow, CLASSES, deny, FAMILIES, ICMP, ICMPV6, key32, OPEN, removeEndpoint, setAddress, setEndpoint, setPolicy, setPrefix } from './world.ts'
+import { addressOf, allow, CLASSES, deny, FAMILIES, ICMP, ICMPV6, key32, moveGeneration, OPEN, removeEndpoint, setAddress, setEndpoint, setPolicy, setPrefix } from './world.ts'
 import type { Family } from './world.ts'
 
 let node: TestNode
@@ -17,10 +17,6 @@ test.before(() => {
 })
 test.after.always(() => node?.[Symbol.dispose]())
 test.beforeEach(() => node?.reset())
-
-function moveGeneration(peerClass: number): void {
-  node.map('class_generations').update(key32(peerClass), key32(1))
-}
 
 /** Ways to take a permission away, each after the flow a -> b was established. */
 const REVOCATIONS: readonly { readonly name: string; readonly revoke: (family: Family) => void; readonly reason: string }[] = [
@@ -45,7 +41,7 @@ const REVOCATIONS: readonly { readonly name: string; readonly revoke: (family: F
     revoke: (family) => {
       setPolicy(node.map, [{ subject: 'b', direction: 'ingress', peer: 'remote', action: 'deny', precedence: 5, rule: 9 }], { a: 11, b: 12 }, 100)
       setAddress(node.map, addressOf('a', family), { class: 'remote', ifindex: node.ifindexes.a, flags: PeerFlags.WORKLOAD })
-      moveGeneration(CLASSES.a)
+      moveGeneration(node.map, CLASSES.a)
     },
     reason: 'policy-denied',
   },
@@ -54,7 +50,7 @@ const REVOCATIONS: readonly { readonly name: string; readonly revoke: (family: F
     revoke: (family) => {
       setPolicy(node.map, [{ subject: 'a', direction: 'egress', peer: 'remote', action: 'deny', precedence: 5, rule: 9 }], { a: 11, b: 12 }, 100)
       setAddress(node.map, addressOf('b', family), { class: 'remote', ifindex: node.ifindexes.b, flags: PeerFlags.WORKLOAD })
-      moveGeneration(CLASSES.b)
+      moveGeneration(node.map, CLASSES.b)
     },
     reason: 'policy-denied',
   },
@@ -84,8 +80,8 @@ for (const family of FAMILIES) {
   kernelTest(`IPv${family}: a generation that moved without taking the permission away leaves the flow alone`, (t) => {
     setPolicy(node.map, OPEN)
     runStep(t, node, { ...request(family), expect: 'redirect' })
-    moveGeneration(CLASSES.a)
-    moveGeneration(CLASSES.b)
+    moveGeneration(node.map, CLASSES.a)
+    moveGeneration(node.map, CLASSES.b)
     runSteps(t, node, [
       { ...reply(family), expect: 'redirect', events: [] },
       { ...request(family, ack), expect: 'redirect', events: [] },
@@ -105,7 +101,7 @@ for (const family of FAMILIES) {
     const back: Step = { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'a', answer), expect: 'redirect' }
     runSteps(t, node, [out, back])
     setPrefix(node.map, addressOf('world', family), 128, { class: 'remote' })
-    moveGeneration(CLASSES.world)
+    moveGeneration(node.map, CLASSES.world)
     runStep(t, node, { ...back, expect: 'policy-denied', events: ['revoked'], rule: 9 })
     runStep(t, node, { ...out, expect: 'policy-denied', events: ['drop'], rule: 9 })
   })

@@ -34,7 +34,7 @@ const XDP_VERDICTS: Readonly<Record<number, Verdict>> = { 1: 'drop', 2: 'pass', 
 const BEYOND_ARRAYS = 70_000
 
 /** Offsets in struct __sk_buff (linux/bpf.h), and its size. */
-const SKB = { mark: 8, ifindex: 40, gsoSize: 176, size: 192 } as const
+const SKB = { mark: 8, ingressIfindex: 36, ifindex: 40, gsoSize: 176, size: 192 } as const
 
 /** Small maps: a table's packets are few, and a node is made for each test file. */
 const MAP_SIZES: Readonly<Record<string, number>> = {
@@ -62,6 +62,15 @@ const OBJECT_OF: Readonly<Record<Hook, string>> = {
   to_world: 'tc_host',
   xdp_lb: 'xdp_lb',
   decap: 'decap',
+}
+
+/** What a packet has beside its bytes. */
+export interface Metadata {
+  readonly mark?: number
+  /** Bytes a segment; 0: it is one packet. */
+  readonly gsoSize?: number
+  /** Where the stack got the packet that it forwards; without it the stack made it. */
+  readonly cameInBy?: Port
 }
 
 export interface NodeOptions {
@@ -138,12 +147,12 @@ export class TestNode implements Disposable {
     return events
   }
 
-  /** Gives the packet to the program as if it had come in, or was to go out, at the port. `gsoSize`: 0 or bytes a segment. */
-  send(hook: Hook, port: Port, data: Uint8Array, mark = 0, gsoSize = 0): Seen {
+  /** Gives the packet to the program as if it had come in, or was to go out, at the port. */
+  send(hook: Hook, port: Port, data: Uint8Array, metadata: Metadata = {}): Seen {
     const program = this.#programs.get(hook)
     if (program === undefined) throw new Error(`program ${hook} is not loaded`)
     const xdp = OBJECT_OF[hook] === hook
-    const context = xdp ? undefined : this.#skb(this.ifindexes[port], mark, gsoSize)
+    const context = xdp ? undefined : this.#skb(port, metadata)
     const frame = hook === 'from_world' ? toUplink(data) : data
     const input = context === undefined ? { data: frame } : { data: frame, context }
     const output = inNetworkNamespace(this.#namespace, () => program.testRun(input))
@@ -155,10 +164,11 @@ export class TestNode implements Disposable {
     return { verdict, data: output.data, mark: xdp ? 0 : new DataView(output.context.buffer).getUint32(SKB.mark, true), events, ...reason }
   }
 
-  #skb(ifindex: number, mark: number, gsoSize: number): Uint8Array {
+  #skb(port: Port, { mark = 0, gsoSize = 0, cameInBy }: Metadata): Uint8Array {
     const context = new Uint8Array(SKB.size)
     const view = new DataView(context.buffer)
-    view.setUint32(SKB.ifindex, ifindex, true)
+    view.setUint32(SKB.ifindex, this.ifindexes[port], true)
+    view.setUint32(SKB.ingressIfindex, cameInBy === undefined ? 0 : this.ifindexes[cameInBy], true)
     view.setUint32(SKB.mark, mark, true)
     view.setUint32(SKB.gsoSize, gsoSize, true)
     return context

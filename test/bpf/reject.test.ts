@@ -121,14 +121,14 @@ for (const family of FAMILIES) {
     kernelTest(`IPv${family}: a receiver's refusal of ${name} goes back the way that the packet came`, (t) => {
       setPolicy(node.map, [allow('a', 'egress')], { a: 11, b: 12 }, 100)
       const local = refused(t, 'from_endpoint', 'a', packet(family, 'a', 'b', transport))
-      t.is(node.send('to_endpoint', 'a', local.data, local.mark).verdict, 'pass')
+      t.is(node.send('to_endpoint', 'a', local.data, { mark: local.mark }).verdict, 'pass')
       const world = refused(t, 'from_world', 'uplink', packet(family, 'world', 'b', transport, { destinationMac: UPLINK.mac }))
-      t.is(node.send('to_world', 'uplink', world.data, world.mark).verdict, 'pass')
+      t.is(node.send('to_world', 'uplink', world.data, { mark: world.mark }).verdict, 'pass')
       const stack = refused(t, 'to_endpoint', 'b', packet(family, 'world', 'b', transport))
-      const taken = node.send('from_endpoint', 'b', stack.data, stack.mark)
+      const taken = node.send('from_endpoint', 'b', stack.data, { mark: stack.mark })
       t.is(taken.verdict, 'pass')
-      t.is(node.send('to_world', 'uplink', taken.data, taken.mark).verdict, 'pass')
-      t.is(node.send('from_endpoint', 'b', stack.data, taken.mark).reason, 'spoofed-mac', 'the mark serves once')
+      t.is(node.send('to_world', 'uplink', taken.data, { mark: taken.mark }).verdict, 'pass')
+      t.is(node.send('from_endpoint', 'b', stack.data, { mark: taken.mark }).reason, 'spoofed-mac', 'the mark serves once')
     })
 
   kernelTest(`IPv${family}: a flow that policy cuts is answered at either end`, (t) => {

@@ -5,7 +5,7 @@ import type { ExecutionContext } from 'ava'
 import { EventKind, enumName } from '../../bpf/index.ts'
 import { buildPacket, parsePacket } from '../packet.ts'
 import type { PacketDescription, ParsedPacket, TcpFlag, Transport } from '../packet.ts'
-import type { Hook, Port, Seen, TestNode, Verdict } from './node.ts'
+import type { Hook, Metadata, Port, Seen, TestNode, Verdict } from './node.ts'
 import { addressOf, MACS } from './world.ts'
 import type { Family, Name } from './world.ts'
 
@@ -16,6 +16,7 @@ export interface Step {
   readonly hook: Hook
   readonly at: Port
   readonly packet: PacketDescription
+  readonly metadata?: Metadata
   readonly expect: Expectation
   /** Kinds of all events, in order; not looked at where absent. */
   readonly events?: readonly Lowercase<keyof typeof EventKind>[]
@@ -64,7 +65,7 @@ export const reply = (family: Family, transport = answer) => ({ hook: 'from_endp
 
 /** Sends one packet and compares everything that the step expects. */
 export function runStep(t: ExecutionContext, node: TestNode, step: Step, label = ''): Seen {
-  const seen = node.send(step.hook, step.at, buildPacket(step.packet))
+  const seen = node.send(step.hook, step.at, buildPacket(step.packet), step.metadata)
   const got = seen.verdict === 'drop' ? (seen.reason ?? 'drop without an event') : seen.verdict
   t.is(got, step.expect, label)
   if (step.events !== undefined) t.deepEqual(seen.events.map(({ kind }) => enumName(EventKind, kind)), [...step.events], label)

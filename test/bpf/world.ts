@@ -136,6 +136,13 @@ export function setHost(maps: Maps, { subject = SUBJECTS.host, audit = false }: 
   endpointsOf(maps).update(key32(HOST_IFINDEX), endpointRecord.encode(record))
 }
 
+/** As when an address has left the class. */
+export function moveGeneration(maps: Maps, peerClass: number): void {
+  const key = key32(peerClass)
+  const value = maps('class_generations').lookup(key) ?? key32(0)
+  maps('class_generations').update(key, key32(new DataView(value.buffer).getUint32(0, true) + 1))
+}
+
 /** Ends of the row space: every protocol and port. */
 const ROW_SPACE = [0, 0xff_ffff] as const
 
