@@ -6,6 +6,7 @@ import { type Agent, type Host, Lab, mac, type Node, type Workload } from '../..
 import { kernelTest } from '../helpers/index.ts'
 import { buildPacket, type PacketDescription } from '../packet.ts'
 import { concat, number16 } from '../wire.ts'
+import { ciliumPolicy } from './policies.ts'
 
 const families = ['ipv4', 'ipv6'] as const
 const port = 5353
@@ -39,7 +40,7 @@ function tagged(frame: Uint8Array, vlan: number): Uint8Array {
   return concat(frame.subarray(0, 12), number16(0x8100), number16(vlan), frame.subarray(12))
 }
 
-function datagram(family: (typeof families)[number], from: Host, to: Host, more: Partial<PacketDescription>): Uint8Array {
+function datagram(family: (typeof families)[number], from: Pick<Host, 'addresses'>, to: Pick<Host, 'addresses'>, more: Partial<PacketDescription>): Uint8Array {
   return buildPacket({ source: from.addresses[family], destination: to.addresses[family], transport: { kind: 'udp', sourcePort: port, destinationPort: port }, ...more })
 }
 
@@ -75,7 +76,7 @@ kernelTest('who sends at its last hop hears of it from the node', async (t) => {
   t.is(await droppedFor(agent, 'ttl-exceeded'), 4)
 })
 
-kernelTest('tagged frames are no way into or out of a workload', async (t) => {
+kernelTest('tagged and broadcast frames are no way into or out of a workload', async (t) => {
   await using lab = await Lab.create()
   const { client, server, agent } = await makeScene(lab)
   const outside = await lab.addHost('outside', 30)
@@ -88,6 +89,10 @@ kernelTest('tagged frames are no way into or out of a workload', async (t) => {
   await sendFrames(client, families.map((family) => datagram(family, client, server, own)))
   await sendFrames(outside, families.map((family) => datagram(family, outside, server, world)))
   t.is(await received(server), 4, 'untagged they arrive')
+  await sendFrames(outside, families.map((family) => tagged(datagram(family, outside, server, world), 0)))
+  t.is(await received(server), 6, 'a tag that names no VLAN is none')
+  await sendFrames(outside, families.map((family) => datagram(family, outside, server, { ...world, destinationMac: 'ff:ff:ff:ff:ff:ff' })))
+  t.is(await received(server), 6, 'routers forward no link-layer broadcasts')
 })
 
 /** A host behind an interface of the node that is not its uplink. */
@@ -115,6 +120,19 @@ kernelTest('what enters elsewhere is not taken for a workload’s, neither by an
     await sendFrames(intruder, families.map((family) => datagram(family, client, to, macs)))
     t.is(await droppedFor(agent, 'spoofed-address'), 2 * (index + 1), `to ${to.name}`)
   }
+  await sendFrames(intruder, families.map((family) => datagram(family, node, server, macs)))
   t.is(await received(server), 2)
   t.is(await received(outside), 0)
+})
+
+kernelTest('who may not reach the node does not by its broadcast and anycast addresses', async (t) => {
+  await using lab = await Lab.create()
+  const { node, client, agent } = await makeScene(lab)
+  await agent.apply(ciliumPolicy('world-alone', 'client', { egress: [{ toEntities: ['world'] }] }), client.manifest({ app: 'client' }))
+  const macs = { sourceMac: mac.workload(1, 11), destinationMac: mac.nodeSide(1, 11) }
+  const [ipv4, ipv6] = ['10.77.0.255', 'fd77::']
+  const before = await received(node)
+  await sendFrames(client, families.map((family) => datagram(family, client, { addresses: { ipv4, ipv6 } }, macs)))
+  t.is(await droppedFor(agent, 'no-route'), 2)
+  t.is(await received(node), before)
 })
