@@ -3,7 +3,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import test from 'ava'
 
-const FOLDERS = ['cli', 'lab', 'observe', 'scripts', 'bench']
+const FOLDERS = ['cli', 'lab', 'observe', 'whatif', 'scripts', 'bench']
 const IMPORT = /^(?:import|export) [^']*?from '(\.[^']*\.ts)'/gm
 
 for (const folder of FOLDERS) {

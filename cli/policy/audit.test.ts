@@ -2,7 +2,7 @@
 // labels are not known yet: closed.
 import test from 'ava'
 import { compile, parseDocuments } from '../../manifests/index.ts'
-import { Simulation } from './simulation.ts'
+import { Simulation } from '../../whatif/index.ts'
 import { decide } from './testing/cases.ts'
 
 const AUDIT = 'annotations: {sluice.io/audit: "true"}'

@@ -6,7 +6,7 @@ import { stringify } from 'yaml'
 import { compile, parseDocuments } from '../../manifests/index.ts'
 import { ciliumAllows, ciliumCluster, ciliumDocuments, OTHERS, type CiliumCluster } from '../../manifests/testing/cilium-policies.ts'
 import { parseEnd } from './inputs.ts'
-import { Simulation } from './simulation.ts'
+import { Simulation } from '../../whatif/index.ts'
 import { probeOf } from './testing/cases.ts'
 
 const PORTS = ['79/TCP', '80/TCP', '81/TCP', '82/TCP', '80/UDP', '82/UDP', '80/SCTP']

@@ -3,11 +3,10 @@ import type { Command } from 'commander'
 import type { ExplainedEnd, ExplainedSide, Explanation } from '../../agent/api/index.ts'
 import type { Direction } from '../../engine/index.ts'
 import type { Probe } from '../../manifests/index.ts'
+import { nameOf, Simulation, trace, type End, type Facts, type Side, type TracedRule } from '../../whatif/index.ts'
 import { agentOf, examples } from '../command.ts'
 import { formatTable, outputOption, print } from '../output.ts'
-import { fileOption, nameOf, parseEnd, portOption, readCluster, refuseVip, type End } from './inputs.ts'
-import { Simulation, type Side } from './simulation.ts'
-import { trace, type Facts, type TracedRule } from './trace.ts'
+import { fileOption, parseEnd, portOption, readCluster, refuseVip } from './inputs.ts'
 import { sideOf, type ConnectionOptions } from './verdict.ts'
 
 /** Manifests tell more than the agent's tables do. */

@@ -1,9 +1,9 @@
 // What the offline commands are given: manifests, ports and the ends of a connection.
 import { InvalidArgumentError, Option } from 'commander'
-import { formatAddress, parseAddress } from '../../engine/index.ts'
 import { loadFiles } from '../../manifests/files/index.ts'
 import { compile, formatWarning, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../../manifests/index.ts'
-import type { Cluster, ManifestError, Probe, Workload } from '../../manifests/index.ts'
+import type { Cluster, ManifestError, Probe } from '../../manifests/index.ts'
+import { findEnd, type End } from '../../whatif/index.ts'
 import { CliError, EXIT } from '../errors.ts'
 
 export function fileOption(): Option {
@@ -44,32 +44,15 @@ function probeOf(text: string): Probe {
   return probe
 }
 
-/** One end of a connection: a workload, by name or by one of its addresses, or an address outside. */
-export interface End {
-  readonly workload?: Workload
-  /** Canonical text; absent where the workload was named and any of its addresses may serve. */
-  readonly address?: string
-}
-
 /** `namespace/name` or an address. Throws CliError where there is no such workload. */
 export function parseEnd(cluster: Cluster, text: string): End {
-  const bytes = parseAddress(text)
-  if (bytes !== undefined) {
-    const address = formatAddress(bytes)
-    const workload = cluster.workloads.find(({ addresses }) => addresses.includes(address))
-    return workload === undefined ? { address } : { address, workload }
-  }
-  const workload = cluster.workloads.find((candidate) => nameOf(candidate) === text)
-  if (workload === undefined) throw new CliError(unknownEnd(cluster, text))
-  return { workload }
+  const end = findEnd(cluster, text)
+  if (end === undefined) throw new CliError(unknownEnd(cluster, text))
+  return end
 }
 
 /** Throws CliError for a Service's own address: see translationHint. */
 export function refuseVip(cluster: Cluster, { address }: End, { text, protocol, port }: Probe): void {
   const hint = address === undefined ? undefined : translationHint(cluster, address, protocol, port)
   if (hint !== undefined) throw new CliError(`${address} ${text} is ${hint}`, { exitStatus: EXIT.usage })
-}
-
-export function nameOf({ namespace, name }: Workload): string {
-  return `${namespace}/${name}`
 }

@@ -6,7 +6,7 @@ import { compile, parseDocuments } from '../../manifests/index.ts'
 import { documentsOf, isAllowed, testCluster, type TestPod, type TestProbe } from '../../manifests/testing/network-policies.ts'
 import { isAllowedByTiers, tieredCluster, tieredDocuments } from '../../manifests/testing/tiers.ts'
 import { matrixOf } from './matrix.ts'
-import { Simulation } from './simulation.ts'
+import { Simulation } from '../../whatif/index.ts'
 import { probeOf } from './testing/cases.ts'
 
 const PORTS = [79, 80, 81, 82, 83, 84].flatMap((port) => ['TCP', 'UDP', 'SCTP'].map((protocol) => `${port}/${protocol}`))

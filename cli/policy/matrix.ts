@@ -1,10 +1,10 @@
 // `sluice policy matrix`: every ordered pair of workloads, for each port asked for.
 import type { Command } from 'commander'
 import type { Probe } from '../../manifests/index.ts'
+import { nameOf, Simulation } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
-import { fileOption, nameOf, portsOption, readCluster } from './inputs.ts'
-import { Simulation } from './simulation.ts'
+import { fileOption, portsOption, readCluster } from './inputs.ts'
 
 interface Options {
   readonly filename: readonly string[]

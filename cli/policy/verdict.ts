@@ -2,10 +2,10 @@
 import type { Command } from 'commander'
 import type { ExplainedSide } from '../../agent/api/index.ts'
 import { formatRule, type Probe } from '../../manifests/index.ts'
+import { Simulation, type Outcome, type Side } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
 import { fileOption, parseEnd, portOption, readCluster, refuseVip } from './inputs.ts'
-import { Simulation, type Outcome, type Side } from './simulation.ts'
 
 export interface ConnectionOptions {
   readonly filename: readonly string[]

@@ -2,7 +2,7 @@
 import type { TestFn } from 'ava'
 import { compile, parseDocuments, parseProbe, type Probe } from '../../../manifests/index.ts'
 import { parseEnd } from '../inputs.ts'
-import { Simulation, type Outcome } from '../simulation.ts'
+import { Simulation, type Outcome } from '../../../whatif/index.ts'
 
 export const WORLD = `
 {apiVersion: v1, kind: Namespace, metadata: {name: demo, labels: {team: a}}}

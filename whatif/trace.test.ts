@@ -2,11 +2,11 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { stringify } from 'yaml'
-import { compile, formatRule, parseDocuments } from '../../manifests/index.ts'
-import { documentsOf, testCluster } from '../../manifests/testing/network-policies.ts'
+import { compile, formatRule, parseDocuments } from '../manifests/index.ts'
+import { documentsOf, testCluster } from '../manifests/testing/network-policies.ts'
 import { Simulation, type Side } from './simulation.ts'
 import { trace, type TracedRule } from './trace.ts'
-import { decide, probeOf, simulate } from './testing/cases.ts'
+import { decide, probeOf, simulate } from '../cli/policy/testing/cases.ts'
 
 const matching = (rules: readonly TracedRule[]): readonly string[] =>
   rules.filter(({ peerMatches, portMatches }) => peerMatches && portMatches).map(({ rule }) => rule)

@@ -1,12 +1,11 @@
 // The cluster of the manifests inside an engine of its own: every Pod and Workload is an endpoint, what is no
 // workload is the world. Answers are those that the agent would program.
-import { EndpointFlags, Identity, PeerFlags } from '../../bpf/index.ts'
-import { DEFAULT_CAPACITIES, Engine, RESERVED_IDENTITIES, familyOf, formatAddress, parseAddress } from '../../engine/index.ts'
-import type { Capacities, Decision, Label, SideVerdict } from '../../engine/index.ts'
-import { formatRule } from '../../manifests/index.ts'
-import type { Cluster, Node, Probe, RuleReference, Workload } from '../../manifests/index.ts'
-import { CliError } from '../errors.ts'
-import { nameOf, type End } from './inputs.ts'
+import { EndpointFlags, Identity, PeerFlags } from '../bpf/index.ts'
+import { DEFAULT_CAPACITIES, Engine, RESERVED_IDENTITIES, familyOf, formatAddress, parseAddress } from '../engine/index.ts'
+import type { Capacities, Decision, Label, SideVerdict } from '../engine/index.ts'
+import { formatRule } from '../manifests/index.ts'
+import type { Cluster, Node, Probe, RuleReference, Workload } from '../manifests/index.ts'
+import { nameOf, type End } from './ends.ts'
 import type { Facts } from './trace.ts'
 
 export interface Side {
@@ -170,7 +169,7 @@ async function loadEngine(capacities: Partial<Capacities>): Promise<Engine> {
     return await Engine.load({ capacities })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw new CliError('the policy engine is not built yet: run `npm run setup` (or scripts/build) first', { cause: error })
+    throw new Error('the policy engine is not built yet: run `npm run setup` (or scripts/build) first', { cause: error })
   }
 }
 

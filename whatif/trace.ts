@@ -1,8 +1,8 @@
 // Which rules a side's decision was made from, and for each whether the peer and the port match: what an operator
 // needs to see in order to find the rule that should have matched. The decision itself is the engine's.
-import { covers, familyOf, parseAddress, parsePrefix } from '../../engine/index.ts'
-import type { Direction, NamedPorts, Peer, Policy, PortMatch, Requirement, Rule, Selector, Prefix } from '../../engine/index.ts'
-import { formatRule, type Cluster, type Probe } from '../../manifests/index.ts'
+import { covers, familyOf, parseAddress, parsePrefix } from '../engine/index.ts'
+import type { Direction, NamedPorts, Peer, Policy, PortMatch, Requirement, Rule, Selector, Prefix } from '../engine/index.ts'
+import { formatRule, type Cluster, type Probe } from '../manifests/index.ts'
 
 /** What a rule can see of one end. */
 export interface Facts {

@@ -1,0 +1,26 @@
+// One end of a connection that somebody asks about.
+import { formatAddress, parseAddress } from '../engine/index.ts'
+import type { Cluster, Workload } from '../manifests/index.ts'
+
+/** A workload, by name or by one of its addresses, or an address outside. */
+export interface End {
+  readonly workload?: Workload
+  /** Canonical text; absent where the workload was named and any of its addresses may serve. */
+  readonly address?: string
+}
+
+/** `namespace/name` or an address. Undefined where there is no such workload. */
+export function findEnd(cluster: Pick<Cluster, 'workloads'>, text: string): End | undefined {
+  const bytes = parseAddress(text)
+  if (bytes === undefined) {
+    const named = cluster.workloads.find((candidate) => nameOf(candidate) === text)
+    return named && { workload: named }
+  }
+  const address = formatAddress(bytes)
+  const workload = cluster.workloads.find(({ addresses }) => addresses.includes(address))
+  return workload === undefined ? { address } : { address, workload }
+}
+
+export function nameOf({ namespace, name }: Pick<Workload, 'namespace' | 'name'>): string {
+  return `${namespace}/${name}`
+}
