@@ -1,13 +1,24 @@
 // One end of a connection that somebody asks about.
 import { formatAddress, parseAddress } from '../engine/index.ts'
+import type { Label } from '../engine/index.ts'
 import type { Cluster, Workload } from '../manifests/index.ts'
 
-/** A workload, by name or by one of its addresses, or an address outside. */
+/** A peer that no manifest has: an entity, or one that a rule could be about. */
+export interface StandIn {
+  readonly labels: readonly Label[]
+  readonly isWorkload: boolean
+}
+
+/** A workload, by name or by one of its addresses, a stand-in, or an address outside. */
 export interface End {
   readonly workload?: Workload
+  readonly standIn?: StandIn
   /** Canonical text; absent where the workload was named and any of its addresses may serve. */
   readonly address?: string
 }
+
+/** An end at one of its addresses: what policy compares. */
+export type Point = End & { readonly address: string }
 
 /** `namespace/name` or an address. Undefined where there is no such workload. */
 export function findEnd(cluster: Pick<Cluster, 'workloads'>, text: string): End | undefined {

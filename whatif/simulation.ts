@@ -2,10 +2,13 @@
 // workload is the world. Answers are those that the agent would program.
 import { EndpointFlags, Identity, PeerFlags } from '../bpf/index.ts'
 import { DEFAULT_CAPACITIES, Engine, RESERVED_IDENTITIES, familyOf, formatAddress, parseAddress } from '../engine/index.ts'
-import type { Capacities, Decision, Label, SideVerdict } from '../engine/index.ts'
+import type { Capacities, Decision, Direction, Label, SideVerdict } from '../engine/index.ts'
 import { formatRule } from '../manifests/index.ts'
 import type { Cluster, Node, Probe, RuleReference, Workload } from '../manifests/index.ts'
-import { nameOf, type End } from './ends.ts'
+import { nameOf, type End, type Point, type StandIn } from './ends.ts'
+import { placeholders } from './placeholders.ts'
+import { PolicyMaps, type Row, type SideDecision } from './policy-maps.ts'
+import { everywhere, type Segments } from './segments.ts'
 import type { Facts } from './trace.ts'
 
 export interface Side {
@@ -33,26 +36,34 @@ const WORLD = { IPv4: Identity.WORLD_IPV4, IPv6: Identity.WORLD_IPV6 } as const
 
 const NO_MAC = new Uint8Array(6)
 
+/** What is no workload has no policy of its own. */
+const NO_POLICY: Segments<SideDecision> = everywhere({ decision: 'allowed', rule: 0 })
+
 export class Simulation {
   readonly cluster: Cluster
   readonly #engine: Engine
   readonly #rules: ReadonlyMap<number, RuleReference>
   readonly #identities = new Map<string, number>()
-  readonly #placeholders: ReadonlyMap<Workload, string>
+  readonly #placeholders: ReadonlyMap<Workload | StandIn, string>
+  readonly #audited = new Map<Segments<SideDecision>, Segments<SideDecision>>()
+  #maps: PolicyMaps | undefined
 
-  private constructor(cluster: Cluster, engine: Engine) {
+  private constructor(cluster: Cluster, engine: Engine, standIns: readonly StandIn[]) {
     this.cluster = cluster
     this.#engine = engine
     this.#rules = new Map([...cluster.policies.values()].flatMap(({ rules }) => [...rules]))
-    this.#placeholders = placeholders(cluster.workloads)
+    const waiting = cluster.workloads.filter(({ addresses }) => addresses.length === 0)
+    this.#placeholders = placeholders([...waiting, ...standIns], new Set(cluster.workloads.flatMap(({ addresses }) => addresses)))
   }
 
-  static async of(cluster: Cluster): Promise<Simulation> {
+  /** `standIns`: peers beside those of the manifests, each at an address of its own. */
+  static async of(cluster: Cluster, standIns: readonly StandIn[] = []): Promise<Simulation> {
     const engine = await loadEngine(capacitiesFor(cluster))
-    const simulation = new Simulation(cluster, engine)
+    const simulation = new Simulation(cluster, engine, standIns)
     engine.transaction(() => {
       simulation.#addWorkloads()
       simulation.#addNodes()
+      simulation.#addStandIns(standIns)
       for (const { key, policies } of cluster.policies.values()) engine.setPolicy(key, policies)
     })
     return simulation
@@ -72,9 +83,47 @@ export class Simulation {
     }
   }
 
+  /** The same for every protocol and port, decided by one side: `own`'s policy about `peer`. */
+  segments(direction: Direction, own: Point, peer: Point): Segments<SideDecision> {
+    const subject = this.subjectOf(own)
+    if (subject === undefined) return NO_POLICY
+    const segments = this.#policyMaps().segments(subject, this.classOf(peer), direction)
+    return own.workload?.audit === true ? this.#auditedForm(segments) : segments
+  }
+
+  /** The rows that the datapath would compare for that. */
+  rows(direction: Direction, own: Point, peer: Point): { readonly ofClass: readonly Row[]; readonly ofEveryPeer: readonly Row[] } {
+    const subject = this.subjectOf(own)
+    return subject === undefined ? { ofClass: [], ofEveryPeer: [] } : this.#policyMaps().rows(subject, this.classOf(peer), direction)
+  }
+
+  /** Number that the engine gave to all workloads with the same rules; undefined for what is no workload. */
+  subjectOf({ address }: Point): number | undefined {
+    return this.#engine.verdict({ from: bytesOf(address), to: bytesOf(address), protocol: 0, port: 0 }).egress?.subject
+  }
+
+  /** Number that the engine gave to all peers that no rule tells apart; 0 where no workload is there to ask. */
+  classOf({ address }: Point): number {
+    const [asking] = this.cluster.workloads
+    const from = asking && this.#addressesOf({ workload: asking })[0]
+    if (from === undefined) return 0
+    return this.#engine.verdict({ from: bytesOf(from), to: bytesOf(address), protocol: 0, port: 0 }).egress?.peerClass ?? 0
+  }
+
+  /** What a rule number stands for; undefined for 0. */
+  reference(rule: number): RuleReference | undefined {
+    return this.#rules.get(rule)
+  }
+
+  /** An end at each of its addresses. */
+  pointsOf(end: End): readonly Point[] {
+    return this.#addressesOf(end).map((address) => ({ ...end, address }))
+  }
+
   /** What rules see of an end at one of its addresses. */
-  facts({ workload }: End, address: string): Facts {
+  facts({ workload, standIn }: End, address: string): Facts {
     if (workload !== undefined) return { address, labels: workload.labels, isWorkload: true, ports: workload.ports }
+    if (standIn !== undefined) return { address, labels: standIn.labels, isWorkload: standIn.isWorkload, ports: [] }
     const node = this.cluster.nodes.find(({ addresses }) => addresses.includes(address))
     const labels = node ? remoteLabels(node) : (RESERVED_IDENTITIES.get(WORLD[familyOf(bytesOf(address))]) ?? [])
     return { address, labels, isWorkload: false, ports: [] }
@@ -109,11 +158,28 @@ export class Simulation {
     return [sources[0] ?? '::', destinations[0] ?? '::']
   }
 
-  #addressesOf({ address, workload }: End): readonly string[] {
+  #addressesOf({ address, workload, standIn }: End): readonly string[] {
     if (address !== undefined) return [address]
-    if (workload === undefined) return []
-    const placeholder = this.#placeholders.get(workload)
-    return placeholder === undefined ? workload.addresses : [placeholder]
+    const holder = workload ?? standIn
+    const placeholder = holder && this.#placeholders.get(holder)
+    return placeholder === undefined ? (workload?.addresses ?? []) : [placeholder]
+  }
+
+  #policyMaps(): PolicyMaps {
+    this.#maps ??= new PolicyMaps(this.#engine.takeChanges())
+    return this.#maps
+  }
+
+  /** In audit mode what would be dropped passes. */
+  #auditedForm(segments: Segments<SideDecision>): Segments<SideDecision> {
+    const known = this.#audited.get(segments)
+    if (known !== undefined) return known
+    const audited = segments.map(({ value, ...range }) => ({
+      ...range,
+      value: value.decision === 'denied' ? { ...value, decision: 'audited' as const } : value,
+    }))
+    this.#audited.set(segments, audited)
+    return audited
   }
 
   #addWorkloads(): void {
@@ -137,6 +203,14 @@ export class Simulation {
       for (const address of node.addresses) {
         this.#engine.setAddress({ address: bytesOf(address), prefixLength: 128, identity, flags: 0, ifindex: 0, namedPorts: [] })
       }
+    }
+  }
+
+  #addStandIns(standIns: readonly StandIn[]): void {
+    for (const standIn of standIns) {
+      const address = bytesOf(this.#placeholders.get(standIn) ?? '')
+      const flags = standIn.isWorkload ? PeerFlags.WORKLOAD : 0
+      this.#engine.setAddress({ address, prefixLength: 128, identity: this.#identity(standIn.labels), flags, ifindex: 0, namedPorts: [] })
     }
   }
 
@@ -189,23 +263,6 @@ function bytesOf(text: string): Uint8Array {
   const address = parseAddress(text)
   if (address === undefined) throw new TypeError(`bytesOf: '${text}' is no address`)
   return address
-}
-
-/**
- * Pods that have no address yet take part with their labels: each gets one of the discard-only prefix 100::/64
- * (RFC 6666), which no real policy names.
- */
-function placeholders(workloads: readonly Workload[]): ReadonlyMap<Workload, string> {
-  const taken = new Set(workloads.flatMap(({ addresses }) => addresses))
-  let next = 1
-  const nextFree = (): string => {
-    for (;;) {
-      const address = bytesOf('100::')
-      new DataView(address.buffer).setUint32(12, next++)
-      if (!taken.has(formatAddress(address))) return formatAddress(address)
-    }
-  }
-  return new Map(workloads.filter(({ addresses }) => addresses.length === 0).map((workload) => [workload, nextFree()]))
 }
 
 function toItself(from: string, to: string): Outcome {

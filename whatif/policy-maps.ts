@@ -1,0 +1,128 @@
+// The rows that the datapath would compare, from the engine's changes of the maps `policy` and `policy_rows`.
+import { Direction as DirectionBit, PolicyAction, policyKeyRecord, policyRowRecord, policySpanRecord } from '../bpf/index.ts'
+import type { Change, Decision, Direction } from '../engine/index.ts'
+import { LAST_KEY, type Segment, type Segments } from './segments.ts'
+
+/** One row of the map `policy_rows`: what it decides from `first` to `last`, and how strongly. */
+export interface Row {
+  readonly first: number
+  readonly last: number
+  /** Of two rows for one packet the higher decides; engine/assembly/policies.ts says how it is made. */
+  readonly precedence: number
+  /** 0: no rule. */
+  readonly rule: number
+  readonly decision: Decision
+}
+
+/** What one side decides, and by which rule. */
+export interface SideDecision {
+  readonly decision: Decision
+  readonly rule: number
+}
+
+/** The class whose rows hold for every peer. */
+const EVERY_PEER = 0
+
+const DECISIONS: Readonly<Record<number, Decision>> = {
+  [PolicyAction.DENY]: 'denied',
+  [PolicyAction.ALLOW]: 'allowed',
+  [PolicyAction.AUDIT]: 'audited',
+}
+
+export class PolicyMaps {
+  readonly #rows = new Map<number, Row>()
+  readonly #spans = new Map<string, { readonly firstRow: number; readonly rows: number }>()
+  readonly #segments = new Map<string, Segments<SideDecision>>()
+
+  /** `changes`: those of an engine that has made a single transaction. */
+  constructor(changes: readonly Change[]) {
+    for (const change of changes) {
+      if (change.map === 'policy') this.#readSpans(change)
+      if (change.map === 'policy_rows') this.#readRows(change)
+    }
+  }
+
+  /** The rows for a peer's class, and those for every peer. */
+  rows(subject: number, peerClass: number, direction: Direction): { readonly ofClass: readonly Row[]; readonly ofEveryPeer: readonly Row[] } {
+    const span = (of: number) => this.#span(keyOf(subject, of, direction))
+    return { ofClass: peerClass === EVERY_PEER ? [] : span(peerClass), ofEveryPeer: span(EVERY_PEER) }
+  }
+
+  /** What a subject decides about a class of peers; the same list for the same question. */
+  segments(subject: number, peerClass: number, direction: Direction): Segments<SideDecision> {
+    const key = keyOf(subject, peerClass, direction)
+    const known = this.#segments.get(key)
+    if (known !== undefined) return known
+    const { ofClass, ofEveryPeer } = this.rows(subject, peerClass, direction)
+    // A class without rows of its own shares the list of every peer, so that lists can be told apart by identity.
+    const made = ofClass.length === 0 && peerClass !== EVERY_PEER
+      ? this.segments(subject, EVERY_PEER, direction)
+      : resolve(ofClass, ofEveryPeer)
+    this.#segments.set(key, made)
+    return made
+  }
+
+  #span(key: string): readonly Row[] {
+    const { firstRow = 0, rows = 0 } = this.#spans.get(key) ?? {}
+    return Array.from({ length: rows }, (_, index) => {
+      const row = this.#rows.get(firstRow + index)
+      if (row === undefined) throw new Error(`row ${firstRow + index} of a span was never written`)
+      return row
+    })
+  }
+
+  #readSpans({ count, keys, values }: Change): void {
+    for (let i = 0; i < count; i++) {
+      const { subject, peerClassDirection } = policyKeyRecord.decode(keys, i * policyKeyRecord.size)
+      this.#spans.set(`${subject} ${peerClassDirection}`, policySpanRecord.decode(values, i * policySpanRecord.size))
+    }
+  }
+
+  #readRows({ count, keys, values }: Change): void {
+    const numbers = new DataView(keys.buffer, keys.byteOffset, keys.byteLength)
+    for (let i = 0; i < count; i++) {
+      const { first, last, precedence, rule, action } = policyRowRecord.decode(values, i * policyRowRecord.size)
+      this.#rows.set(numbers.getUint32(i * 4, true), { first, last, precedence, rule, decision: DECISIONS[action] ?? 'denied' })
+    }
+  }
+}
+
+/** As in struct policy_key. */
+function keyOf(subject: number, peerClass: number, direction: Direction): string {
+  return `${subject} ${(peerClass << 1) | (direction === 'egress' ? DirectionBit.EGRESS : DirectionBit.INGRESS)}`
+}
+
+/** The higher precedence at each place, the class's at a tie, as the datapath picks it. Rows of every peer have no gaps. */
+function resolve(ofClass: readonly Row[], ofEveryPeer: readonly Row[]): Segments<SideDecision> {
+  const bounds = new Set([...ofClass, ...ofEveryPeer].flatMap(({ first, last }) => [first, last + 1]))
+  bounds.delete(LAST_KEY + 1)
+  const starts = [...bounds].sort((a, b) => a - b)
+  const at = cursor(ofClass)
+  const everyAt = cursor(ofEveryPeer)
+  return starts.reduce<Segment<SideDecision>[]>((segments, first, index) => {
+    const [own, every] = [at(first), everyAt(first)]
+    const value = decisionOf(own !== undefined && (every === undefined || own.precedence >= every.precedence) ? own : every)
+    const last = (starts[index + 1] ?? LAST_KEY + 1) - 1
+    return extend(segments, { first, last, value })
+  }, [])
+}
+
+/** Finds the row at keys that only grow. */
+function cursor(rows: readonly Row[]): (key: number) => Row | undefined {
+  let index = 0
+  return (key) => {
+    while ((rows[index]?.last ?? LAST_KEY) < key) index++
+    const row = rows[index]
+    return row !== undefined && row.first <= key && key <= row.last ? row : undefined
+  }
+}
+
+const decisionOf = (row: Row | undefined): SideDecision => ({ decision: row?.decision ?? 'denied', rule: row?.rule ?? 0 })
+
+function extend(segments: Segment<SideDecision>[], next: Segment<SideDecision>): Segment<SideDecision>[] {
+  const previous = segments.at(-1)
+  const same = previous?.value.rule === next.value.rule && previous.value.decision === next.value.decision
+  if (previous && same) segments[segments.length - 1] = { ...previous, last: next.last }
+  else segments.push(next)
+  return segments
+}
