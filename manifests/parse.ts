@@ -2,6 +2,8 @@
 import { isMap, isScalar, LineCounter } from 'yaml'
 import { ManifestError } from './document/errors.ts'
 import { KIND_NAMES, readerOf } from './kinds.ts'
+import type { Schema, Value } from './document/schema.ts'
+import { validate } from './document/validate.ts'
 import type { Document } from './resources.ts'
 import { Budget, Source, survey, TOO_LARGE, type Survey } from './document/source.ts'
 import { STREAM_LIMITS, streamDocuments, type YamlDocument } from './document/stream.ts'
@@ -21,16 +23,42 @@ export interface ParsedFile {
 
 /** `file` is for positions only. Never throws for what `text` holds. */
 export function parseDocuments(text: string, file: string): ParsedFile {
-  const budget = new Budget()
   const documents: Document[] = []
+  const errors = readEach(text, file, (source) => documents.push(...readSource(source, 0)))
+  return { file, documents, errors }
+}
+
+/**
+ * The value of a file that is no manifest: one document along a schema. `read` makes something of it, and may report
+ * what a schema cannot say; undefined where there is any fault.
+ */
+export function parseValue<const S extends Schema, T>(
+  text: string,
+  file: string,
+  { schema, read }: { readonly schema: S; readonly read: (value: Value<S>, source: Source) => T },
+): { readonly value?: T; readonly errors: readonly ManifestError[] } {
+  const values: T[] = []
+  const errors = readEach(text, file, (source) => {
+    const valid = validate(source, schema)
+    if (valid !== undefined) values.push(read(valid, source))
+  })
+  const [value] = values
+  if (errors.length > 0) return { errors }
+  if (value === undefined || values.length > 1) return { errors: [wholeFile(file, `the file has ${values.length} documents`, undefined, 'one')] }
+  return { value, errors }
+}
+
+/** The faults of the file. */
+function readEach(text: string, file: string, read: (source: Source) => void): readonly ManifestError[] {
+  const budget = new Budget()
   try {
-    for (const source of sourcesOf(text, file, budget)) documents.push(...readSource(source, 0))
+    for (const source of sourcesOf(text, file, budget)) read(source)
   } catch (error) {
     // The parser recurses: a document that is only brackets ends in a RangeError.
     if (!(error instanceof RangeError)) throw error
     budget.errors.push(wholeFile(file, 'the document is nested too deeply', error))
   }
-  return { file, documents, errors: budget.errors }
+  return budget.errors
 }
 
 function* sourcesOf(text: string, file: string, budget: Budget): Generator<Source> {

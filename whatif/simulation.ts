@@ -46,6 +46,8 @@ export class Simulation {
   readonly #identities = new Map<string, number>()
   readonly #placeholders: ReadonlyMap<Workload | StandIn, string>
   readonly #audited = new Map<Segments<SideDecision>, Segments<SideDecision>>()
+  readonly #subjects = new Map<string, number | undefined>()
+  readonly #classes = new Map<string, number>()
   #maps: PolicyMaps | undefined
 
   private constructor(cluster: Cluster, engine: Engine, standIns: readonly StandIn[]) {
@@ -99,11 +101,25 @@ export class Simulation {
 
   /** Number that the engine gave to all workloads with the same rules; undefined for what is no workload. */
   subjectOf({ address }: Point): number | undefined {
+    const known = this.#subjects.get(address)
+    if (known !== undefined || this.#subjects.has(address)) return known
+    const subject = this.#askSubject(address)
+    this.#subjects.set(address, subject)
+    return subject
+  }
+
+  #askSubject(address: string): number | undefined {
     return this.#engine.verdict({ from: bytesOf(address), to: bytesOf(address), protocol: 0, port: 0 }).egress?.subject
   }
 
   /** Number that the engine gave to all peers that no rule tells apart; 0 where no workload is there to ask. */
   classOf({ address }: Point): number {
+    const peerClass = this.#classes.get(address) ?? this.#askClass(address)
+    this.#classes.set(address, peerClass)
+    return peerClass
+  }
+
+  #askClass(address: string): number {
     const [asking] = this.cluster.workloads
     const from = asking && this.#addressesOf({ workload: asking })[0]
     if (from === undefined) return 0

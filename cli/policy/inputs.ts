@@ -1,6 +1,6 @@
 // What the offline commands are given: manifests, ports and the ends of a connection.
 import { InvalidArgumentError, Option } from 'commander'
-import { loadFiles } from '../../manifests/files/index.ts'
+import { loadFiles, readFiles } from '../../manifests/files/index.ts'
 import { compile, formatWarning, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../../manifests/index.ts'
 import type { Cluster, ManifestError, Probe } from '../../manifests/index.ts'
 import { findEnd, type End } from '../../whatif/index.ts'
@@ -17,13 +17,23 @@ export function fileOption(): Option {
 export async function readCluster(paths: readonly string[]): Promise<Cluster> {
   const files = await loadFiles(paths)
   const cluster = compile(files.flatMap(({ documents }) => documents))
-  const errors: readonly ManifestError[] = [...files.flatMap((file) => file.errors), ...cluster.errors]
-  if (errors.length === 0) {
-    for (const warning of cluster.warnings) process.stderr.write(`warning: ${formatWarning(warning)}\n`)
-    return cluster
-  }
+  refuseFaults([...files.flatMap((file) => file.errors), ...cluster.errors], 'the manifests')
+  for (const warning of cluster.warnings) process.stderr.write(`warning: ${formatWarning(warning)}\n`)
+  return cluster
+}
+
+/** The text of one file, or of standard input. Throws CliError where it cannot be read. */
+export async function readText(path: string): Promise<{ readonly file: string; readonly text: string }> {
+  const [read] = await readFiles([path])
+  if (read !== undefined && 'text' in read) return read
+  throw new CliError(read?.error.message ?? `${path}: cannot be read`)
+}
+
+/** Throws CliError with every fault, a line each, if there is any. */
+export function refuseFaults(errors: readonly ManifestError[], where: string): void {
+  if (errors.length === 0) return
   const count = errors.length === 1 ? 'one fault' : `${errors.length} faults`
-  throw new CliError(`${count} in the manifests:\n${errors.map(({ message }) => `  ${message}`).join('\n')}`)
+  throw new CliError(`${count} in ${where}:\n${errors.map(({ message }) => `  ${message}`).join('\n')}`)
 }
 
 const PORT_EXAMPLES = '80/TCP, 53/UDP, 8/ICMP (a type); 80 alone is TCP'
