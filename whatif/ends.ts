@@ -6,6 +6,8 @@ import type { Cluster, Workload } from '../manifests/index.ts'
 /** A peer that no manifest has: an entity, or one that a rule could be about. */
 export interface StandIn {
   readonly labels: readonly Label[]
+  /** Absent: one that no rule names. */
+  readonly address?: string
   readonly isWorkload: boolean
 }
 

@@ -7,7 +7,7 @@ import type { Simulation } from './simulation.ts'
 import { matchesSelector } from './trace.ts'
 
 export interface Member {
-  /** `namespace/name`, a node's name, `entity host`, or the prefix of a region. */
+  /** `namespace/name`, `node NAME (ADDRESS)`, `entity host`, or the prefix of a region. */
   readonly name: string
   readonly kind: 'workload' | 'node' | 'entity' | 'outside'
   readonly end: End
@@ -26,7 +26,7 @@ export function membersOf(cluster: Cluster, standIns: ReturnType<typeof entitySt
   return [
     ...cluster.workloads.map((workload): Member => ({ name: nameOf(workload), kind: 'workload', end: { workload } })),
     ...cluster.nodes.flatMap(({ name, addresses }) =>
-      addresses.map((address): Member => ({ name: `node ${name}`, kind: 'node', end: { address } })),
+      addresses.map((address): Member => ({ name: `node ${name} (${address})`, kind: 'node', end: { address } })),
     ),
     ...standIns.map((standIn): Member => ({ name: `entity ${standIn.entity}`, kind: 'entity', end: { standIn } })),
     ...regions.map(({ prefix, address }): Member => ({ name: prefix, kind: 'outside', end: { address } })),

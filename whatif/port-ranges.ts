@@ -35,6 +35,11 @@ const keys = (protocol: number, first: number, last: number): PortRange => ({
 
 const isIcmp = (protocol: number): boolean => protocol === PROTOCOLS.ICMP || protocol === PROTOCOLS.ICMPv6
 
+/** One key: `80/TCP`, `8/ICMP`, or the number of another protocol. */
+export function formatPort(key: number): string {
+  return formatPortRanges([{ first: key, last: key }])[0] ?? `protocol ${key >>> 16}`
+}
+
 /** Ascending ranges, each protocol's by itself: `all`, or such as `80/TCP`, `8000-8100/TCP`, `UDP`, `other protocols`. */
 export function formatPortRanges(ranges: readonly PortRange[]): readonly string[] {
   if (ranges.length === 1 && ranges[0]?.first === 0 && ranges[0].last === LAST_KEY) return ['all']

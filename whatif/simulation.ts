@@ -55,7 +55,8 @@ export class Simulation {
     this.#engine = engine
     this.#rules = new Map([...cluster.policies.values()].flatMap(({ rules }) => [...rules]))
     const waiting = cluster.workloads.filter(({ addresses }) => addresses.length === 0)
-    this.#placeholders = placeholders([...waiting, ...standIns], new Set(cluster.workloads.flatMap(({ addresses }) => addresses)))
+    const nowhere = standIns.filter(({ address }) => address === undefined)
+    this.#placeholders = placeholders([...waiting, ...nowhere], new Set(cluster.workloads.flatMap(({ addresses }) => addresses)))
   }
 
   /** `standIns`: peers beside those of the manifests, each at an address of its own. */
@@ -176,6 +177,7 @@ export class Simulation {
 
   #addressesOf({ address, workload, standIn }: End): readonly string[] {
     if (address !== undefined) return [address]
+    if (standIn?.address !== undefined) return [standIn.address]
     const holder = workload ?? standIn
     const placeholder = holder && this.#placeholders.get(holder)
     return placeholder === undefined ? (workload?.addresses ?? []) : [placeholder]
@@ -224,7 +226,7 @@ export class Simulation {
 
   #addStandIns(standIns: readonly StandIn[]): void {
     for (const standIn of standIns) {
-      const address = bytesOf(this.#placeholders.get(standIn) ?? '')
+      const address = bytesOf(standIn.address ?? this.#placeholders.get(standIn) ?? '')
       const flags = standIn.isWorkload ? PeerFlags.WORKLOAD : 0
       this.#engine.setAddress({ address, prefixLength: 128, identity: this.#identity(standIn.labels), flags, ifindex: 0, namedPorts: [] })
     }
