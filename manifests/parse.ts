@@ -1,5 +1,5 @@
 // Text of one file -> documents. YAML 1.2 or JSON, several documents, kind List; every fault with its place.
-import { isMap, isScalar, LineCounter } from 'yaml'
+import { isMap, isScalar, isSeq, LineCounter } from 'yaml'
 import { ManifestError } from './document/errors.ts'
 import { KIND_NAMES, readerOf } from './kinds.ts'
 import type { Schema, Value } from './document/schema.ts'
@@ -46,6 +46,19 @@ export function parseValue<const S extends Schema, T>(
   if (errors.length > 0) return { errors }
   if (value === undefined || values.length > 1) return { errors: [wholeFile(file, `the file has ${values.length} documents`, undefined, 'one')] }
   return { value, errors }
+}
+
+/** Every resource of a file, items of Lists by themselves, without a look at what it says. */
+export function resourceSources(text: string, file: string): readonly Source[] {
+  const sources: Source[] = []
+  readEach(text, file, (source) => sources.push(...itemsOf(source, 0)))
+  return sources
+}
+
+function itemsOf(source: Source, depth: number): readonly Source[] {
+  const items = source.nodeAt(['items'])
+  if (!isSeq(items) || depth === LIST_DEPTH) return [source]
+  return items.items.flatMap((_, index) => itemsOf(source.below(['items', index]), depth + 1))
 }
 
 /** The faults of the file. */

@@ -1,5 +1,5 @@
 // Label selectors of Kubernetes and Cilium as the engine's requirements.
-import type { Requirement } from '../engine/index.ts'
+import type { Requirement, Selector } from '../engine/index.ts'
 import { NAMESPACE_KEY, NAMESPACE_LABELS, equals, exists } from './labels.ts'
 import type { Path } from './document/errors.ts'
 import type { Value } from './document/schema.ts'
@@ -47,6 +47,25 @@ export function matchesLabels(requirements: readonly Requirement[], labels: Labe
     if (operator === 'DoesNotExist') return value === undefined
     return (value !== undefined && values.includes(value)) === (operator === 'In')
   })
+}
+
+/** `namespace=demo, app in (web, api), !canary`: for people, without the sources of labels. */
+export function formatSelector({ requirements }: Selector): string {
+  return requirements.length === 0 ? 'everything' : requirements.map(formatRequirement).join(', ')
+}
+
+function formatRequirement({ key, operator, values }: Requirement): string {
+  const name = shortKey(key)
+  if (operator === 'Exists') return name
+  if (operator === 'DoesNotExist') return `!${name}`
+  if (operator === 'In' && values.length === 1) return `${name}=${values[0]}`
+  return `${name} ${operator === 'In' ? 'in' : 'not in'} (${values.join(', ')})`
+}
+
+function shortKey(key: string): string {
+  if (anySource(key) === anySource(NAMESPACE_KEY)) return 'namespace'
+  const namespaceLabels = anySource(NAMESPACE_LABELS)
+  return anySource(key).startsWith(namespaceLabels) ? `namespace's ${anySource(key).slice(namespaceLabels.length)}` : anySource(key)
 }
 
 /**

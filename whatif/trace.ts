@@ -60,7 +60,7 @@ function meets({ key, operator, values }: Requirement, labels: readonly string[]
   return own.some((value) => values.includes(value)) === (operator === 'In')
 }
 
-function matchesPeer({ selector, cidr }: Peer, facts: Facts): boolean {
+export function matchesPeer({ selector, cidr }: Peer, facts: Facts): boolean {
   if (selector !== undefined && !matchesSelector(selector, facts.labels)) return false
   if (cidr === undefined) return true
   if (facts.isWorkload && !cidr.workloads) return false

@@ -1,7 +1,7 @@
 // What the offline commands are given: manifests, ports and the ends of a connection.
 import { InvalidArgumentError, Option } from 'commander'
-import { loadFiles, readFiles } from '../../manifests/files/index.ts'
-import { compile, formatWarning, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../../manifests/index.ts'
+import { readFiles, type ManifestText } from '../../manifests/files/index.ts'
+import { compile, formatWarning, parseDocuments, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../../manifests/index.ts'
 import type { Cluster, ManifestError, Probe } from '../../manifests/index.ts'
 import { findEnd, type End } from '../../whatif/index.ts'
 import { CliError, EXIT } from '../errors.ts'
@@ -15,11 +15,19 @@ export function fileOption(): Option {
  * CliError with every fault, a line each, if there is any.
  */
 export async function readCluster(paths: readonly string[]): Promise<Cluster> {
-  const files = await loadFiles(paths)
+  return (await readSources(paths)).cluster
+}
+
+/** The same, with the texts that it came from. */
+export async function readSources(paths: readonly string[]): Promise<{ readonly cluster: Cluster; readonly texts: readonly ManifestText[] }> {
+  const read = await readFiles(paths)
+  const texts = read.filter((file) => 'text' in file)
+  const files = texts.map(({ file, text }) => parseDocuments(text, file))
   const cluster = compile(files.flatMap(({ documents }) => documents))
-  refuseFaults([...files.flatMap((file) => file.errors), ...cluster.errors], 'the manifests')
+  const unreadable = read.flatMap((file) => ('error' in file ? [file.error] : []))
+  refuseFaults([...unreadable, ...files.flatMap((file) => file.errors), ...cluster.errors], 'the manifests')
   for (const warning of cluster.warnings) process.stderr.write(`warning: ${formatWarning(warning)}\n`)
-  return cluster
+  return { cluster, texts }
 }
 
 /** The text of one file, or of standard input. Throws CliError where it cannot be read. */
