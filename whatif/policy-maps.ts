@@ -1,7 +1,7 @@
 // The rows that the datapath would compare, from the engine's changes of the maps `policy` and `policy_rows`.
-import { Direction as DirectionBit, PolicyAction, policyKeyRecord, policyRowRecord, policySpanRecord } from '../bpf/index.ts'
+import { Direction as DirectionBit, PolicyAction, policyKeyRecord, policyRowRecord, policySpanRecord, type PolicySpanRecord } from '../bpf/index.ts'
 import type { Change, Decision, Direction } from '../engine/index.ts'
-import { LAST_KEY, type Segment, type Segments } from './segments.ts'
+import { everywhere, LAST_KEY, type Segment, type Segments } from './segments.ts'
 
 /** One row of the map `policy_rows`: what it decides from `first` to `last`, and how strongly. */
 export interface Row {
@@ -29,10 +29,14 @@ const DECISIONS: Readonly<Record<number, Decision>> = {
   [PolicyAction.AUDIT]: 'audited',
 }
 
+/** The datapath drops where it finds no rows at all. */
+const UNKNOWN_SUBJECT: Segments<SideDecision> = everywhere({ decision: 'denied', rule: 0 })
+
 export class PolicyMaps {
   readonly #rows = new Map<number, Row>()
-  readonly #spans = new Map<string, { readonly firstRow: number; readonly rows: number }>()
-  readonly #segments = new Map<string, Segments<SideDecision>>()
+  /** By subject, then by class and direction. */
+  readonly #spans = new Map<number, Map<number, PolicySpanRecord>>()
+  readonly #segments = new Map<PolicySpanRecord, Segments<SideDecision>>()
 
   /** `changes`: those of an engine that has made a single transaction. */
   constructor(changes: readonly Change[]) {
@@ -44,26 +48,28 @@ export class PolicyMaps {
 
   /** The rows for a peer's class, and those for every peer. */
   rows(subject: number, peerClass: number, direction: Direction): { readonly ofClass: readonly Row[]; readonly ofEveryPeer: readonly Row[] } {
-    const span = (of: number) => this.#span(keyOf(subject, of, direction))
-    return { ofClass: peerClass === EVERY_PEER ? [] : span(peerClass), ofEveryPeer: span(EVERY_PEER) }
+    const every = this.#rowsOf(this.#span(subject, EVERY_PEER, direction))
+    return { ofClass: peerClass === EVERY_PEER ? [] : this.#rowsOf(this.#span(subject, peerClass, direction)), ofEveryPeer: every }
   }
 
   /** What a subject decides about a class of peers; the same list for the same question. */
   segments(subject: number, peerClass: number, direction: Direction): Segments<SideDecision> {
-    const key = keyOf(subject, peerClass, direction)
-    const known = this.#segments.get(key)
+    // A class without rows of its own shares the list of every peer, so that lists can be told apart by identity.
+    const span = this.#span(subject, peerClass, direction) ?? this.#span(subject, EVERY_PEER, direction)
+    if (span === undefined) return UNKNOWN_SUBJECT
+    const known = this.#segments.get(span)
     if (known !== undefined) return known
     const { ofClass, ofEveryPeer } = this.rows(subject, peerClass, direction)
-    // A class without rows of its own shares the list of every peer, so that lists can be told apart by identity.
-    const made = ofClass.length === 0 && peerClass !== EVERY_PEER
-      ? this.segments(subject, EVERY_PEER, direction)
-      : resolve(ofClass, ofEveryPeer)
-    this.#segments.set(key, made)
+    const made = resolve(ofClass, ofEveryPeer)
+    this.#segments.set(span, made)
     return made
   }
 
-  #span(key: string): readonly Row[] {
-    const { firstRow = 0, rows = 0 } = this.#spans.get(key) ?? {}
+  #span(subject: number, peerClass: number, direction: Direction): PolicySpanRecord | undefined {
+    return this.#spans.get(subject)?.get(keyOf(peerClass, direction))
+  }
+
+  #rowsOf({ firstRow, rows }: PolicySpanRecord = { firstRow: 0, rows: 0 }): readonly Row[] {
     return Array.from({ length: rows }, (_, index) => {
       const row = this.#rows.get(firstRow + index)
       if (row === undefined) throw new Error(`row ${firstRow + index} of a span was never written`)
@@ -74,7 +80,9 @@ export class PolicyMaps {
   #readSpans({ count, keys, values }: Change): void {
     for (let i = 0; i < count; i++) {
       const { subject, peerClassDirection } = policyKeyRecord.decode(keys, i * policyKeyRecord.size)
-      this.#spans.set(`${subject} ${peerClassDirection}`, policySpanRecord.decode(values, i * policySpanRecord.size))
+      const spans = this.#spans.get(subject) ?? new Map<number, PolicySpanRecord>()
+      spans.set(peerClassDirection, policySpanRecord.decode(values, i * policySpanRecord.size))
+      this.#spans.set(subject, spans)
     }
   }
 
@@ -88,8 +96,8 @@ export class PolicyMaps {
 }
 
 /** As in struct policy_key. */
-function keyOf(subject: number, peerClass: number, direction: Direction): string {
-  return `${subject} ${(peerClass << 1) | (direction === 'egress' ? DirectionBit.EGRESS : DirectionBit.INGRESS)}`
+function keyOf(peerClass: number, direction: Direction): number {
+  return (peerClass << 1) | (direction === 'egress' ? DirectionBit.EGRESS : DirectionBit.INGRESS)
 }
 
 /** The higher precedence at each place, the class's at a tie, as the datapath picks it. Rows of every peer have no gaps. */
