@@ -5,10 +5,11 @@ import * as diff from './diff.ts'
 import * as explain from './explain.ts'
 import * as lint from './lint.ts'
 import * as matrix from './matrix.ts'
+import * as suggest from './suggest.ts'
 import * as test from './test.ts'
 import * as verdict from './verdict.ts'
 
 export function register(program: Command): void {
   const policy = group(program, 'policy', 'policies: what they decide and why')
-  for (const command of [matrix, verdict, explain, test, diff, lint]) command.register(policy)
+  for (const command of [matrix, verdict, explain, test, diff, lint, suggest]) command.register(policy)
 }

@@ -7,6 +7,8 @@ import { groupsOf, type Group } from './groups.ts'
 import { networkPolicy, networkPolicyLanguage } from './kubernetes.ts'
 import { draft } from './rules.ts'
 
+export { entityOf } from './rules.ts'
+
 export const SUGGESTED_KINDS = ['NetworkPolicy', 'CiliumNetworkPolicy'] as const
 export type SuggestedKind = (typeof SUGGESTED_KINDS)[number]
 
