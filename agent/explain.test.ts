@@ -90,3 +90,16 @@ test('a Service is no end: policy compares its backends, which the refusal names
   t.throws(() => explain({ ...asked, cluster }, 'demo/web', '10.77.8.1', '80/TCP'), { code: 'BAD_REQUEST', message: /Service demo\/web.*ask about demo\/web with its port 8080/ })
   t.deepEqual(asked.asked, [])
 })
+
+test('the rows that were compared stand with the rules that they are of', (t) => {
+  const row = { first: 0, last: 0xff_ffff, decision: 'denied' } as const
+  const compared = [{ ...row, peers: 'class', precedence: 0xc000_0000, rule: 99 }, { ...row, peers: 'every', precedence: 0x8000_0001, rule: DEFAULT_DENY }] as const
+  const ingress = { ...side, decision: 'denied', rule: 99, compared } as const
+  t.deepEqual(explain(sources({ decision: 'denied', ingress }), '192.0.2.1', 'demo/web', '80').ingress?.entries, [
+    { peers: 'class 1', ports: 'all', tier: 'admin', precedence: 0xc000_0000, verdict: 'denied', rule: 99, decides: true },
+    {
+      peers: 'every peer', ports: 'all', tier: 'normal', precedence: 0x8000_0001, verdict: 'denied', rule: DEFAULT_DENY,
+      policy: 'NetworkPolicy demo/web ingress (default deny)', decides: false,
+    },
+  ])
+})

@@ -2,6 +2,7 @@
 import { formatAddress, parseAddress, type SideVerdict, type Verdict } from '../engine/index.ts'
 import { formatRule, parseProbe, PROBE_SYNTAX, type RuleReference, translationHint, unknownEnd } from '../manifests/index.ts'
 import type { Cluster, Workload } from '../manifests/index.ts'
+import { comparedEntries } from '../whatif/index.ts'
 import { addressBytes, hostPrefix } from './address.ts'
 import type { Address, ExplainedEnd, ExplainedSide, Explanation } from './api/types.ts'
 import { nameOf } from './endpoints.ts'
@@ -63,10 +64,15 @@ function endOf({ addresses }: ExplainSources, address: string): ExplainedEnd {
   }
 }
 
-function sideOf({ cluster }: ExplainSources, { decision, rule }: SideVerdict, direction: 'ingress' | 'egress'): ExplainedSide {
+function sideOf({ cluster }: ExplainSources, side: SideVerdict, direction: 'ingress' | 'egress'): ExplainedSide {
+  const { decision, rule } = side
   const reference = ruleOf(cluster, rule)
+  const entries = comparedEntries(side, (number) => {
+    const known = ruleOf(cluster, number)
+    return known && formatRule(known)
+  })
   if (reference === undefined) {
-    return { verdict: decision, rule, reason: rule === 0 ? `no policy selects it for ${direction}` : `rule ${rule} is not known any more` }
+    return { verdict: decision, rule, entries, reason: rule === 0 ? `no policy selects it for ${direction}` : `rule ${rule} is not known any more` }
   }
   const policy = formatRule(reference)
   const { action, description } = reference
@@ -76,6 +82,7 @@ function sideOf({ cluster }: ExplainSources, { decision, rule }: SideVerdict, di
     policy,
     action,
     ...(description !== undefined && { description }),
+    entries,
     reason: action === 'default-deny' ? `${policy}: no rule allows it` : `${policy} ${action === 'allow' ? 'allows' : 'denies'} it`,
   }
 }

@@ -6,7 +6,7 @@ import { EngineError } from './errors.ts'
 import { InputWriter } from './input.ts'
 import { endpointRecord, generationRecords, join, joinAddresses, KEY_BYTES, VALUE_BYTES, type PackedEntries } from './records.ts'
 import type {
-  AddressEntry, Capacities, Change, Decision, EndpointEntry, EngineMap, Label, Policy, SideVerdict, Verdict,
+  AddressEntry, Capacities, Change, ComparedRow, Decision, EndpointEntry, EngineMap, Label, Policy, SideVerdict, Verdict,
 } from './types.ts'
 import { checkedWeight, combine, hashText, isPrime, withPolicies, worldOf } from './values.ts'
 import { errorOf, type EngineExports } from './wasm.ts'
@@ -78,6 +78,9 @@ const MAPS: readonly EngineMap[] = ['addresses', 'prefixes', 'class_generations'
 const ENTRY_MAP_ADDRESSES = 1
 const ENTRY_MAP_PREFIXES = 2
 const RESTORE_BATCH = 65_536
+/** Words of a side in engine/assembly/verdict.ts: the decision, then two rows. */
+const SIDE_HEAD_WORDS = 4
+const COMPARED_ROW_WORDS = 5
 const DECISIONS: readonly (Decision | undefined)[] = ['denied', 'allowed', 'audited', undefined]
 const WASM_PATH = new URL('../build/engine.wasm', import.meta.url)
 
@@ -234,6 +237,18 @@ export class Engine {
 
   /** What the datapath decides for a new flow. Each end that is a local endpoint decides for its own direction. */
   verdict(query: VerdictQuery): Verdict {
+    return this.#decide(query, (at) => this.#readSide(at))
+  }
+
+  /** The same, with the rows that were compared. */
+  explain(query: VerdictQuery): Verdict {
+    return this.#decide(query, (at) => {
+      const side = this.#readSide(at)
+      return side && { ...side, compared: this.#readCompared(at + SIDE_HEAD_WORDS) }
+    })
+  }
+
+  #decide(query: VerdictQuery, readSide: (at: number) => SideVerdict | undefined): Verdict {
     this.#start()
     this.#refresh()
     const input = this.#wasm.verdictInput()
@@ -241,8 +256,8 @@ export class Engine {
     this.#bytes.set(query.to ?? worldOf(query.from), input + 16)
     this.#wasm.decide(query.protocol, query.port)
     const at = this.#wasm.verdictOutput() / 4
-    const egress = query.from && this.#readSide(at)
-    const ingress = query.to && this.#readSide(at + 4)
+    const egress = query.from && readSide(at)
+    const ingress = query.to && readSide(at + SIDE_HEAD_WORDS + 2 * COMPARED_ROW_WORDS)
     return { decision: combine(egress, ingress), ...(egress && { egress }), ...(ingress && { ingress }) }
   }
 
@@ -380,6 +395,17 @@ export class Engine {
     const [decision, rule, subject, peerClass] = this.#words.subarray(at, at + 4) as unknown as [number, number, number, number]
     const name = DECISIONS[decision]
     return name && { decision: name, rule, subject, peerClass }
+  }
+
+  #readCompared(at: number): readonly ComparedRow[] {
+    const rows = [...this.#readRow(at, 'class'), ...this.#readRow(at + COMPARED_ROW_WORDS, 'every')]
+    return rows.sort((a, b) => b.precedence - a.precedence)
+  }
+
+  /** None where the first key is above the last. */
+  #readRow(at: number, peers: ComparedRow['peers']): readonly ComparedRow[] {
+    const [first, last, precedence, rule, action] = this.#words.subarray(at, at + COMPARED_ROW_WORDS) as unknown as [number, number, number, number, number]
+    return first > last ? [] : [{ peers, first, last, precedence, rule, decision: DECISIONS[action] ?? 'denied' }]
   }
 }
 

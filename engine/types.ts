@@ -116,12 +116,27 @@ export interface Change {
 
 export type Decision = 'allowed' | 'denied' | 'audited'
 
+/** A row of the map `policy_rows` that holds for a packet. */
+export interface ComparedRow {
+  /** Whose rows it is one of: those of the peer's class, or those for every peer. */
+  readonly peers: 'class' | 'every'
+  /** From where to where it decides, as `protocol << 16 | port`. */
+  readonly first: number
+  readonly last: number
+  /** Of two rows the higher decides, at a tie the class's; engine/assembly/policies.ts says how it is made. */
+  readonly precedence: number
+  readonly rule: number
+  readonly decision: Decision
+}
+
 /** One side's decision. `rule` 0: no policy selects the subject in this direction. */
 export interface SideVerdict {
   readonly decision: Decision
   readonly rule: number
   readonly subject: number
   readonly peerClass: number
+  /** The rows that were compared, the deciding one first; of `explain` alone. */
+  readonly compared?: readonly ComparedRow[]
 }
 
 export interface Verdict {

@@ -2,6 +2,7 @@
 export { findEnd, nameOf, type End, type StandIn } from './ends.ts'
 export { compare, type Change, type Comparison } from './diff.ts'
 export { compareFlows, type ChangedFlows, type FlowComparison } from './diff-flows.ts'
+export { comparedEntries, type ComparedEntry } from './entries.ts'
 export { Expectations, type Expectation, type Verification } from './expectations.ts'
 export { readFlows, type FlowRecord, type SeenConnection } from './flows.ts'
 export { lint, LINT_CODES, type Finding, type LintCode, type Severity } from './lint/index.ts'

@@ -1,18 +1,9 @@
 // The rows that the datapath would compare, from the engine's changes of the maps `policy` and `policy_rows`.
 import { Direction as DirectionBit, PolicyAction, policyKeyRecord, policyRowRecord, policySpanRecord, type PolicySpanRecord } from '../bpf/index.ts'
-import type { Change, Decision, Direction } from '../engine/index.ts'
+import type { Change, ComparedRow, Decision, Direction } from '../engine/index.ts'
 import { everywhere, LAST_KEY, type Segment, type Segments } from './segments.ts'
 
-/** One row of the map `policy_rows`: what it decides from `first` to `last`, and how strongly. */
-export interface Row {
-  readonly first: number
-  readonly last: number
-  /** Of two rows for one packet the higher decides; engine/assembly/policies.ts says how it is made. */
-  readonly precedence: number
-  /** 0: no rule. */
-  readonly rule: number
-  readonly decision: Decision
-}
+type Row = Omit<ComparedRow, 'peers'>
 
 /** What one side decides, and by which rule. */
 export interface SideDecision {
@@ -46,12 +37,6 @@ export class PolicyMaps {
     }
   }
 
-  /** The rows for a peer's class, and those for every peer. */
-  rows(subject: number, peerClass: number, direction: Direction): { readonly ofClass: readonly Row[]; readonly ofEveryPeer: readonly Row[] } {
-    const every = this.#rowsOf(this.#span(subject, EVERY_PEER, direction))
-    return { ofClass: peerClass === EVERY_PEER ? [] : this.#rowsOf(this.#span(subject, peerClass, direction)), ofEveryPeer: every }
-  }
-
   /** What a subject decides about a class of peers; the same list for the same question. */
   segments(subject: number, peerClass: number, direction: Direction): Segments<SideDecision> {
     // A class without rows of its own shares the list of every peer, so that lists can be told apart by identity.
@@ -59,8 +44,8 @@ export class PolicyMaps {
     if (span === undefined) return UNKNOWN_SUBJECT
     const known = this.#segments.get(span)
     if (known !== undefined) return known
-    const { ofClass, ofEveryPeer } = this.rows(subject, peerClass, direction)
-    const made = resolve(ofClass, ofEveryPeer)
+    const ofEveryPeer = this.#rowsOf(this.#span(subject, EVERY_PEER, direction))
+    const made = resolve(this.#rowsOf(span), ofEveryPeer)
     this.#segments.set(span, made)
     return made
   }

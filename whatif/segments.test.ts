@@ -14,7 +14,7 @@ function isWhole(segments: Segments<unknown>): boolean {
     && segments.every(({ first, last }, index) => first <= last && first === (segments[index - 1]?.last ?? -1) + 1)
 }
 
-test('segments agree with the engine at every port, in tiers and with named ports', async (t) => {
+test('segments, and the rows that are told, agree with the engine at every port, in tiers and with named ports', async (t) => {
   const seen = { allowed: 0, denied: 0, audited: 0 }
   const property = fc.asyncProperty(tieredCluster, async (cluster) => {
     const text = tieredDocuments(cluster).map((document) => stringify(document)).join('---\n')
@@ -26,10 +26,14 @@ test('segments agree with the engine at every port, in tiers and with named port
         const ingress = simulation.segments('ingress', to, from)
         t.true(isWhole(egress) && isWhole(ingress))
         for (const key of KEYS) {
-          const outcome = simulation.decide(from, to, { text: '', protocol: key >>> 16, port: key & 0xffff })
+          const outcome = simulation.explain(from, to, { text: '', protocol: key >>> 16, port: key & 0xffff })
           const at = (segments: typeof egress) => within(segments, key, key)[0]?.value
           t.like(at(egress), { decision: outcome.egress.decision, rule: outcome.egress.rule })
           t.like(at(ingress), { decision: outcome.ingress.decision, rule: outcome.ingress.rule })
+          for (const { decision, rule, entries } of [outcome.egress, outcome.ingress]) {
+            t.deepEqual(entries?.map(({ decides }) => decides), [true, false].slice(0, entries?.length))
+            t.like(entries?.[0], { verdict: decision, rule })
+          }
           seen[outcome.decision]++
         }
       }

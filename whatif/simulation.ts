@@ -2,12 +2,13 @@
 // workload is the world. Answers are those that the agent would program.
 import { EndpointFlags, Identity, PeerFlags } from '../bpf/index.ts'
 import { DEFAULT_CAPACITIES, Engine, RESERVED_IDENTITIES, familyOf, formatAddress, parseAddress } from '../engine/index.ts'
-import type { Capacities, Decision, Direction, Label, SideVerdict } from '../engine/index.ts'
+import type { Capacities, Decision, Direction, Label, SideVerdict, Verdict, VerdictQuery } from '../engine/index.ts'
 import { formatRule } from '../manifests/index.ts'
 import type { Cluster, Node, Probe, RuleReference, Workload } from '../manifests/index.ts'
+import { comparedEntries, type ComparedEntry } from './entries.ts'
 import { nameOf, type End, type Point, type StandIn } from './ends.ts'
 import { placeholders } from './placeholders.ts'
-import { PolicyMaps, type Row, type SideDecision } from './policy-maps.ts'
+import { PolicyMaps, type SideDecision } from './policy-maps.ts'
 import { everywhere, type Segments } from './segments.ts'
 import type { Facts } from './trace.ts'
 
@@ -20,6 +21,8 @@ export interface Side {
   readonly reason: string
   /** Number that the engine gave the peer's class; 0 where the engine was not asked. */
   readonly peerClass: number
+  /** Of `explain` alone: the rows that were compared, the deciding one first. */
+  readonly entries?: readonly ComparedEntry[]
 }
 
 export interface Outcome {
@@ -74,9 +77,18 @@ export class Simulation {
 
   /** A workload always reaches itself; otherwise both ends' policies have to allow. */
   decide(from: End, to: End, probe: Probe): Outcome {
+    return this.#decide(from, to, probe, (query) => this.#engine.verdict(query))
+  }
+
+  /** The same, with the rows that were compared. */
+  explain(from: End, to: End, probe: Probe): Outcome {
+    return this.#decide(from, to, probe, (query) => this.#engine.explain(query))
+  }
+
+  #decide(from: End, to: End, probe: Probe, ask: (query: VerdictQuery) => Verdict): Outcome {
     const [source, destination] = this.#addressPair(from, to)
     if (from.workload !== undefined && from.workload === to.workload) return toItself(source, destination)
-    const verdict = this.#engine.verdict({ from: bytesOf(source), to: bytesOf(destination), ...probe })
+    const verdict = ask({ from: bytesOf(source), to: bytesOf(destination), ...probe })
     return {
       decision: verdict.decision,
       from: source,
@@ -92,12 +104,6 @@ export class Simulation {
     if (subject === undefined) return NO_POLICY
     const segments = this.#policyMaps().segments(subject, this.classOf(peer), direction)
     return own.workload?.audit === true ? this.#auditedForm(segments) : segments
-  }
-
-  /** The rows that the datapath would compare for that. */
-  rows(direction: Direction, own: Point, peer: Point): { readonly ofClass: readonly Row[]; readonly ofEveryPeer: readonly Row[] } {
-    const subject = this.subjectOf(own)
-    return subject === undefined ? { ofClass: [], ofEveryPeer: [] } : this.#policyMaps().rows(subject, this.classOf(peer), direction)
   }
 
   /** Number that the engine gave to all workloads with the same rules; undefined for what is no workload. */
@@ -156,12 +162,14 @@ export class Simulation {
       return { decision: 'allowed', rule: 0, peerClass: 0, reason: `${address} is no workload: it has no policy of its own` }
     }
     const { decision, rule, peerClass } = verdict
+    const entries = verdict.compared && comparedEntries(verdict, (number) => textOf(this.#rules.get(number)))
+    const decided = { decision, rule, peerClass, ...(entries && { entries }) }
     const name = end.workload ? nameOf(end.workload) : address
     const reference = this.#rules.get(rule)
     if (reference === undefined) {
-      return { decision, rule, peerClass, reason: `no policy selects ${name} for ${direction}: everything is allowed` }
+      return { ...decided, reason: `no policy selects ${name} for ${direction}: everything is allowed` }
     }
-    return { decision, rule, peerClass, reference, reason: `${reasonOf(reference, name)}: ${formatRule(reference)}` }
+    return { ...decided, reference, reason: `${reasonOf(reference, name)}: ${formatRule(reference)}` }
   }
 
   /** Addresses of one family if there are any, the destination's earliest first: as a client would choose. */
@@ -253,6 +261,8 @@ export class Simulation {
     })
   }
 }
+
+const textOf = (reference: RuleReference | undefined): string | undefined => reference && formatRule(reference)
 
 const remoteLabels = ({ labels }: Node): readonly Label[] => ['reserved:remote-node=', ...labels]
 

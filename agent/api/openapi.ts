@@ -7,14 +7,15 @@ import { schemasOf } from './schemas.ts'
 type JsonObject = Record<string, unknown>
 
 const TYPES = new URL('./types.ts', import.meta.url)
-/** The two that types.ts takes over from observe/. */
-const FLOW_TYPES = { file: new URL('../../observe/flow.ts', import.meta.url), names: ['Flow', 'FlowEnd'] }
+/** Those that types.ts takes over from other folders. */
+const SHARED_TYPES = [
+  { file: new URL('../../observe/flow.ts', import.meta.url), names: ['Flow', 'FlowEnd'] },
+  { file: new URL('../../whatif/entries.ts', import.meta.url), names: ['ComparedEntry'] },
+]
 
 export function openApiDocument(routes: readonly Route[]): JsonObject {
-  const schemas = {
-    ...schemasOf(readFileSync(TYPES, 'utf8')),
-    ...schemasOf(readFileSync(FLOW_TYPES.file, 'utf8'), FLOW_TYPES.names),
-  }
+  const shared = SHARED_TYPES.map(({ file, names }) => schemasOf(readFileSync(file, 'utf8'), names))
+  const schemas = Object.assign(schemasOf(readFileSync(TYPES, 'utf8')), ...shared) as JsonObject
   const paths: Record<string, JsonObject> = {}
   for (const route of routes) paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operation(route) }
   return {

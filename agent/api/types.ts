@@ -1,8 +1,9 @@
 // Every JSON shape of the agent's API (REST over a unix socket, described in openapi.ts): the CLI and
 // the page import nothing else of the agent. Addresses are text ("10.77.1.11", "fd77:1::11"), times ISO 8601.
 import type { Flow } from '../../observe/index.ts'
+import type { ComparedEntry } from '../../whatif/index.ts'
 
-export type { Flow }
+export type { ComparedEntry, Flow }
 
 /** Something that does not work as wanted: what, why, and what the operator can do about it. */
 export interface Degradation {
@@ -241,6 +242,8 @@ export interface ExplainedSide {
   readonly description?: string
   /** One sentence. */
   readonly reason: string
+  /** The rows that were compared, the deciding one first; none where no policy was asked. */
+  readonly entries?: readonly ComparedEntry[]
 }
 
 /** Content type of ManifestFiles. */

@@ -46,7 +46,7 @@ class ScriptedEngine implements EnginePort {
   removeEndpoint = (): void => void this.calls.push('removeEndpoint')
   setPolicy = (key: string): void => void this.calls.push(`setPolicy ${key}`)
   removePolicy = (key: string): void => void this.calls.push(`removePolicy ${key}`)
-  verdict = (): never => {
+  explain = (): never => {
     throw new Error('not asked here')
   }
   stats = (): never => {

@@ -70,6 +70,6 @@ export interface EnginePort {
   takeChanges(): readonly Change[]
   restore(pinned: PinnedState): void
   finishRestore(): void
-  verdict(query: VerdictQuery): Verdict
+  explain(query: VerdictQuery): Verdict
   stats(): EngineStatistics
 }

@@ -93,7 +93,7 @@ export class LinuxKernel implements Kernel, Disposable {
   }
 
   verdict(query: VerdictQuery): Verdict {
-    return this.#use().engine.verdict(query)
+    return this.#use().engine.explain(query)
   }
 
   statistics(): EngineStatistics {

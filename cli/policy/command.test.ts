@@ -121,6 +121,16 @@ test('explain shows the rules that were looked at', async (t) => {
   t.regex(stdout, /NetworkPolicy y\/only-81 ingress\[0\] +allow +yes +no\n/)
 })
 
+test('explain --entries shows the rows that were compared, and which decided; JSON always does', async (t) => {
+  const path = await folder(t, { 'pods.yaml': PODS, 'policy.yml': POLICY })
+  const ends = ['-f', path, '--from', 'x/a', '--to', 'y/b', '--port', '81/UDP']
+  const { stdout } = await sluice('policy', 'explain', ...ends, '--entries')
+  t.regex(stdout, /ROW FOR +PORTS +TIER +PRECEDENCE +VERDICT +RULE\n +decides +every peer +81\/UDP +normal +0x80000002 +allowed +NetworkPolicy y\/only-81 ingress\[0\]\n/)
+  t.notRegex((await sluice('policy', 'explain', ...ends)).stdout, /PRECEDENCE/)
+  const { ingress } = JSON.parse((await sluice('policy', 'explain', ...ends, '-o', 'json')).stdout) as { ingress: { entries: readonly object[] } }
+  t.like(ingress.entries, [{ peers: 'every peer', ports: '81/UDP', precedence: 0x8000_0002, decides: true }])
+})
+
 test('what is not enforced as written goes to standard error, and the answer to standard output', async (t) => {
   const names = POLICY.replace('networking.k8s.io/v1', 'cilium.io/v2').replace('NetworkPolicy', 'CiliumNetworkPolicy')
     .replace(/spec:[^]*/, 'spec: {endpointSelector: {}, egress: [{toFQDNs: [{matchName: a.example}]}]}\n')

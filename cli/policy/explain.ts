@@ -1,6 +1,6 @@
 // `sluice policy explain`: why a connection is allowed or denied; from manifests with -f, else from the agent.
 import type { Command } from 'commander'
-import type { ExplainedEnd, ExplainedSide, Explanation } from '../../agent/api/index.ts'
+import type { ComparedEntry, ExplainedEnd, ExplainedSide, Explanation } from '../../agent/api/index.ts'
 import type { Direction } from '../../engine/index.ts'
 import type { Probe } from '../../manifests/index.ts'
 import { nameOf, Simulation, trace, type End, type Facts, type Side, type TracedRule } from '../../whatif/index.ts'
@@ -20,7 +20,7 @@ interface TracedExplanation extends Explanation {
   readonly ingress?: TracedSide
 }
 
-type Options = Omit<ConnectionOptions, 'filename'> & Partial<Pick<ConnectionOptions, 'filename'>>
+type Options = Omit<ConnectionOptions, 'filename'> & Partial<Pick<ConnectionOptions, 'filename'>> & { readonly entries?: boolean }
 
 export function register(policy: Command): void {
   policy
@@ -30,24 +30,26 @@ export function register(policy: Command): void {
     .requiredOption('--from <end>', 'namespace/name of a workload, or an address')
     .requiredOption('--to <end>', 'namespace/name of a workload, or an address')
     .addOption(portOption())
+    .option('--entries', 'show the rows of the policy map that were compared too; json and yaml always have them')
     .addOption(outputOption())
     .addHelpText(
       'after',
       examples(
         ['sluice policy explain --from demo/client --to demo/web --port 80/TCP', 'as the agent enforces it now'],
         ['sluice policy explain -f policies/ --from demo/client --to demo/web --port 80/TCP', 'as manifests say, rule by rule'],
+        ['sluice policy explain --entries --from demo/client --to demo/web --port 80/TCP', 'with the rows that were compared'],
       ),
     )
     .action(run)
 }
 
 async function run(options: Options, command: Command): Promise<void> {
-  const { filename, from, to, port, output } = options
+  const { filename, from, to, port, output, entries = false } = options
   const explanation =
     filename === undefined
       ? await agentOf(command).get<TracedExplanation>('/v1/explain', { from, to, port: port.text })
       : await explain(filename, from, to, port)
-  print(explanation, output, () => describe(explanation))
+  print(explanation, output, () => describe(explanation, entries))
 }
 
 async function explain(filename: readonly string[], from: string, to: string, probe: Probe): Promise<TracedExplanation> {
@@ -55,7 +57,7 @@ async function explain(filename: readonly string[], from: string, to: string, pr
   const [source, destination] = [parseEnd(cluster, from), parseEnd(cluster, to)]
   refuseVip(cluster, destination, probe)
   const simulation = await Simulation.of(cluster)
-  const outcome = simulation.decide(source, destination, probe)
+  const outcome = simulation.explain(source, destination, probe)
   const ends = { from: simulation.facts(source, outcome.from), to: simulation.facts(destination, outcome.to) }
   const side = (direction: Direction, decided: Side): TracedSide => {
     const [subject, peer] = direction === 'egress' ? [ends.from, ends.to] : [ends.to, ends.from]
@@ -78,11 +80,11 @@ function endOf(simulation: Simulation, end: End, { address, labels }: Facts): Ex
   return { address, ...(workload && { workload: nameOf(workload) }), identity, labels }
 }
 
-function describe({ from, to, port, verdict, egress, ingress }: TracedExplanation): string {
+function describe({ from, to, port, verdict, egress, ingress }: TracedExplanation, withEntries: boolean): string {
   const ends = formatTable(['', 'WORKLOAD', 'ADDRESS', 'LABELS'], [endRow('from', from), endRow('to', to)])
   const sides = [
-    ...(egress ? [describeSide('egress', from, egress)] : []),
-    ...(ingress ? [describeSide('ingress', to, ingress)] : []),
+    ...(egress ? [describeSide('egress', from, egress, withEntries)] : []),
+    ...(ingress ? [describeSide('ingress', to, ingress, withEntries)] : []),
   ]
   return [`${port}: ${verdict}`, ends, ...sides].join('\n\n')
 }
@@ -92,15 +94,27 @@ function endRow(role: string, { workload = '-', address, labels }: ExplainedEnd)
   return [role, workload, address, labels.filter((label) => !label.startsWith('k8s:io.cilium.k8s.')).join(' ')]
 }
 
-function describeSide(direction: Direction, end: ExplainedEnd, side: TracedSide): string {
+function describeSide(direction: Direction, end: ExplainedEnd, side: TracedSide, withEntries: boolean): string {
   const title = `${direction} of ${end.workload ?? end.address}: ${side.verdict}`
   const lines = [title, `  ${side.reason}`, ...(side.description === undefined ? [] : [`  "${side.description}"`])]
-  const rules = side.rules ?? []
-  if (rules.length === 0) return lines.join('\n')
+  const tables = [ruleTable(direction, side.rules ?? []), ...(withEntries ? [entryTable(side.entries ?? [])] : [])]
+  return [...lines, ...tables.filter((table) => table !== '').flatMap((table) => ['', indent(table)])].join('\n')
+}
+
+const indent = (text: string): string => text.split('\n').map((line) => `  ${line}`).join('\n')
+
+function entryTable(entries: readonly ComparedEntry[]): string {
+  if (entries.length === 0) return ''
+  const rows = entries.map(({ peers, ports, tier, precedence, verdict, policy = '-', decides }) =>
+    [decides ? 'decides' : '', peers, ports, tier, `0x${precedence.toString(16)}`, verdict, policy])
+  return formatTable(['', 'ROW FOR', 'PORTS', 'TIER', 'PRECEDENCE', 'VERDICT', 'RULE'], rows)
+}
+
+function ruleTable(direction: Direction, rules: readonly TracedRule[]): string {
+  if (rules.length === 0) return ''
   const peer = direction === 'egress' ? 'TO' : 'FROM'
   const rows = rules.map(({ rule, action, peerMatches, portMatches }) => [rule, action, mark(peerMatches), mark(portMatches)])
-  const table = formatTable(['RULE', 'ACTION', `${peer} MATCHES`, 'PORT MATCHES'], rows)
-  return [...lines, '', ...table.split('\n').map((line) => `  ${line}`)].join('\n')
+  return formatTable(['RULE', 'ACTION', `${peer} MATCHES`, 'PORT MATCHES'], rows)
 }
 
 const mark = (matches: boolean): string => (matches ? 'yes' : 'no')

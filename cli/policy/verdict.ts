@@ -57,11 +57,12 @@ export function verdictOf({ decision, egress, ingress }: Outcome): VerdictResult
   return { verdict: decision, egress: sideOf(egress), ingress: sideOf(ingress) }
 }
 
-export function sideOf({ decision, rule, reference, reason }: Side): ExplainedSide {
-  if (reference === undefined) return { verdict: decision, rule, reason }
+export function sideOf({ decision, rule, reference, reason, entries }: Side): ExplainedSide {
+  const compared = entries === undefined ? {} : { entries }
+  if (reference === undefined) return { verdict: decision, rule, reason, ...compared }
   const { action, description } = reference
   const described = description === undefined ? {} : { description }
-  return { verdict: decision, rule, policy: formatRule(reference), action, ...described, reason }
+  return { verdict: decision, rule, policy: formatRule(reference), action, ...described, reason, ...compared }
 }
 
 function table({ verdict, egress, ingress }: VerdictResult): string {

@@ -16,7 +16,10 @@ import { subjectNumber } from './subjects'
 
 /** Instead of an enum policy_action: that end is no local endpoint. */
 const ABSENT: u32 = 3
-const SIDE_WORDS: usize = 4 // enum policy_action, rule, subject, class
+/** First and last key, precedence, rule, enum policy_action; a first key above the last: there is no such row. */
+const ROW_WORDS: usize = 5
+/** enum policy_action, rule, subject, class; then the row of the class and the one of every peer. */
+const SIDE_WORDS: usize = 4 + 2 * ROW_WORDS
 
 let sides: usize = 0 // egress, then ingress
 let addresses: usize = 0 // of the host: source, destination
@@ -54,21 +57,32 @@ function decideSide(out: usize, own: u32, peer: u32, direction: u32, key: u32): 
   const known = endpoint != 0 && get(endpointPublished, endpoint) != 0
   const subject = known ? get(endpointSubject, endpoint) : 0
   const peerClass = get(entryClass, peer)
-  const row = decidingRow(spanOf(subject, peerClass, direction), spanOf(subject, 0, direction), key)
+  const ofClass = rowOf(spanOf(subject, peerClass, direction), key)
+  const ofEvery = rowOf(spanOf(subject, 0, direction), key)
+  const row = decidingRow(ofClass, ofEvery)
   let decision: u32 = row == 0 ? POLICY_DENY : <u32>load<u8>(row + POLICY_ROW_ACTION_OFFSET)
   if (decision == POLICY_DENY && row != 0 && endpointAudits(endpoint)) decision = POLICY_AUDIT
   store<u32>(out, known ? decision : ABSENT)
   store<u32>(out + 4, row == 0 ? 0 : load<u32>(row + POLICY_ROW_RULE_OFFSET))
   store<u32>(out + 8, get(subjectNumber, subject))
   store<u32>(out + 12, peerClass)
+  storeRow(out + 16, ofClass)
+  storeRow(out + 16 + (ROW_WORDS << 2), ofEvery)
+}
+
+function storeRow(out: usize, row: usize): void {
+  store<u32>(out, row == 0 ? 1 : load<u32>(row + POLICY_ROW_FIRST_OFFSET))
+  store<u32>(out + 4, row == 0 ? 0 : load<u32>(row + POLICY_ROW_LAST_OFFSET))
+  if (row == 0) return
+  store<u32>(out + 8, load<u32>(row + POLICY_ROW_PRECEDENCE_OFFSET))
+  store<u32>(out + 12, load<u32>(row + POLICY_ROW_RULE_OFFSET))
+  store<u32>(out + 16, <u32>load<u8>(row + POLICY_ROW_ACTION_OFFSET))
 }
 
 /** Of the class's row and the one for every peer the higher precedence; at a tie the class's. */
-function decidingRow(classSpan: u32, everySpan: u32, key: u32): usize {
-  const own = rowOf(classSpan, key)
-  const every = rowOf(everySpan, key)
-  if (own == 0 || every == 0) return own == 0 ? every : own
-  return load<u32>(own + POLICY_ROW_PRECEDENCE_OFFSET) >= load<u32>(every + POLICY_ROW_PRECEDENCE_OFFSET) ? own : every
+function decidingRow(ofClass: usize, ofEvery: usize): usize {
+  if (ofClass == 0 || ofEvery == 0) return ofClass == 0 ? ofEvery : ofClass
+  return load<u32>(ofClass + POLICY_ROW_PRECEDENCE_OFFSET) >= load<u32>(ofEvery + POLICY_ROW_PRECEDENCE_OFFSET) ? ofClass : ofEvery
 }
 
 function rowOf(span: u32, key: u32): usize {
