@@ -3,7 +3,7 @@
 export const EXIT = {
   /** It did what was asked. */
   ok: 0,
-  /** It could not: a refused manifest, nothing of that name, a check that failed. */
+  /** It could not: a refused manifest, nothing of that name; or a check failed. */
   failed: 1,
   /** The command line itself is wrong: an unknown option, or a value that cannot be. */
   usage: 2,

@@ -18,7 +18,7 @@ Results go to standard output, everything else to standard error. Commands that 
 | exit status | meaning |
 | --- | --- |
 | 0 | it did what was asked; a connection that is denied is an answer too |
-| 1 | it could not: a refused manifest, nothing of that name, a check that failed |
+| 1 | it could not: a refused manifest, nothing of that name; or a check failed: a case of \`policy test\`, a finding of \`policy lint\`, any difference of \`policy diff\` |
 | 2 | the command line is wrong: an unknown option, or a value that cannot be |
 | 3 | no agent answers |
 

@@ -17,17 +17,27 @@ export interface Connection {
   readonly to: Point
 }
 
-/** At every pair of addresses of one family; at the first of each where the ends share none. */
+/** At every pair of addresses that can meet; at the first of each where none can. */
 export function connectionsOf(simulation: Simulation, from: End, to: End): readonly Connection[] {
   const [sources, destinations] = [simulation.pointsOf(from), simulation.pointsOf(to)]
   const alike = destinations.flatMap((destination) =>
-    sources.filter((source) => family(source) === family(destination)).map((source) => ({ from: source, to: destination })),
+    sources.filter((source) => canMeet(source, destination)).map((source) => ({ from: source, to: destination })),
   )
   const [first, other] = [sources[0], destinations[0]]
   return alike.length > 0 || first === undefined || other === undefined ? alike : [{ from: first, to: other }]
 }
 
-export const family = ({ address }: Point): Family => familyOf(parseAddress(address) ?? new Uint8Array(16))
+/** Undefined where the address only stands in for one that is not known. */
+export function family({ address, workload, standIn }: Point): Family | undefined {
+  const isKnown = workload === undefined ? standIn === undefined || standIn.address !== undefined : workload.addresses.includes(address)
+  return isKnown ? familyOf(parseAddress(address) ?? new Uint8Array(16)) : undefined
+}
+
+/** Whether two ends speak the same family, as far as is known. */
+export function canMeet(a: Point, b: Point): boolean {
+  const [own, other] = [family(a), family(b)]
+  return own === undefined || other === undefined || own === other
+}
 
 /** For every protocol and port; a workload always reaches itself. */
 export function decideEverywhere(simulation: Simulation, { from, to }: Connection): Segments<ConnectionDecision> {

@@ -6,7 +6,7 @@ import { compile, parseDocuments, type Cluster } from '../manifests/index.ts'
 import { tieredCluster, tieredDocuments, type TieredCluster } from '../manifests/testing/tiers.ts'
 import { compare, type Change } from './diff.ts'
 import { nameOf } from './ends.ts'
-import { membersOf } from './members.ts'
+import { entityStandIns, membersOf } from './members.ts'
 import { outsideRegions } from './regions.ts'
 import { Simulation } from './simulation.ts'
 
@@ -23,6 +23,19 @@ const versions = tieredCluster.chain((whole) =>
 
 const has = ({ from, to, ports }: Change, source: string, destination: string, key: number): boolean =>
   from.includes(source) && to.includes(destination) && ports.some(({ first, last }) => first <= key && key <= last)
+
+test('an entity has no family: it is compared at both of a workload', async (t) => {
+  const policy = (ports: string): string => `
+{apiVersion: sluice.io/v1, kind: Workload, metadata: {name: w, namespace: demo}, spec: {addresses: [10.0.0.1, "fd00::1"]}}
+---
+{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: p, namespace: demo}, spec: {endpointSelector: {}, ingress: [{fromEntities: [host], toPorts: [{ports: [{port: "${ports}", protocol: TCP}]}]}]}}
+`
+  const [before, after] = [policy('80'), policy('81')].map((text) => compile(parseDocuments(text, 'p.yaml').documents)) as [Cluster, Cluster]
+  const entities = entityStandIns(after)
+  const simulations = [await Simulation.of(before, entities), await Simulation.of(after, entities)] as const
+  const { changes } = compare(...simulations, membersOf(after, entities))
+  t.deepEqual(changes.map(({ from, families, new: now }) => [from, families, now]), [[['entity host'], ['IPv4', 'IPv6'], 'denied'], [['entity host'], ['IPv4', 'IPv6'], 'allowed']])
+})
 
 test('every change of every pair and port is found, and nothing else', async (t) => {
   let changed = 0

@@ -2,7 +2,7 @@
 // neither version tells apart are compared once: the engine's own numbers of subjects and classes say which these are.
 import { formatRule, type RuleReference } from '../manifests/index.ts'
 import type { Decision, Family } from '../engine/index.ts'
-import { family, together } from './connections.ts'
+import { canMeet, family, together } from './connections.ts'
 import { nameOf, type Point } from './ends.ts'
 import type { Member } from './members.ts'
 import type { PortRange } from './port-ranges.ts'
@@ -51,7 +51,6 @@ export function compare(before: Simulation, after: Simulation, members: readonly
 
 /** An end at one address, before and after. */
 interface Face {
-  readonly family: Family
   readonly before: Point
   readonly after: Point
 }
@@ -82,13 +81,13 @@ function groupsOf(before: Simulation, after: Simulation, members: readonly Membe
 function facesOf(before: readonly Point[], after: readonly Point[]): readonly Face[] {
   return after.flatMap((point) => {
     const alike = before.find(({ address }) => address === point.address) ?? before.find((other) => family(other) === family(point)) ?? before[0]
-    return alike === undefined ? [] : [{ family: family(point), before: alike, after: point }]
+    return alike === undefined ? [] : [{ before: alike, after: point }]
   })
 }
 
 function signature(before: Simulation, after: Simulation, face: Face): string {
   const sides = [[before, face.before], [after, face.after]] as const
-  return [face.family, ...sides.flatMap(([simulation, point]) =>
+  return [family(face.after) ?? 'any', ...sides.flatMap(([simulation, point]) =>
     [simulation.subjectOf(point) ?? '-', simulation.classOf(point), point.workload?.audit ?? false])].join()
 }
 
@@ -123,14 +122,16 @@ class Differences {
     this.#after = after
   }
 
-  /** At every pair of addresses of one family, or of any where they share none; the same difference once. */
+  /** At every pair of addresses that can meet, or at the first where none can; the same difference once. */
   between(from: Group, to: Group): readonly Located[] {
     const pairs = from.faces.flatMap((source) => to.faces.map((destination) => ({ source, destination })))
-    const alike = pairs.filter(({ source, destination }) => source.family === destination.family)
+    const alike = pairs.filter(({ source, destination }) => canMeet(source.after, destination.after))
     const found = new Map<Difference, Set<Family>>()
     for (const { source, destination } of alike.length > 0 ? alike : pairs.slice(0, 1)) {
       for (const difference of this.#atFaces(source, destination)) {
-        found.set(difference, (found.get(difference) ?? new Set()).add(destination.family))
+        const families = found.get(difference) ?? new Set()
+        for (const each of [family(source.after), family(destination.after)]) if (each !== undefined) families.add(each)
+        found.set(difference, families)
       }
     }
     return [...found].map(([difference, families]) => ({ ...difference, families: [...families].sort() }))

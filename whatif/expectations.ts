@@ -129,7 +129,7 @@ export class Expectations {
       // Between two that are no workloads no policy has a say.
       if (source.kind !== 'workload' && destination.kind !== 'workload') return []
       return connectionsOf(this.#simulation, source.end, destination.end)
-        .filter((connection) => wanted === undefined || family(connection.to) === wanted)
+        .filter((connection) => wanted === undefined || [connection.from, connection.to].every((point) => (family(point) ?? wanted) === wanted))
         .map((connection) => ({ connection, names: describe(source, destination, connection) }))
     }))
   }

@@ -51,7 +51,7 @@ test('the table says the same, and what it adds up to', async (t) => {
   NetworkPolicy demo/web: no workload or node matches namespace=demo, app=gone: as a peer it is nobody
   correct the labels; if the workloads are to come, silence this
 
-0 errors, 1 warnings, 0 infos
+errors: 0, warnings: 1, infos: 0
 `)
 })
 
@@ -73,7 +73,7 @@ test('what is only worth knowing is no failure', async (t) => {
   const twice = policy().replace(/- from:[^]*/, '- ports: [{port: 80}]\n')
   const { status, stdout } = await lint(`${WORKLOAD}---\n${twice}`)
   t.is(status, 0)
-  t.regex(stdout, /info redundant-rule[^]*0 errors, 0 warnings, 1 infos\n$/)
+  t.regex(stdout, /info redundant-rule[^]*errors: 0, warnings: 0, infos: 1\n$/)
 })
 
 test('without workloads nothing can be said', async (t) => {

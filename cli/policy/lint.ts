@@ -117,5 +117,5 @@ function describe(findings: readonly PlacedFinding[], silenced: number): string 
 
 function count(findings: readonly PlacedFinding[]): string {
   const of = (severity: Severity) => findings.filter((finding) => finding.severity === severity).length
-  return `${of('error')} errors, ${of('warning')} warnings, ${of('info')} infos`
+  return `errors: ${of('error')}, warnings: ${of('warning')}, infos: ${of('info')}`
 }
