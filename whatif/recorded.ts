@@ -1,9 +1,8 @@
 // The ends of recorded flows as ends of the cluster that manifests describe. Those that no manifest has are taken from
 // the record, with the labels that they had: a folder of policies and a record are enough to ask what would have been.
-import type { FlowEnd } from '../observe/index.ts'
 import type { Cluster, Workload } from '../manifests/index.ts'
 import { nameOf, type End, type StandIn } from './ends.ts'
-import type { SeenConnection } from './flows.ts'
+import type { SeenConnection, SeenEnd } from './flows.ts'
 
 const NAMESPACE_LABEL = 'k8s:io.kubernetes.pod.namespace='
 
@@ -31,22 +30,22 @@ export class RecordedEnds {
   }
 
   /** The workload of that name, wherever it is now; else who has the address; else the world. */
-  endOf(end: FlowEnd): End {
+  endOf(end: SeenEnd): End {
     const workload = isWorkload(end) ? this.#workloads.get(nameOfEnd(end)) : undefined
     if (workload === undefined) return this.#byAddress.get(end.address) ?? { address: end.address }
     return workload.addresses.includes(end.address) ? { workload, address: end.address } : { workload }
   }
 }
 
-const isWorkload = ({ workload, labels }: FlowEnd): boolean => workload !== undefined || labels.some((label) => label.startsWith(NAMESPACE_LABEL))
+const isWorkload = ({ workload, labels }: SeenEnd): boolean => workload !== undefined || labels.some((label) => label.startsWith(NAMESPACE_LABEL))
 
-function nameOfEnd({ workload, labels, address }: FlowEnd): string {
+function nameOfEnd({ workload, labels, address }: SeenEnd): string {
   const namespace = labels.find((label) => label.startsWith(NAMESPACE_LABEL))?.slice(NAMESPACE_LABEL.length) ?? 'default'
   return workload ?? `${namespace}/${address}`
 }
 
 /** The newest labels of each; an address that another one has now is not its own any more. */
-function seenWorkloads(ends: readonly FlowEnd[], taken: ReadonlySet<string>): readonly Workload[] {
+function seenWorkloads(ends: readonly SeenEnd[], taken: ReadonlySet<string>): readonly Workload[] {
   const owners = new Map(ends.filter(({ address }) => !taken.has(address)).map((end) => [end.address, nameOfEnd(end)]))
   const addresses = Map.groupBy(owners.keys(), (address) => owners.get(address))
   const newest = new Map(ends.map((end) => [nameOfEnd(end), end]))
@@ -61,7 +60,7 @@ function seenWorkloads(ends: readonly FlowEnd[], taken: ReadonlySet<string>): re
 }
 
 /** By address. */
-function reservedEnds(ends: readonly FlowEnd[], taken: ReadonlySet<string>): ReadonlyMap<string, StandIn> {
+function reservedEnds(ends: readonly SeenEnd[], taken: ReadonlySet<string>): ReadonlyMap<string, StandIn> {
   const peers = ends.filter(({ address, labels }) => !taken.has(address) && labels.some(isReserved))
   return new Map(peers.map(({ address, labels }) => [address, { labels, address, isWorkload: false }]))
 }

@@ -1,9 +1,12 @@
 // The option --flows, and the file behind it.
+import { once } from 'node:events'
+import { createReadStream, type ReadStream } from 'node:fs'
+import { createInterface } from 'node:readline'
 import { Option } from 'commander'
+import { STANDARD_INPUT } from '../../manifests/files/index.ts'
 import { readFlows, type FlowRecord } from '../../whatif/index.ts'
 import { CliError } from '../errors.ts'
 import { note } from '../output.ts'
-import { readText } from './inputs.ts'
 
 export function flowsOption(): Option {
   return new Option('--flows <file>', 'what sluice observe -o jsonl printed, or - for standard input')
@@ -11,9 +14,19 @@ export function flowsOption(): Option {
 
 /** Throws CliError with the first lines that are no flow, if there are any. */
 export async function readFlowRecord(path: string): Promise<FlowRecord> {
-  const { file, text } = await readText(path)
-  const record = readFlows(text, file)
+  const [file, input] = path === STANDARD_INPUT ? ['standard input', process.stdin] : [path, await opened(path)]
+  const record = await readFlows(createInterface({ input }), file)
   if (record.faults.length > 0) throw new CliError(`lines of the record are no flows:\n${record.faults.map((fault) => `  ${fault}`).join('\n')}`)
   if (record.flows === 0) note(`${file} holds no flow`)
   return record
+}
+
+async function opened(path: string): Promise<ReadStream> {
+  const stream = createReadStream(path)
+  try {
+    await once(stream, 'open')
+  } catch (cause) {
+    throw new CliError(`${path}: cannot be read: ${(cause as Error).message}`, { cause })
+  }
+  return stream
 }

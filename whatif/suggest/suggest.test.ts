@@ -35,7 +35,7 @@ const seen = fc.array(fc.record({ from: fc.nat(), to: fc.nat(), port: fc.constan
 
 interface Generated {
   readonly documents: readonly object[]
-  readonly record: ReturnType<typeof readFlows>
+  readonly record: string
 }
 
 /** The last two ends are the world and the host. */
@@ -49,7 +49,7 @@ const generated = fc.tuple(places, seen).map(([list, flows]): Generated => {
     const [source, destination] = [ends(40_000 + index)[from % (list.length + 2)], ends(port)[to % (list.length + 2)]]
     return source === undefined || destination === undefined || source.address === destination.address ? [] : [flow(source, destination, { protocol })]
   })
-  return { documents, record: readFlows(jsonl(...lines), 'f') }
+  return { documents, record: jsonl(...lines) }
 })
 
 const KEYS = [6, 17].flatMap((protocol) => [80, 81, 82, 5432].map((port) => (protocol << 16) | port))
@@ -57,7 +57,8 @@ const KEYS = [6, 17].flatMap((protocol) => [80, 81, 82, 5432].map((port) => (pro
 for (const options of [NETWORK_POLICY, CILIUM]) {
   test(`${options.kind}: every seen flow is allowed, and between groups no other`, async (t) => {
     const counts = { allowed: 0, denied: 0 }
-    const property = fc.asyncProperty(generated, async ({ documents, record }) => {
+    const property = fc.asyncProperty(generated, async ({ documents, record: text }) => {
+      const record = await readFlows(text.split('\n'), 'f')
       const known = new RecordedEnds(clusterOf(...documents), record.connections)
       const { policies } = suggest(record.connections, known, options)
       const ends = new RecordedEnds(clusterOf(...documents, ...policies.map(({ document }) => document)), record.connections)
@@ -120,13 +121,13 @@ const web = (port: number) => end('demo/web', '10.0.0.1', port, { app: 'web' })
 const db = (port: number) => end('data/db', '10.0.0.2', port, { app: 'db' })
 const ping = { protocol: 'ICMP', icmp: { type: 8, code: 0 } } as const
 
-function suggested(options: SuggestOptions, ...flows: readonly ReturnType<typeof flow>[]) {
-  const { connections } = readFlows(jsonl(...flows), 'f')
+async function suggested(options: SuggestOptions, ...flows: readonly ReturnType<typeof flow>[]) {
+  const { connections } = await readFlows(jsonl(...flows).split('\n'), 'f')
   return suggest(connections, new RecordedEnds(clusterOf(workload('demo', 'idle', { app: 'idle' }, '10.0.0.3')), connections), options)
 }
 
-test('a NetworkPolicy a group, closed in both directions but for what was seen', (t) => {
-  const { policies, unsaid, unseen } = suggested(NETWORK_POLICY, flow(web(1), db(5432)), flow(web(2), db(5433)), flow(outside('192.0.2.7', 3), web(80)), flow(web(0), db(0), ping))
+test('a NetworkPolicy a group, closed in both directions but for what was seen', async (t) => {
+  const { policies, unsaid, unseen } = await suggested(NETWORK_POLICY, flow(web(1), db(5432)), flow(web(2), db(5433)), flow(outside('192.0.2.7', 3), web(80)), flow(web(0), db(0), ping))
   t.deepEqual(policies.map(({ document }) => document), [
     {
       apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: 'suggested-web', namespace: 'demo' },
@@ -155,8 +156,8 @@ test('a NetworkPolicy a group, closed in both directions but for what was seen',
   t.deepEqual([unsaid.length, unseen], [1, ['demo/idle']])
 })
 
-test('a CiliumNetworkPolicy has words for ICMP, hosts and the world', (t) => {
-  const { policies, unsaid } = suggested({ ...CILIUM, world: 'entity' }, flow(outside('192.0.2.7', 1), web(80)), flow(host('10.9.9.9', 0), web(0), ping))
+test('a CiliumNetworkPolicy has words for ICMP, hosts and the world', async (t) => {
+  const { policies, unsaid } = await suggested({ ...CILIUM, world: 'entity' }, flow(outside('192.0.2.7', 1), web(80)), flow(host('10.9.9.9', 0), web(0), ping))
   t.deepEqual(policies.map(({ document }) => document), [{
     apiVersion: 'cilium.io/v2', kind: 'CiliumNetworkPolicy', metadata: { name: 'suggested-web', namespace: 'demo' },
     spec: {
@@ -171,15 +172,15 @@ test('a CiliumNetworkPolicy has words for ICMP, hosts and the world', (t) => {
   t.deepEqual(unsaid, [])
 })
 
-test('peers with the same ports share a rule; drops ask for nothing', (t) => {
+test('peers with the same ports share a rule; drops ask for nothing', async (t) => {
   const at = (address: string) => flow(outside(address, 1), web(80))
   const dropped = flow(outside('192.0.2.9', 1), web(80), { verdict: 'dropped', reason: 'policy-denied' })
-  const { policies } = suggested(CILIUM, at('192.0.2.7'), at('192.0.2.8'), dropped)
+  const { policies } = await suggested(CILIUM, at('192.0.2.7'), at('192.0.2.8'), dropped)
   t.like(policies[0]?.document, { spec: { ingress: [{ fromCIDR: ['192.0.2.7/32', '192.0.2.8/32'] }] } })
 })
 
-test('workloads without known labels get no policy', (t) => {
+test('workloads without known labels get no policy', async (t) => {
   const early: FlowEnd = { ...web(1), labels: ['reserved:init='] }
-  const { policies, unsaid } = suggested(NETWORK_POLICY, flow(early, db(80)))
+  const { policies, unsaid } = await suggested(NETWORK_POLICY, flow(early, db(80)))
   t.deepEqual([policies.length, unsaid.length], [0, 1])
 })
