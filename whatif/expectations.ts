@@ -155,6 +155,6 @@ export class Expectations {
 const isSame = (a: Member, b: Member): boolean => a.end.workload !== undefined && a.end.workload === b.end.workload
 
 function describe(from: Member, to: Member, connection: Connection): string {
-  const text = ({ name, end }: Member, address: string): string => (end.standIn || name === address ? name : `${name} (${address})`)
+  const text = ({ name, end }: Member, address: string): string => (end.standIn || name.includes(address) ? name : `${name} (${address})`)
   return `${text(from, connection.from.address)} to ${text(to, connection.to.address)}`
 }
