@@ -49,9 +49,9 @@ export function parseValue<const S extends Schema, T>(
 }
 
 /** Every resource of a file, items of Lists by themselves, without a look at what it says. */
-export function resourceSources(text: string, file: string): readonly Source[] {
+export function resourceSources(text: string, file: string, isWanted: (source: Source) => boolean): readonly Source[] {
   const sources: Source[] = []
-  readEach(text, file, (source) => sources.push(...itemsOf(source, 0)))
+  readEach(text, file, (source) => sources.push(...itemsOf(source, 0).filter(isWanted)))
   return sources
 }
 

@@ -37,8 +37,8 @@ spec:
 
 test('every rule of a document is found where it stands, a direction without rules where its spec does', (t) => {
   const { documents } = parseDocuments(rule, 'p.yaml')
-  const places = new Places(rule, 'p.yaml')
   const [policy] = [...compile(documents).policies.values()]
+  const places = new Places(rule, 'p.yaml', documents.map(({ location }) => location))
   const found = [...(policy?.rules.values() ?? [])].map((reference) => {
     const { line, path } = places.locate(policy?.location ?? { file: '', line: 0, column: 0 }, pathOfRule(reference)) ?? {}
     return `${line} ${path}`
@@ -47,8 +47,8 @@ test('every rule of a document is found where it stands, a direction without rul
 })
 
 test('items of a List are documents of their own', (t) => {
-  const places = new Places(TEXT, 'p.yaml')
   const location = { file: 'p.yaml', line: 7, column: 3 }
+  const places = new Places(TEXT, 'p.yaml', [location])
   t.like(places.locate(location, ['specs', 0, 'ingress', 0]), { line: 15, column: 7, path: 'items[1].specs[0].ingress[0]' })
   t.is(places.annotation(location, 'note'), 'keep')
   t.is(places.annotation(location, 'other'), undefined)

@@ -15,8 +15,11 @@ export interface ValuePlace extends Location {
 export class Places {
   readonly #sources: ReadonlyMap<string, Source>
 
-  constructor(text: string, file: string) {
-    this.#sources = new Map(resourceSources(text, file).map((source) => [keyOf(source.location), source]))
+  /** `wanted`: where the documents begin that are to be looked into; no others are kept, since parsed ones are large. */
+  constructor(text: string, file: string, wanted: readonly Location[]) {
+    const keys = new Set(wanted.map(keyOf))
+    const isWanted = (source: Source): boolean => keys.has(keyOf(source.location))
+    this.#sources = new Map(resourceSources(text, file, isWanted).map((source) => [keyOf(source.location), source]))
   }
 
   /** A value of the document that begins at `location`; the nearest that is there, where it is not. */

@@ -66,7 +66,8 @@ export function register(policy: Command): void {
 async function run({ filename, output }: Options): Promise<void> {
   const { cluster, texts } = await readSources(filename)
   if (cluster.workloads.length === 0) throw new CliError('there are no workloads in these manifests: give theirs with -f too')
-  const places = new Map(texts.map(({ file, text }) => [file, new Places(text, file)]))
+  const begins = Map.groupBy([...cluster.policies.values()].map(({ location }) => location), ({ file }) => file)
+  const places = new Map(texts.map(({ file, text }) => [file, new Places(text, file, begins.get(file) ?? [])]))
   const ignored = (finding: Finding): readonly string[] => annotated(finding.policy, places)
   const unknown = [...cluster.policies.values()].flatMap((policy) => unknownCodes(policy, annotated(policy, places)))
   const found = await lint(cluster)
