@@ -43,7 +43,10 @@ export function compareFlows(before: Version, after: Version, connections: reado
     const flows = seen.passed + seen.dropped
     unlikeOld += old.decision === 'denied' ? seen.passed : seen.dropped
     if ((old.decision === 'denied') === (now.decision === 'denied')) unchanged += flows
-    else add(changed, { ...describe(after, seen), old: old.decision, new: now.decision, flows, oldRules: rules(before, old), newRules: rules(after, now) })
+    else {
+      const decisions = { old: old.decision, new: now.decision, oldRules: rules(before, old), newRules: rules(after, now) }
+      add(changed, { ...describe(after, seen), flows, ...decisions })
+    }
   }
   const all = [...changed.values()].sort((a, b) => b.flows - a.flows)
   return {

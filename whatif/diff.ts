@@ -1,6 +1,6 @@
 // Which connections two versions of a cluster's policies decide differently, for all pairs and every port. Workloads that
 // neither version tells apart are compared once: the engine's own numbers of subjects and classes say which these are.
-import { formatRule, type RuleReference } from '../manifests/index.ts'
+import { formatRule } from '../manifests/index.ts'
 import type { Decision, Family } from '../engine/index.ts'
 import { canMeet, family, together } from './connections.ts'
 import { nameOf, type Point } from './ends.ts'
@@ -80,7 +80,8 @@ function groupsOf(before: Simulation, after: Simulation, members: readonly Membe
 /** Each address with the one that it was before: itself, or one of its family. */
 function facesOf(before: readonly Point[], after: readonly Point[]): readonly Face[] {
   return after.flatMap((point) => {
-    const alike = before.find(({ address }) => address === point.address) ?? before.find((other) => family(other) === family(point)) ?? before[0]
+    const same = before.find(({ address }) => address === point.address)
+    const alike = same ?? before.find((other) => family(other) === family(point)) ?? before[0]
     return alike === undefined ? [] : [{ before: alike, after: point }]
   })
 }
@@ -203,7 +204,7 @@ export function rulesOf(
   decisions: readonly { readonly decision: Decision; readonly sides: readonly SideDecision[] }[],
 ): readonly string[] {
   const numbers = decisions.flatMap(({ decision, sides }) => sides.filter((side) => side.decision === decision).map(({ rule }) => rule))
-  return [...new Set(numbers)].map((rule) => simulation.reference(rule)).filter((rule) => rule !== undefined).map((rule: RuleReference) => formatRule(rule))
+  return [...new Set(numbers)].flatMap((number) => simulation.reference(number) ?? []).map(formatRule)
 }
 
 // ---- findings -----------------------------------------------------------------------------------------------------
@@ -226,7 +227,8 @@ class Findings {
 
   /** The same difference from the same sources to several destinations is one change. */
   changes(): readonly Change[] {
-    const alike = Map.groupBy(this.#found.values(), ({ difference, from }) => `${keyOf(difference)} ${from.map(({ number }) => number).join()}`)
+    const sources = (from: readonly Group[]): string => from.map(({ number }) => number).join()
+    const alike = Map.groupBy(this.#found.values(), ({ difference, from }) => `${keyOf(difference)} ${sources(from)}`)
     return [...alike.values()].flatMap((found) => {
       const [first] = found
       if (first === undefined) return []

@@ -22,7 +22,8 @@ export interface ComparedEntry {
 const TIERS = ['default', 'baseline', 'normal', 'admin'] as const
 
 /** `textOf`: what a rule number stands for. */
-export function comparedEntries({ compared = [], peerClass }: SideVerdict, textOf: (rule: number) => string | undefined): readonly ComparedEntry[] {
+export function comparedEntries(side: SideVerdict, textOf: (rule: number) => string | undefined): readonly ComparedEntry[] {
+  const { compared = [], peerClass } = side
   return compared.map(({ peers, first, last, precedence, rule, decision }, index) => {
     const policy = textOf(rule)
     return {

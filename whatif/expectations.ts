@@ -1,7 +1,10 @@
 // What a security team expects of its policies, as a file, and whether the policies do it.
 import type { Decision, Family } from '../engine/index.ts'
-import { formatRule, parseValue, schema, translationHint, type Cluster, type ManifestError, type RuleReference, type Source } from '../manifests/index.ts'
+import {
+  formatRule, parseValue, schema, translationHint, type Cluster, type ManifestError, type RuleReference, type Source,
+} from '../manifests/index.ts'
 import { connectionsOf, decideEverywhere, family, type Connection, type ConnectionDecision } from './connections.ts'
+import type { Point } from './ends.ts'
 import { entityStandIns, findMembers, membersOf, MEMBER_SYNTAX, type Member } from './members.ts'
 import { describePortRanges, parsePortRange, PORT_RANGE_SYNTAX, type PortRange } from './port-ranges.ts'
 import { within } from './segments.ts'
@@ -44,9 +47,9 @@ const EXPECTATIONS = schema.object(
           name: schema.string(),
           from: text(MEMBER_SYNTAX, (value) => value !== ''),
           to: text(MEMBER_SYNTAX, (value) => value !== ''),
-          port: schema.integerOrString(1, 65_535, { allowed: PORT_RANGE_SYNTAX, accepts: (value) => parsePortRange(value) !== undefined }),
+          port: schema.integerOrString(1, 65_535, { allowed: PORT_RANGE_SYNTAX, accepts: isPortRange }),
           expect: schema.oneOf('allowed', 'denied', 'audited'),
-          by: text('the policy or rule that decides: KIND NAMESPACE/NAME, or with its rule as in KIND NAMESPACE/NAME ingress[0]', isPolicyText),
+          by: text('the policy that decides, KIND NAMESPACE/NAME, or its rule, KIND NAMESPACE/NAME ingress[0]', isPolicyText),
           family: schema.oneOf('IPv4', 'IPv6'),
         },
         ['from', 'to', 'port', 'expect'],
@@ -56,6 +59,10 @@ const EXPECTATIONS = schema.object(
   },
   ['cases'],
 )
+
+function isPortRange(value: string): boolean {
+  return parsePortRange(value) !== undefined
+}
 
 function isPolicyText(value: string): boolean {
   return /^[A-Z]\w+ \S+( \S.*)?$/.test(value)
@@ -94,7 +101,8 @@ export class Expectations {
       if (this.#find(ends[field]) !== undefined) continue
       const known = this.#members.filter(({ kind }) => kind === 'workload').map(({ name }) => name)
       const examples = known.length > 10 ? `${known.slice(0, 10).join(', ')} and ${known.length - 10} more` : known.join(', ')
-      source.report('INVALID', ['cases', index, field], `nobody is ${JSON.stringify(ends[field])}`, `${MEMBER_SYNTAX}; workloads: ${examples || 'none'}`)
+      const problem = `nobody is ${JSON.stringify(ends[field])}`
+      source.report('INVALID', ['cases', index, field], problem, `${MEMBER_SYNTAX}; workloads: ${examples || 'none'}`)
     }
   }
 
@@ -119,17 +127,19 @@ export class Expectations {
       if (wrong !== undefined) problem ??= `${names}, ${describePortRanges([wrong])}: ${this.#mismatch(expectation, wrong.value)}`
     }
     if (connections.length === 0) problem = 'there is no such connection of a workload with somebody else, at addresses of that family'
-    return { expectation, passed: problem === undefined, connections: connections.length, rules: [...rules], ...(problem && { problem }) }
+    const counts = { connections: connections.length, rules: [...rules] }
+    return { expectation, passed: problem === undefined, ...counts, ...(problem && { problem }) }
   }
 
   #connections({ from, to, family: wanted }: Expectation): readonly { readonly names: string; readonly connection: Connection }[] {
     const [sources, destinations] = [this.#find(from) ?? [], this.#find(to) ?? []]
+    const isOfFamily = (point: Point) => wanted === undefined || (family(point) ?? wanted) === wanted
     return sources.flatMap((source) => destinations.flatMap((destination) => {
       if (isSame(source, destination) && sources.length + destinations.length > 2) return []
       // Between two that are no workloads no policy has a say.
       if (source.kind !== 'workload' && destination.kind !== 'workload') return []
       return connectionsOf(this.#simulation, source.end, destination.end)
-        .filter((connection) => wanted === undefined || [connection.from, connection.to].every((point) => (family(point) ?? wanted) === wanted))
+        .filter((connection) => isOfFamily(connection.from) && isOfFamily(connection.to))
         .map((connection) => ({ connection, names: describe(source, destination, connection) }))
     }))
   }
@@ -155,6 +165,7 @@ export class Expectations {
 const isSame = (a: Member, b: Member): boolean => a.end.workload !== undefined && a.end.workload === b.end.workload
 
 function describe(from: Member, to: Member, connection: Connection): string {
-  const text = ({ name, end }: Member, address: string): string => (end.standIn || name.includes(address) ? name : `${name} (${address})`)
+  const text = ({ name, end }: Member, address: string): string =>
+    end.standIn || name.includes(address) ? name : `${name} (${address})`
   return `${text(from, connection.from.address)} to ${text(to, connection.to.address)}`
 }

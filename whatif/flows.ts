@@ -27,6 +27,7 @@ export interface FlowRecord {
 }
 
 const FAULT_LIMIT = 10
+const ALLOWED = 'allowed: a line of sluice observe -o jsonl'
 
 /** `lines`: as they come, so that a record may be larger than memory for its text. `file` is for positions only. */
 export async function readFlows(lines: AsyncIterable<string> | Iterable<string>, file: string): Promise<FlowRecord> {
@@ -38,7 +39,7 @@ export async function readFlows(lines: AsyncIterable<string> | Iterable<string>,
     number++
     const packet = line.trim() === '' ? undefined : readPacket(line, ends)
     if (typeof packet === 'object') packets.push(packet)
-    else if (packet !== undefined && faults.length < FAULT_LIMIT) faults.push(`${file}:${number}: ${packet}; allowed: a line of sluice observe -o jsonl`)
+    else if (packet !== undefined && faults.length < FAULT_LIMIT) faults.push(`${file}:${number}: ${packet}; ${ALLOWED}`)
   }
   const opening = withoutReplies(packets)
   return { connections: connectionsIn(opening), flows: packets.length, replies: packets.length - opening.length, faults }
@@ -67,7 +68,8 @@ function readPacket(line: string, ends: Map<string, SeenEnd>): Packet | string {
   const { time, protocol, icmp, source, destination } = flow
   const port = icmp === undefined ? destination.port : (icmp.type << 8) | icmp.code
   const key = ((protocolNumber(protocol) ?? 0) << 16) | port
-  return { time, from: seen(source, ends), fromPort: source.port, to: seen(destination, ends), key, isIcmp: icmp !== undefined, fate: fateOf(flow) }
+  const [from, to] = [seen(source, ends), seen(destination, ends)]
+  return { time, from, fromPort: source.port, to, key, isIcmp: icmp !== undefined, fate: fateOf(flow) }
 }
 
 function seen({ address, labels, workload }: FlowEnd, ends: Map<string, SeenEnd>): SeenEnd {

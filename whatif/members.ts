@@ -13,16 +13,20 @@ export interface Member {
   readonly end: End
 }
 
-export const MEMBER_SYNTAX = `namespace/name, a pattern such as demo/web-*, an address, or an entity: ${ENTITIES.filter((entity) => entity !== 'none').join(', ')}`
+const PEOPLED = ENTITIES.filter((entity) => entity !== 'none')
+
+export const MEMBER_SYNTAX = `namespace/name, a pattern such as demo/web-*, an address, or an entity: ${PEOPLED.join(', ')}`
+
+export type EntityStandIn = StandIn & { readonly entity: string }
 
 /** Peers that manifests do not describe; nodes of the manifests are `remote-node`. */
-export function entityStandIns({ nodes }: Pick<Cluster, 'nodes'>): readonly (StandIn & { readonly entity: string })[] {
+export function entityStandIns({ nodes }: Pick<Cluster, 'nodes'>): readonly EntityStandIn[] {
   const names = ['host', ...(nodes.length === 0 ? ['remote-node'] : []), 'kube-apiserver', 'ingress', 'health', 'unmanaged']
   return names.map((entity) => ({ entity, labels: [`reserved:${entity}=`], isWorkload: false }))
 }
 
 /** `standIns`: those that the simulation was made with. */
-export function membersOf(cluster: Cluster, standIns: ReturnType<typeof entityStandIns>, regions = outsideRegions([cluster])): readonly Member[] {
+export function membersOf(cluster: Cluster, standIns: readonly EntityStandIn[], regions = outsideRegions([cluster])): readonly Member[] {
   return [
     ...cluster.workloads.map((workload): Member => ({ name: nameOf(workload), kind: 'workload', end: { workload } })),
     ...cluster.nodes.flatMap(({ name, addresses }) =>

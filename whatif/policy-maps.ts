@@ -1,5 +1,7 @@
 // The rows that the datapath would compare, from the engine's changes of the maps `policy` and `policy_rows`.
-import { Direction as DirectionBit, PolicyAction, policyKeyRecord, policyRowRecord, policySpanRecord, type PolicySpanRecord } from '../bpf/index.ts'
+import {
+  Direction as DirectionBit, PolicyAction, policyKeyRecord, policyRowRecord, policySpanRecord, type PolicySpanRecord,
+} from '../bpf/index.ts'
 import type { Change, ComparedRow, Decision, Direction } from '../engine/index.ts'
 import { everywhere, LAST_KEY, type Segment, type Segments } from './segments.ts'
 

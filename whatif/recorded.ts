@@ -37,7 +37,8 @@ export class RecordedEnds {
   }
 }
 
-const isWorkload = ({ workload, labels }: SeenEnd): boolean => workload !== undefined || labels.some((label) => label.startsWith(NAMESPACE_LABEL))
+const isWorkload = ({ workload, labels }: SeenEnd): boolean =>
+  workload !== undefined || labels.some((label) => label.startsWith(NAMESPACE_LABEL))
 
 function nameOfEnd({ workload, labels, address }: SeenEnd): string {
   const namespace = labels.find((label) => label.startsWith(NAMESPACE_LABEL))?.slice(NAMESPACE_LABEL.length) ?? 'default'
@@ -53,8 +54,8 @@ function seenWorkloads(ends: readonly SeenEnd[], taken: ReadonlySet<string>): re
     const [namespace = '', name = ''] = key.split(/\/(.*)/s)
     const init = labels.includes('reserved:init=')
     return {
-      kind: 'Workload', namespace, name, labels: [...labels].sort(), addresses: addresses.get(key) ?? [], ports: [], weight: 1, audit: false, init,
-      location: { file: 'recorded flows', line: 0, column: 0 },
+      kind: 'Workload', namespace, name, labels: [...labels].sort(), addresses: addresses.get(key) ?? [], ports: [],
+      weight: 1, audit: false, init, location: { file: 'recorded flows', line: 0, column: 0 },
     }
   })
 }

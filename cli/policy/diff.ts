@@ -2,8 +2,8 @@
 import type { Command } from 'commander'
 import type { Cluster } from '../../manifests/index.ts'
 import {
-  compare, compareFlows, describePortRanges, entityStandIns, formatPortRanges, membersOf, nameOf, outsideRegions, RecordedEnds, Simulation,
-  type Change, type ChangedFlows, type Comparison, type FlowComparison, type FlowRecord, type StandIn,
+  compare, compareFlows, describePortRanges, entityStandIns, formatPortRanges, membersOf, nameOf, outsideRegions, RecordedEnds,
+  Simulation, type Change, type ChangedFlows, type Comparison, type FlowComparison, type EntityStandIn, type FlowRecord,
 } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { CliError, EXIT } from '../errors.ts'
@@ -59,7 +59,8 @@ async function run(oldPath: string, newPath: string, { filename = [], flows, out
   const before = await readCluster([oldPath, ...filename])
   const after = await readCluster([newPath, ...filename])
   const { changes, ...rest } = await diff(before, after, record)
-  const result: DiffResult = { changes: changes.map(({ ports, ...change }) => ({ ...change, ports: formatPortRanges(ports) })), ...rest }
+  const inWords = changes.map(({ ports, ...change }) => ({ ...change, ports: formatPortRanges(ports) }))
+  const result: DiffResult = { changes: inWords, ...rest }
   print(result, output, () => [describeChanges(changes), ...describeRest(result)].join('\n\n'))
   if (differs(result)) process.exitCode = EXIT.failed
 }
@@ -68,7 +69,9 @@ function differs({ changes, flows }: DiffResult): boolean {
   return changes.length > 0 || (flows !== undefined && flows.newlyDropped.length + flows.newlyAllowed.length > 0)
 }
 
-async function diff(before: Cluster, after: Cluster, record: FlowRecord | undefined): Promise<Comparison & Omit<DiffResult, 'changes'>> {
+type Found = Comparison & Omit<DiffResult, 'changes'>
+
+async function diff(before: Cluster, after: Cluster, record: FlowRecord | undefined): Promise<Found> {
   const connections = record?.connections ?? []
   const entities = entityStandIns(after)
   const [was, is] = [await versionOf(before, connections, entities), await versionOf(after, connections, entities)]
@@ -90,7 +93,7 @@ interface Version {
   readonly ends: RecordedEnds
 }
 
-async function versionOf(cluster: Cluster, connections: FlowRecord['connections'], entities: readonly StandIn[]): Promise<Version> {
+async function versionOf(cluster: Cluster, connections: FlowRecord['connections'], entities: readonly EntityStandIn[]): Promise<Version> {
   const ends = new RecordedEnds(cluster, connections)
   return { ends, simulation: await Simulation.of(ends.cluster, [...entities, ...ends.standIns]) }
 }
@@ -100,9 +103,14 @@ const namesOf = ({ ends }: Version): ReadonlySet<string> => new Set(ends.cluster
 function describeChanges(changes: readonly Change[]): string {
   const rows = changes.map((change) => [
     brief(change.from), brief(change.to), portsOf(change), change.old, change.new, `${change.pairs}`,
-    change.newRules.join('\n') || change.oldRules.map((rule) => `no longer ${rule}`).join('\n') || 'no policy selects either end any more',
+    because(change),
   ])
   return rows.length === 0 ? 'no connection changes' : formatTable(['FROM', 'TO', 'PORTS', 'OLD', 'NEW', 'PAIRS', 'BECAUSE'], rows)
+}
+
+function because({ newRules, oldRules }: Pick<Change, 'newRules' | 'oldRules'>): string {
+  const gone = oldRules.map((rule) => `no longer ${rule}`)
+  return [newRules, gone, ['no policy selects either end']].find((reasons) => reasons.length > 0)?.join('\n') ?? ''
 }
 
 function portsOf({ ports, families }: Change): string {
@@ -119,7 +127,10 @@ function brief(names: readonly string[]): string {
 }
 
 function describeRest({ pairs, workloads, flows }: DiffResult): readonly string[] {
-  const only = (names: readonly string[], where: string) => (names.length === 0 ? [] : [`${names.length} workloads of ${where} alone are not compared: ${names.slice(0, SHOWN).join(', ')}`])
+  const only = (names: readonly string[], where: string) => {
+    const some = names.slice(0, SHOWN).join(', ')
+    return names.length === 0 ? [] : [`${names.length} workloads of ${where} alone are not compared: ${some}`]
+  }
   return [
     `${pairs.changed} of ${pairs.compared} pairs change`,
     ...only(workloads.removed, 'OLD'),
@@ -128,17 +139,18 @@ function describeRest({ pairs, workloads, flows }: DiffResult): readonly string[
   ]
 }
 
-function describeFlows({ read, replies, newlyDropped, newlyAllowed, unchanged, unlikeOld }: NonNullable<DiffResult['flows']>): readonly string[] {
-  const table = (title: string, flows: readonly ChangedFlows[]) => {
-    const rows = flows.map(({ from, to, port, flows: count, oldRules, newRules }) =>
-      [`${count}`, from, to, port, newRules.join('\n') || oldRules.map((rule) => `no longer ${rule}`).join('\n')])
-    return flows.length === 0 ? [] : [`${title}:\n${formatTable(['FLOWS', 'FROM', 'TO', 'PORT', 'BECAUSE'], rows)}`]
+function describeFlows(flows: NonNullable<DiffResult['flows']>): readonly string[] {
+  const { read, replies, newlyDropped, newlyAllowed, unchanged, unlikeOld } = flows
+  const table = (title: string, changed: readonly ChangedFlows[]) => {
+    const rows = changed.map((each) => [`${each.flows}`, each.from, each.to, each.port, because(each)])
+    return changed.length === 0 ? [] : [`${title}:\n${formatTable(['FLOWS', 'FROM', 'TO', 'PORT', 'BECAUSE'], rows)}`]
   }
-  const count = (flows: readonly ChangedFlows[]) => flows.reduce((sum, each) => sum + each.flows, 0)
+  const count = (changed: readonly ChangedFlows[]) => changed.reduce((sum, each) => sum + each.flows, 0)
+  const changes = `${count(newlyDropped)} would be newly dropped, ${count(newlyAllowed)} newly allowed`
   return [
     ...table('recorded and newly dropped', newlyDropped),
     ...table('recorded and newly allowed', newlyAllowed),
-    `of ${read} recorded flows ${count(newlyDropped)} would be newly dropped, ${count(newlyAllowed)} newly allowed; ${unchanged} are decided alike, ${replies} are replies`,
+    `of ${read} recorded flows ${changes}; ${unchanged} are decided alike, ${replies} are replies`,
     ...(unlikeOld === 0 ? [] : [`${unlikeOld} flows were not recorded as OLD decides them: something else was enforced then`]),
   ]
 }

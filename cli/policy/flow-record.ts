@@ -16,7 +16,8 @@ export function flowsOption(): Option {
 export async function readFlowRecord(path: string): Promise<FlowRecord> {
   const [file, input] = path === STANDARD_INPUT ? ['standard input', process.stdin] : [path, await opened(path)]
   const record = await readFlows(createInterface({ input }), file)
-  if (record.faults.length > 0) throw new CliError(`lines of the record are no flows:\n${record.faults.map((fault) => `  ${fault}`).join('\n')}`)
+  const faults = record.faults.map((fault) => `\n  ${fault}`)
+  if (faults.length > 0) throw new CliError(`lines of the record are no flows:${faults.join('')}`)
   if (record.flows === 0) note(`${file} holds no flow`)
   return record
 }

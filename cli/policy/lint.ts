@@ -73,7 +73,8 @@ async function run({ filename, output }: Options): Promise<void> {
   const found = await lint(cluster)
   const left = found.filter((finding) => !ignored(finding).some((code) => code === finding.code || code === 'all'))
   const findings = [...left, ...unknown].map((finding) => placed(finding, places)).sort(byPlace)
-  print({ findings, silenced: found.length - left.length } satisfies LintResult, output, () => describe(findings, found.length - left.length))
+  const silenced = found.length - left.length
+  print({ findings, silenced } satisfies LintResult, output, () => describe(findings, silenced))
   if (findings.some(({ severity }) => severity !== 'info')) process.exitCode = EXIT.failed
 }
 
@@ -99,8 +100,10 @@ function unknownCodes(policy: Policy, codes: readonly string[]): readonly Findin
 
 function placed({ policy, path, severity, code, problem, advice }: Finding, places: PlacesByFile): PlacedFinding {
   const { kind, namespace, name, location } = policy
-  const { file, line, column, path: text } = places.get(location.file)?.locate(location, path) ?? { ...location, path: formatPath(path) }
-  return { file, line, column, path: text, severity, code, policy: `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`, problem, advice }
+  const known = places.get(location.file)?.locate(location, path)
+  const { file, line, column, path: text } = known ?? { ...location, path: formatPath(path) }
+  const whose = `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`
+  return { file, line, column, path: text, severity, code, policy: whose, problem, advice }
 }
 
 function byPlace(a: PlacedFinding, b: PlacedFinding): number {

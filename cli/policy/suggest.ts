@@ -2,9 +2,10 @@
 import { writeFile } from 'node:fs/promises'
 import { Option, type Command } from 'commander'
 import { Document, stringify } from 'yaml'
-import type { Cluster } from '../../manifests/index.ts'
+import { compile, type Cluster } from '../../manifests/index.ts'
 import {
-  entityOf, nameOf, formatPort, RecordedEnds, suggest, SUGGESTED_KINDS, type SeenConnection, type SuggestedDocument, type SuggestedKind, type SuggestOptions, type Suggestion,
+  entityOf, nameOf, formatPort, RecordedEnds, suggest, SUGGESTED_KINDS, type SeenConnection, type SuggestedDocument,
+  type SuggestedKind, type Suggestion,
 } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { CliError, EXIT } from '../errors.ts'
@@ -40,7 +41,7 @@ export function register(policy: Command): void {
     .addOption(flowsOption().makeOptionMandatory())
     .addOption(fileOption())
     .addOption(new Option('--kind <kind>', 'what to write').choices(SUGGESTED_KINDS).default('NetworkPolicy'))
-    .addOption(new Option('--world <form>', 'addresses outside one by one, or all as entity world').choices(['cidr', 'entity']).default('cidr'))
+    .addOption(worldOption())
     .option('--cases <file>', 'write what was seen as cases for sluice policy test')
     .addHelpText(
       'after',
@@ -53,21 +54,27 @@ export function register(policy: Command): void {
     .action(run)
 }
 
+function worldOption(): Option {
+  return new Option('--world <form>', 'addresses outside one by one, or all as entity world').choices(['cidr', 'entity']).default('cidr')
+}
+
 async function run({ flows, filename, cases, kind, world }: Options): Promise<void> {
   if (world === 'entity' && kind === 'NetworkPolicy') {
-    throw new CliError('a NetworkPolicy has no entities: --world entity goes with --kind CiliumNetworkPolicy', { exitStatus: EXIT.usage })
+    const problem = 'a NetworkPolicy has no entities: --world entity goes with --kind CiliumNetworkPolicy'
+    throw new CliError(problem, { exitStatus: EXIT.usage })
   }
   const { connections } = await readFlowRecord(flows)
   const known: Cluster | undefined = filename && (await readCluster(filename))
   const ends = new RecordedEnds(known ?? NO_MANIFESTS, connections)
-  const options: SuggestOptions = { kind, world }
-  const suggestion = suggest(connections, ends, options)
+  const suggestion = suggest(connections, ends, { kind, world })
   process.stdout.write(suggestion.policies.map(documentText).join('---\n'))
   explainRest(suggestion, kind)
-  if (cases !== undefined) await writeFile(cases, stringify({ cases: casesOf(connections, suggestion, ends, kind) }))
+  if (cases === undefined) return
+  const said = connections.filter((seen) => seen.passed > 0 && !suggestion.unsaid.includes(seen))
+  await writeFile(cases, stringify({ cases: casesOf(said, ends, kind) }))
 }
 
-const NO_MANIFESTS: Cluster = { nodes: [], workloads: [], services: [], loadBalancers: [], policies: new Map(), warnings: [], errors: [] }
+const NO_MANIFESTS: Cluster = compile([])
 
 function documentText({ document, workloads, flows }: SuggestedDocument): string {
   const node = new Document(document)
@@ -92,14 +99,13 @@ function explainRest({ policies, unsaid, unseen }: Suggestion, kind: SuggestedKi
   note(`left out, since a ${kind} has no words for it: ${brief(texts)}${hint}`)
 }
 
-function casesOf(connections: readonly SeenConnection[], { unsaid }: Suggestion, ends: RecordedEnds, kind: SuggestedKind): readonly object[] {
+function casesOf(connections: readonly SeenConnection[], ends: RecordedEnds, kind: SuggestedKind): readonly object[] {
   const name = (end: SeenConnection['from']): string => {
     const { workload, standIn } = ends.endOf(end)
     // Manifests do not tell whose address it is, so that the kind's own word for it has to.
     const entity = kind === 'CiliumNetworkPolicy' ? standIn && entityOf(standIn.labels) : undefined
     return workload === undefined ? (entity ?? end.address) : nameOf(workload)
   }
-  const said = connections.filter((seen) => seen.passed > 0 && !unsaid.includes(seen))
-  const cases = said.map(({ from, to, key }) => ({ from: name(from), to: name(to), port: formatPort(key), expect: 'allowed' }))
+  const cases = connections.map(({ from, to, key }) => ({ from: name(from), to: name(to), port: formatPort(key), expect: 'allowed' }))
   return [...new Map(cases.map((each) => [JSON.stringify(each), each])).values()]
 }

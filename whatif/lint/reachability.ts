@@ -70,7 +70,8 @@ function judge(world: LintWorld, placed: Placed): Judged | undefined {
   }
   if (instead.every((other) => isOfSameEffect(reference, other))) {
     const problem = `all of it is decided alike by ${several(deciders)}`
-    return { placed, deciders, finding: { ...head, code: 'redundant-rule', severity: 'info', problem, advice: 'remove it, or the others' } }
+    const advice = 'remove it, or the others'
+    return { placed, deciders, finding: { ...head, code: 'redundant-rule', severity: 'info', problem, advice } }
   }
   const problem = `it never decides: ${several(deciders)} come${instead.length === 1 ? 's' : ''} first`
   const advice = 'remove it, or narrow what comes first; sluice policy explain shows a single connection'
@@ -85,8 +86,9 @@ interface Pair {
 function pairsOf({ simulation, subjects, peers }: LintWorld, { policy, rule }: Placed): readonly Pair[] {
   const facts = (point: Point) => simulation.facts(point, point.address)
   const own = subjects.filter((subject) => matchesSelector(policy.subject, facts(subject).labels))
-  const candidates = rule.peers
-  const matching = candidates === 'any' ? peers : peers.filter((peer) => candidates.some((candidate) => matchesPeer(candidate, facts(peer))))
+  const { peers: candidates } = rule
+  const matches = (peer: Point) => candidates === 'any' || candidates.some((candidate) => matchesPeer(candidate, facts(peer)))
+  const matching = peers.filter(matches)
   return own.flatMap((subject) => matching.map((peer) => ({ subject, peer })))
 }
 
@@ -103,7 +105,8 @@ function decidersOf({ simulation }: LintWorld, { rule }: Placed, pairs: readonly
 
 function rangesOf(match: PortMatch, { workload }: Point): readonly PortRange[] {
   if ('first' in match) return [{ first: (match.protocol << 16) | match.first, last: (match.protocol << 16) | match.last }]
-  const own = (workload?.ports ?? []).filter(({ name, protocol }) => name === match.name && (match.protocol === 'any' || match.protocol === protocol))
+  const isNamed = (protocol: number) => match.protocol === 'any' || match.protocol === protocol
+  const own = (workload?.ports ?? []).filter(({ name, protocol }) => name === match.name && isNamed(protocol))
   return own.map(({ protocol, port }) => ({ first: (protocol << 16) | port, last: (protocol << 16) | port }))
 }
 

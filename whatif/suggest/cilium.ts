@@ -43,7 +43,8 @@ function rulesOf(prefix: 'from' | 'to', home: string, { peers, keys }: Suggested
 }
 
 function portLists(keys: readonly number[]): readonly object[] {
-  const ports = rangesOf(keys).map(({ protocol, first, last }) => ({ port: `${first}`, ...(last > first && { endPort: last }), protocol: protocolName(protocol) }))
+  const ports = rangesOf(keys).map(({ protocol, first, last }) =>
+    ({ port: `${first}`, ...(last > first && { endPort: last }), protocol: protocolName(protocol) }))
   return Array.from({ length: Math.ceil(ports.length / PORTS_A_LIST) }, (_, index) => ({
     ports: ports.slice(index * PORTS_A_LIST, (index + 1) * PORTS_A_LIST),
   }))

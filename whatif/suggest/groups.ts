@@ -23,7 +23,10 @@ const PASSING = new Set([
 ])
 
 /** What people name an application by, the most telling first. */
-const TELLING = ['app.kubernetes.io/name', 'k8s-app', 'app', 'name', 'app.kubernetes.io/component', 'component', 'app.kubernetes.io/instance', 'role', 'tier']
+const TELLING = [
+  'app.kubernetes.io/name', 'k8s-app', 'app', 'name', 'app.kubernetes.io/component', 'component', 'app.kubernetes.io/instance',
+  'role', 'tier',
+]
 
 /** By workload; those whose labels are not known yet are in none. */
 export function groupsOf(workloads: readonly Workload[]): ReadonlyMap<Workload, Group> {
@@ -44,7 +47,8 @@ type Labels = ReadonlyMap<string, string>
 
 /** The workload's own labels, sorted: neither its namespace's nor its service account's. */
 function lastingLabels({ labels }: Workload): Labels {
-  const own = labels.filter((label) => label.startsWith('k8s:') && !label.startsWith(`${NAMESPACE_KEY}=`) && !label.startsWith('k8s:io.cilium.k8s.'))
+  const given = [`${NAMESPACE_KEY}=`, 'k8s:io.cilium.k8s.']
+  const own = labels.filter((label) => label.startsWith('k8s:') && !given.some((prefix) => label.startsWith(prefix)))
   const pairs = own.map((label) => label.slice('k8s:'.length).split(/=(.*)/s)).map(([key = '', value = '']) => [key, value] as const)
   return new Map(pairs.filter(([key]) => !PASSING.has(key)).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
@@ -75,7 +79,7 @@ function rankOf(key: string): number {
 }
 
 /** Undefined where none leaves anybody out. */
-function mostExcluding<T>(candidates: readonly T[], left: readonly Labels[], has: (other: Labels, candidate: T) => boolean): T | undefined {
+function mostExcluding<T>(candidates: readonly T[], left: readonly Labels[], has: (other: Labels, of: T) => boolean): T | undefined {
   const counted = candidates.map((candidate) => ({ candidate, count: left.filter((other) => !has(other, candidate)).length }))
   const [best] = counted.sort((a, b) => b.count - a.count)
   return best !== undefined && best.count > 0 ? best.candidate : undefined

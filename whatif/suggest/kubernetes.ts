@@ -1,7 +1,6 @@
 // Suggestions as networking.k8s.io/v1 NetworkPolicies.
 import { PROTOCOLS, protocolName } from '../../manifests/index.ts'
 import type { End } from '../ends.ts'
-import type { LabelSelector } from './groups.ts'
 import { rangesOf } from './ports.ts'
 import type { Language, SuggestedPeer, SuggestedPolicy, SuggestedRule } from './rules.ts'
 
@@ -21,7 +20,8 @@ export function networkPolicy({ group, rules }: SuggestedPolicy, name: string): 
   const { namespace, selector } = group
   const rule = (field: 'from' | 'to') => ({ peers, keys }: SuggestedRule) => ({
     [field]: peers.map((peer) => peerOf(peer, namespace)),
-    ports: rangesOf(keys).map(({ protocol, first, last }) => ({ port: first, ...(last > first && { endPort: last }), protocol: protocolName(protocol) })),
+    ports: rangesOf(keys).map(({ protocol, first, last }) =>
+      ({ port: first, ...(last > first && { endPort: last }), protocol: protocolName(protocol) })),
   })
   return {
     apiVersion: 'networking.k8s.io/v1',
@@ -36,7 +36,7 @@ export function networkPolicy({ group, rules }: SuggestedPolicy, name: string): 
   }
 }
 
-function peerOf(peer: SuggestedPeer, home: string): { podSelector?: LabelSelector; namespaceSelector?: LabelSelector; ipBlock?: { cidr: string } } {
+function peerOf(peer: SuggestedPeer, home: string): object {
   if (peer.kind === 'cidr') return { ipBlock: { cidr: peer.cidr } }
   if (peer.kind === 'entity') throw new TypeError(`peerOf: a NetworkPolicy has no word for entity ${peer.entity}`)
   const { namespace, selector } = peer.group

@@ -38,6 +38,8 @@ export interface Draft {
   readonly unsaid: readonly SeenConnection[]
 }
 
+type Groups = ReadonlyMap<Workload, Group>
+
 interface Wanted {
   flows: number
   readonly ingress: PeerPorts
@@ -47,7 +49,7 @@ interface Wanted {
 type PeerPorts = Map<string, { readonly peer: SuggestedPeer; readonly keys: Set<number> }>
 
 /** Connections that never passed ask for nothing; those between a workload and itself are always allowed. */
-export function draft(connections: readonly SeenConnection[], ends: RecordedEnds, groups: ReadonlyMap<Workload, Group>, language: Language): Draft {
+export function draft(connections: readonly SeenConnection[], ends: RecordedEnds, groups: Groups, language: Language): Draft {
   const wanted = new Map<Group, Wanted>()
   const unsaid: SeenConnection[] = []
   for (const seen of connections.filter(({ passed }) => passed > 0)) {
@@ -55,9 +57,12 @@ export function draft(connections: readonly SeenConnection[], ends: RecordedEnds
     if (from.workload !== undefined && from.workload === to.workload) continue
     const sides = sidesOf(from, to, groups, language)
     if (sides === undefined || !language.hasWordFor(seen.key)) unsaid.push(seen)
-    else for (const { group, direction, peer } of sides) want(wanted, group, direction, peer, seen)
+    else for (const side of sides) want(wanted, side, seen)
   }
-  const policies = [...wanted].map(([group, { flows, ingress, egress }]) => ({ group, flows, rules: { ingress: rulesOf(ingress), egress: rulesOf(egress) } }))
+  const policies = [...wanted].map(([group, { flows, ingress, egress }]) => {
+    const rules = { ingress: rulesOf(ingress), egress: rulesOf(egress) }
+    return { group, flows, rules }
+  })
   return { policies, unsaid }
 }
 
@@ -67,7 +72,7 @@ interface Side {
   readonly peer: SuggestedPeer
 }
 
-function sidesOf(from: End, to: End, groups: ReadonlyMap<Workload, Group>, language: Language): readonly Side[] | undefined {
+function sidesOf(from: End, to: End, groups: Groups, language: Language): readonly Side[] | undefined {
   const groupOf = ({ workload }: End) => workload && groups.get(workload)
   const [source, destination] = [groupOf(from), groupOf(to)]
   const peerOf = (end: End, group: Group | undefined): SuggestedPeer | undefined =>
@@ -80,7 +85,7 @@ function sidesOf(from: End, to: End, groups: ReadonlyMap<Workload, Group>, langu
   ]
 }
 
-function want(wanted: Map<Group, Wanted>, group: Group, direction: Direction, peer: SuggestedPeer, { key, passed }: SeenConnection): void {
+function want(wanted: Map<Group, Wanted>, { group, direction, peer }: Side, { key, passed }: SeenConnection): void {
   const own = wanted.get(group) ?? { flows: 0, ingress: new Map(), egress: new Map() }
   wanted.set(group, own)
   own.flows += passed
@@ -96,7 +101,8 @@ function nameOfPeer(peer: SuggestedPeer): string {
 }
 
 function rulesOf(peers: PeerPorts): readonly SuggestedRule[] {
-  const sorted = [...peers].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { peer, keys }]) => ({ peer, keys: [...keys].sort((a, b) => a - b) }))
+  const byName = [...peers].sort(([a], [b]) => (a < b ? -1 : 1))
+  const sorted = byName.map(([, { peer, keys }]) => ({ peer, keys: [...keys].sort((a, b) => a - b) }))
   const alike = Map.groupBy(sorted, ({ peer, keys }) => `${peer.kind} ${keys.join()}`)
   return [...alike.values()].map((found) => ({ peers: found.map(({ peer }) => peer), keys: found[0]?.keys ?? [] }))
 }

@@ -7,7 +7,8 @@ export function end(workload: string, address: string, port: number, labels: Rea
   return { address, port, identity: 300, labels: own, workload }
 }
 
-export const outside = (address: string, port: number): FlowEnd => ({ address, port, identity: 9, labels: ['reserved:world=', 'reserved:world-ipv4='] })
+export const outside = (address: string, port: number): FlowEnd =>
+  ({ address, port, identity: 9, labels: ['reserved:world=', 'reserved:world-ipv4='] })
 
 export const host = (address: string, port: number): FlowEnd => ({ address, port, identity: 1, labels: ['reserved:host='] })
 
