@@ -6,6 +6,7 @@ import { enumName, eventRecord, HOST_IFINDEX, Reason } from '../../bpf/index.ts'
 import type { EventRecord } from '../../bpf/index.ts'
 import { BpfObject, inNetworkNamespace, interfaceIndex, RingReader } from '../../loader/index.ts'
 import type { BpfMap, ConstantValue, Program } from '../../loader/index.ts'
+import { enableForwarding } from '../helpers/forwarding.ts'
 import { concat, macBytes } from '../wire.ts'
 import { key32, removeEndpoint, setAddresses, setEndpoint } from './world.ts'
 import type { Local } from './world.ts'
@@ -93,7 +94,7 @@ export class TestNode implements Disposable {
     this.#stack.defer(() => execFileSync('ip', ['netns', 'delete', name]))
     try {
       execFileSync('ip', ['-n', name, '-batch', '-'], { input: setupCommands() })
-      execFileSync('nsenter', [`--net=${this.#namespace}`, 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1'])
+      enableForwarding(this.#namespace)
       this.ifindexes = inNetworkNamespace(this.#namespace, () => ({ a: interfaceIndex('ep-a'), b: interfaceIndex('ep-b'), uplink: interfaceIndex('up0') }))
       for (const hook of hooks) this.#load(hook, constants)
       const events = this.#maps.get('events')

@@ -7,6 +7,7 @@ import type { EventRecord } from '../../bpf/index.ts'
 import type { Change } from '../../engine/index.ts'
 import { BpfObject, inNetworkNamespace, interfaceIndex, RingReader, SplitMap } from '../../loader/index.ts'
 import type { BpfMap, Program } from '../../loader/index.ts'
+import { enableForwarding } from '../helpers/forwarding.ts'
 
 /** Where a packet enters the datapath. */
 export type Hook = 'from_endpoint' | 'to_endpoint' | 'from_world'
@@ -41,7 +42,7 @@ export class Playground implements Disposable {
     execFileSync('ip', ['netns', 'add', name])
     try {
       execFileSync('ip', ['-n', name, '-batch', '-'], { input: playgroundCommands() })
-      execFileSync('nsenter', [`--net=${this.path}`, 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1'])
+      enableForwarding(this.path)
     } catch (error) {
       this[Symbol.dispose]()
       throw error
