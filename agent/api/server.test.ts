@@ -116,6 +116,8 @@ for (const [method, path, body, status, code] of [
   ['GET', '/v1/explain?from=a&to=b&port=80/TCP', undefined, 404, 'NOT_FOUND'],
   ['GET', '/v1/flows?verdict=perhaps', undefined, 400, 'BAD_REQUEST'],
   ['GET', '/v1/flows?last=-1', undefined, 400, 'BAD_REQUEST'],
+  ['GET', '//', undefined, 400, 'BAD_REQUEST'],
+  ['DELETE', '/v1/policies/NetworkPolicy/demo/%zz', undefined, 400, 'BAD_REQUEST'],
   ['PUT', '/v1/manifests?file=web.yaml', 'bad', 422, 'INVALID_MANIFEST'],
   ['PUT', '/v1/manifests', 'full', 507, 'CAPACITY'],
 ] as const) {

@@ -58,7 +58,7 @@ export class ApiServer implements AsyncDisposable {
     response.on('close', () => gone.abort())
     const signal = AbortSignal.any([gone.signal, this.#stop.signal])
     try {
-      const url = new URL(request.url ?? '/', 'http://sluice')
+      const url = parseUrl(request.url ?? '/')
       const { route, parameters } = this.#match(request.method ?? 'GET', url.pathname)
       const [type = ''] = (request.headers['content-type'] ?? '').split(';')
       const answer = await route.handle({ query: url.searchParams, parameters, type, body: () => readBody(request), signal })
@@ -83,6 +83,22 @@ export class ApiServer implements AsyncDisposable {
   }
 }
 
+function parseUrl(target: string): URL {
+  try {
+    return new URL(target, 'http://sluice')
+  } catch (cause) {
+    throw new AgentError('BAD_REQUEST', `${target} is no path`, { cause })
+  }
+}
+
+function decodeSegment(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch (cause) {
+    throw new AgentError('BAD_REQUEST', `${text} is not percent-encoded UTF-8`, { cause })
+  }
+}
+
 /** `{name}` takes one segment. */
 function matchPath(template: string, path: string): Record<string, string> | undefined {
   const wanted = template.split('/')
@@ -91,7 +107,7 @@ function matchPath(template: string, path: string): Record<string, string> | und
   const parameters: Record<string, string> = {}
   for (const [index, segment] of wanted.entries()) {
     const value = given[index] ?? ''
-    if (segment.startsWith('{')) parameters[segment.slice(1, -1)] = decodeURIComponent(value)
+    if (segment.startsWith('{')) parameters[segment.slice(1, -1)] = decodeSegment(value)
     else if (segment !== value) return undefined
   }
   return parameters
