@@ -1,5 +1,6 @@
 // Services of the manifests as the datapath's frontends and backends, with their numbers.
 import { type BalancedService, type Backend, type Cluster, type Frontend, ManifestError, protocolName } from '../manifests/index.ts'
+import { mapSpecs } from '../bpf/index.ts'
 import { type Family, familyOf, prefixCovers } from '../engine/index.ts'
 import { addressBytes, prefixOf } from './address.ts'
 import type { Backend as BackendItem, Service } from './api/types.ts'
@@ -39,6 +40,12 @@ export function encapsulationSources(uplink: Interface | undefined): string[] {
   const usable = (uplink?.addresses ?? []).filter((address) => !/^fe[89ab]/i.test(address))
   const ofFamily = (family: Family): string[] => usable.filter((address) => familyOf(addressBytes(address)) === family).slice(0, 1)
   return [...ofFamily('IPv4'), ...ofFamily('IPv6')]
+}
+
+/** The largest number of a backend: it indexes two arrays, and 0 is none. */
+export function lastBackendNumber(mapSizes: Readonly<Record<string, number>>): number {
+  const entriesOf = (name: 'backends' | 'next_hops'): number => mapSizes[name] ?? mapSpecs[name].maxEntries
+  return Math.min(entriesOf('backends'), entriesOf('next_hops')) - 1
 }
 
 export function backendKey(backend: Backend, protocol: number): string {

@@ -26,8 +26,8 @@ test('a number is the same for ever, also after a restart', (t) => {
 })
 
 test('a freed number rests until all others were given', (t) => {
-  using store = Store.open(stateDir(t))
-  const last = 65_535
+  const last = 1_000
+  using store = Store.open(stateDir(t), { backend: last })
   store.transaction(() => {
     for (let index = 1; index <= last; index++) store.number('backend', `backend ${index}`)
   })
@@ -36,6 +36,20 @@ test('a freed number rests until all others were given', (t) => {
   store.keepNumbers('backend', all.difference(new Set(['backend 7', 'backend 5'])))
   t.is(store.number('backend', 'x'), 5)
   t.is(store.number('backend', 'y'), 7)
+})
+
+test('a number that its map became too small for is given anew', (t) => {
+  const folder = stateDir(t)
+  {
+    using store = Store.open(folder, { backend: 255 })
+    for (let index = 1; index <= 200; index++) store.number('backend', `backend ${index}`)
+  }
+  using store = Store.open(folder, { backend: 99 })
+  store.keepNumbers('backend', new Set(['backend 7', 'backend 200']))
+  t.is(store.number('backend', 'backend 7'), 7)
+  t.is(store.number('backend', 'backend 200'), 1)
+  t.is(store.number('backend', 'backend 200'), 1)
+  t.is(store.number('backend', 'x'), 2)
 })
 
 test('a number that was just freed is not the next one', (t) => {

@@ -4,15 +4,16 @@ import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { AgentError } from './errors.ts'
 
-/** Each space has its own numbers; `last` is the largest that its records can hold. */
+/** Each space has its own numbers; `last` is the largest that its records can hold, and `Store.open` may be told a lower one. */
 export const NUMBER_SPACES = {
   identity: { first: 256, last: 0xff_ffff }, // 24 bits: it fits a VXLAN network identifier
   rule: { first: 1, last: 0xffff_ffff },
-  backend: { first: 1, last: 65_535 }, // index of the array `backends`; 0 is never used
+  backend: { first: 1, last: 0xffff_ffff }, // index of the array `backends`; 0 is never used
   service: { first: 1, last: 0xffff_ffff },
   endpoint: { first: 1, last: 0xffff_ffff },
 } as const
 export type NumberSpace = keyof typeof NUMBER_SPACES
+export type LastNumbers = Readonly<Partial<Record<NumberSpace, number>>>
 
 /** A manifest that came through the API. */
 export interface AppliedManifest {
@@ -36,16 +37,19 @@ const SCHEMA = `
 
 export class Store implements Disposable {
   readonly #database: DatabaseSync
+  readonly #last: LastNumbers
   /** By space, then by key: all of them, since most calls ask for what is known. */
   readonly #numbers = new Map<string, Map<string, number>>()
   readonly #statements = new Map<string, StatementSync>()
 
-  private constructor(database: DatabaseSync) {
+  private constructor(database: DatabaseSync, last: LastNumbers) {
     this.#database = database
+    this.#last = last
     this.#readNumbers()
   }
 
-  static open(stateDir: string): Store {
+  /** `last`: of the spaces whose numbers index a map, by its size. */
+  static open(stateDir: string, last: LastNumbers = {}): Store {
     const path = join(stateDir, 'state.db')
     try {
       const database = new DatabaseSync(path)
@@ -53,7 +57,7 @@ export class Store implements Disposable {
       // pinned maps hold are gone with the power too, so NORMAL is enough for them and texts are checkpointed.
       database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000')
       migrate(database, path)
-      return new Store(database)
+      return new Store(database, last)
     } catch (cause) {
       if (cause instanceof AgentError) throw cause
       throw new AgentError('STORE', `cannot use the store ${path}`, {
@@ -63,9 +67,10 @@ export class Store implements Disposable {
     }
   }
 
-  /** The number of `key`, the same for ever; given on first use. */
+  /** The number of `key`, the same for ever unless its map became too small for it; given on first use. */
   number(space: NumberSpace, key: string): number {
-    return this.numbersOf(space).get(key) ?? this.#allocate(space, key)
+    const known = this.numbersOf(space).get(key)
+    return known !== undefined && known <= this.#lastOf(space) ? known : this.#allocate(space, key)
   }
 
   /** Frees the numbers of all other keys. They are given again only after all others of their space. */
@@ -153,7 +158,7 @@ export class Store implements Disposable {
   #allocate(space: NumberSpace, key: string): number {
     return this.transaction(() => {
       const number = this.#free(space)
-      this.#run('INSERT INTO numbers VALUES (?, ?, ?)', space, key, number)
+      this.#run('INSERT OR REPLACE INTO numbers VALUES (?, ?, ?)', space, key, number)
       this.#run('INSERT OR REPLACE INTO last_numbers VALUES (?, ?)', space, number)
       this.#remember(space, key, number)
       return number
@@ -162,14 +167,21 @@ export class Store implements Disposable {
 
   /** The next number after the one given last, round the whole space: a freed number rests as long as it can. */
   #free(space: NumberSpace): number {
-    const { first, last } = NUMBER_SPACES[space]
+    const { first } = NUMBER_SPACES[space]
+    const last = this.#lastOf(space)
     const given = this.#all('SELECT number FROM last_numbers WHERE space = ?', space)[0]
-    const start = given === undefined ? first : Number(given['number']) + 1
+    const start = given === undefined ? first : Math.min(Number(given['number']), last) + 1
     const number = this.#firstFree(space, start, last) ?? this.#firstFree(space, first, start - 1)
     if (number === undefined) {
-      throw new AgentError('CAPACITY', `all ${last - first + 1} numbers for kind "${space}" are in use`)
+      throw new AgentError('CAPACITY', `all ${last - first + 1} numbers for kind "${space}" are in use`, {
+        ...(space in this.#last && { hint: `use fewer, or give the maps that hold a ${space} by its number more room (--map-size)` }),
+      })
     }
     return number
+  }
+
+  #lastOf(space: NumberSpace): number {
+    return this.#last[space] ?? NUMBER_SPACES[space].last
   }
 
   #firstFree(space: NumberSpace, from: number, to: number): number | undefined {

@@ -1,6 +1,7 @@
 // All of the agent that may take long: store, sources, convergence and datapath, in the worker thread. What the main
 // thread answers from is published after every change.
 import type { ApplyResult, Degradation, DeleteResult, DocumentName, Explanation, ManifestText } from '../api/types.ts'
+import { lastBackendNumber } from '../balance.ts'
 import { Convergence, type Desired } from '../convergence.ts'
 import { AgentError } from '../errors.ts'
 import { explain } from '../explain.ts'
@@ -46,7 +47,7 @@ export class Controller {
   constructor(options: RunOptions, send: (publication: Publication) => void) {
     this.#options = options
     this.#log = new Logger(options.logLevel)
-    this.#store = this.#resources.use(Store.open(options.stateDir))
+    this.#store = this.#resources.use(Store.open(options.stateDir, { backend: lastBackendNumber(options.mapSizes) }))
     this.#filler = new TableFiller(this.#tables, this.#store, options.workloadRanges)
     this.#publisher = new Publisher(this.#tables.all, send)
     this.#kernel = this.#resources.use(new LinuxKernel())

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
-import type { Status } from '../../agent/api/index.ts'
+import type { Service, Status } from '../../agent/api/index.ts'
 import { type Agent, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
 import { BpfMap } from '../../loader/index.ts'
 import { kernelTest } from '../helpers/index.ts'
@@ -116,4 +116,26 @@ for (const map of ['addresses', 'prefixes'] as const) {
     t.is(await outcome(scene), 'answered', 'what was enforced before still is')
     await takesWhatFits(t, scene, agent, map)
   })
+}
+
+for (const map of ['backends', 'next_hops'] as const) {
+  kernelTest(`backends that take turns in a small map ${map} keep being programmed`, async (t) => {
+    await using lab = await Lab.create()
+    const node = await lab.addNode('n1')
+    const agent = await node.startAgent({ options: ['--map-size', `${map}=4`] })
+    for (let number = 1; number <= 9; number++) {
+      const address = `10.99.0.${number}`
+      await agent.apply(balancer([address]))
+      const { items } = await agent.get<{ items: Service[] }>('/v1/services')
+      t.like(items[0]?.backends, [{ address, slots: 251 }])
+    }
+    const why = await t.throwsAsync(agent.apply(balancer(['10.99.0.1', '10.99.0.2', '10.99.0.3', '10.99.0.4'])))
+    t.regex(String(why), /CAPACITY.*all 3 numbers/)
+  })
+}
+
+function balancer(addresses: readonly string[]): object {
+  const backends = addresses.map((address, index) => ({ name: `b${index}`, addresses: [address] }))
+  const spec = { addresses: ['10.77.9.1'], tableSize: 251, ports: [{ port: 80, protocol: 'TCP' }], backends }
+  return { apiVersion: 'sluice.io/v1', kind: 'LoadBalancer', metadata: { name: 'edge', namespace: 'demo' }, spec }
 }
