@@ -56,6 +56,7 @@ for (const [argv, message] of [
   [['--host-allow', 'ssh'], /PORT\/PROTOCOL/],
   [['--map-size', 'conntrak4=1'], /conntrack4/],
   [['--map-size', 'conntrack4=many'], /whole number/],
+  [['--map-size', 'endpoints=8192'], /endpoints_beyond/],
   [['--config', '/nonexistent.yaml'], /options file/],
   [['decap', '--interface', 'eth0'], /--vip/],
   [['decap', '--interface', 'eth0', '--vip', '10.77.9.1'], /--source/],

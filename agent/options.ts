@@ -219,12 +219,18 @@ function parseHostPort(text: string): PortMatch {
   return { protocol: probe.protocol, first: probe.port, last: probe.port }
 }
 
+/** Of maps whose size is no choice of the operator's, with the reason. */
+const FIXED_SIZES: Readonly<Record<string, string>> = {
+  endpoints: 'its size is fixed by the build; endpoints_beyond takes what is past its end',
+}
+
 function parseMapSizes(sizes: readonly string[]): Record<string, number> {
   const parse = (text: string): [string, number] => {
     const [name = '', entries] = text.split('=')
     if (!Object.hasOwn(mapSpecs, name)) {
       throw new AgentError('BAD_OPTION', `--map-size ${text} names no map; there are ${Object.keys(mapSpecs).join(', ')}`)
     }
+    if (Object.hasOwn(FIXED_SIZES, name)) throw new AgentError('BAD_OPTION', `--map-size ${text} is not possible: ${FIXED_SIZES[name]}`)
     return [name, positive(`map-size ${name}=`, Number(entries))]
   }
   return Object.fromEntries(sizes.map(parse))

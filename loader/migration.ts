@@ -8,6 +8,8 @@ import type { Batch } from './batch.ts'
 import { listPins, makePinDirectory, removePins } from './bpffs.ts'
 import { LoaderError } from './errors.ts'
 import { BpfMap, UpdateMode } from './map.ts'
+import { SplitMap } from './split-map.ts'
+import type { SplitTable } from './split-map.ts'
 
 const TYPE = { ARRAY: 2, PERCPU_ARRAY: 6, LRU_HASH: 9, LPM_TRIE: 11, HASH: 1, RINGBUF: 27 } as const
 const ARRAYS: readonly number[] = [TYPE.ARRAY, TYPE.PERCPU_ARRAY]
@@ -30,16 +32,19 @@ export interface MigrationFolders {
 export class MapMigration implements Disposable {
   readonly #folders: MigrationFolders
   readonly #resized: readonly string[]
+  /** Those whose boundary moves: entries change from one map to the other. */
+  readonly #splits: readonly SplitTable[]
   readonly #old = new DisposableStack()
   readonly #written: BpfMap[] = []
 
-  /** Pins in `staging` all maps that stay; those of `resized` are for the objects to make. */
-  constructor(folders: MigrationFolders, resized: readonly string[]) {
+  /** Pins in `staging` all maps that stay; those of `resized`, and both of a table of `splits`, are for the objects to make. */
+  constructor(folders: MigrationFolders, resized: readonly string[], splits: readonly SplitTable[] = []) {
     this.#folders = folders
-    this.#resized = resized
+    this.#splits = splits.filter(({ direct }) => resized.includes(direct))
+    this.#resized = [...new Set([...resized, ...this.#splits.map(({ beyond }) => beyond)])]
     removePins(folders.staging)
     makePinDirectory(folders.staging)
-    for (const name of listPins(folders.pins).filter((each) => !resized.includes(each))) {
+    for (const name of listPins(folders.pins).filter((each) => !this.#resized.includes(each))) {
       using map = BpfMap.openPinned(join(folders.pins, name))
       map.pin(join(folders.staging, name))
     }
@@ -47,11 +52,28 @@ export class MapMigration implements Disposable {
 
   /** Throws LoaderError `INCOMPATIBLE` for a map whose entries do not fit its new size. */
   copy(): void {
-    for (const name of this.#resized) {
+    for (const split of this.#splits) this.#copySplit(split)
+    const halves = new Set(this.#splits.flatMap(({ direct, beyond }) => [direct, beyond]))
+    for (const name of this.#resized.filter((each) => !halves.has(each))) {
       const from = this.#old.use(BpfMap.openPinned(join(this.#folders.pins, name)))
       using to = BpfMap.openPinned(join(this.#folders.staging, name))
       if (from.info.type === TYPE.LRU_HASH) this.#written.push(from)
       if (from.info.type !== TYPE.RINGBUF) copyEntries(from, to)
+    }
+  }
+
+  #copySplit({ direct, beyond }: SplitTable): void {
+    using stack = new DisposableStack()
+    const { pins, staging } = this.#folders
+    const open = (folder: string, name: string): BpfMap => stack.use(BpfMap.openPinned(join(folder, name)))
+    const from = new SplitMap(open(pins, direct), open(pins, beyond))
+    const [newDirect, newBeyond] = [open(staging, direct), open(staging, beyond)]
+    const to = new SplitMap(newDirect, newBeyond)
+    try {
+      for (const { keys, values, count } of from.entries()) to.updateBatch(keys, values, count)
+    } catch (cause) {
+      const sizes = `${direct} and ${beyond} of ${newDirect.maxEntries} and ${newBeyond.maxEntries} entries`
+      throw new LoaderError('INCOMPATIBLE', `the pinned maps ${direct} and ${beyond} cannot become ${sizes}`, { cause })
     }
   }
 

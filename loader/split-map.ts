@@ -1,8 +1,15 @@
 // A table of 32-bit keys in two BPF maps: an array for low keys, which programs read for a few nanoseconds, and a hash
-// for all others, which costs them 25 more. A value of zeros in the array is none.
+// for all others, which costs them 25 more. A value of zeros in the array is none. The array's size is the boundary, so
+// both change it together (MapMigration).
 
 import type { Batch } from './batch.ts'
 import type { BpfMap } from './map.ts'
+
+/** Names of the two maps of one table. */
+export interface SplitTable {
+  readonly direct: string
+  readonly beyond: string
+}
 
 export class SplitMap {
   readonly #direct: BpfMap
@@ -26,11 +33,6 @@ export class SplitMap {
     return this.#direct.valueSize
   }
 
-  /** Entries that fit, whatever their keys are. */
-  get maxEntries(): number {
-    return this.#beyond.maxEntries
-  }
-
   lookup(key: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
     const value = this.#mapOf(key).lookup(key)
     return value === undefined || isNone(value) ? undefined : value
@@ -40,13 +42,12 @@ export class SplitMap {
     this.#mapOf(key).update(key, value)
   }
 
-  /** Whether the key was there. */
+  /** Whether the key was there. The hash may still hold a low key, of the time when the array was smaller. */
   delete(key: Uint8Array): boolean {
-    const map = this.#mapOf(key)
-    if (map !== this.#direct) return map.delete(key)
     const found = this.lookup(key) !== undefined
-    if (found) map.update(key, new Uint8Array(this.valueSize))
-    return found
+    const foundBeyond = this.#beyond.delete(key)
+    if (found && this.#mapOf(key) === this.#direct) this.#direct.update(key, new Uint8Array(this.valueSize))
+    return found || foundBeyond
   }
 
   /** In order, one by one: low and other keys may take turns. */

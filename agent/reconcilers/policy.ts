@@ -3,7 +3,7 @@
 import type { Change, EngineMap } from '../../engine/index.ts'
 import { codeOf, messageOf } from '../log.ts'
 import { applyInput, type InputChange } from './inputs.ts'
-import type { EngineMaps, EnginePort, MapBatch, MapPort } from './ports.ts'
+import type { EngineMaps, EnginePort, MapBatch, MapPort, SizedMapPort } from './ports.ts'
 
 /** Entries a system call: 0.4 us each measured, so a slice stays below 5 ms. */
 const SLICE_ENTRIES = 8192
@@ -116,7 +116,7 @@ export function readAll(map: MapPort): MapBatch {
 }
 
 /** Values of an array of 32-bit numbers, by index. */
-function readArray(map: MapPort): Uint32Array {
+function readArray(map: SizedMapPort): Uint32Array {
   const array = new Uint32Array(map.maxEntries)
   const { count, keys, values } = readAll(map)
   const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)

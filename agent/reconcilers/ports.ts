@@ -15,12 +15,11 @@ export interface MapBatch {
   readonly values: Uint8Array
 }
 
-/** A BPF map: packed records in its own layout. */
+/** A table of BPF maps: packed records in its own layout. */
 export interface MapPort {
   readonly name: string
   readonly keySize: number
   readonly valueSize: number
-  readonly maxEntries: number
   lookup(key: Uint8Array): Uint8Array | undefined
   update(key: Uint8Array, value: Uint8Array): void
   delete(key: Uint8Array): boolean
@@ -29,7 +28,13 @@ export interface MapPort {
   entries(batchSize?: number): Iterable<MapBatch>
 }
 
-export type EngineMaps = Readonly<Record<EngineMap, MapPort>>
+/** One map: a table in two has no one size. */
+export interface SizedMapPort extends MapPort {
+  readonly maxEntries: number
+}
+
+type EngineArray = 'class_generations' | 'last_subject'
+export type EngineMaps = Readonly<Record<Exclude<EngineMap, EngineArray>, MapPort> & Record<EngineArray, SizedMapPort>>
 
 /** Whole pinned maps, packed; what the engine takes over. */
 export interface PinnedState {

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { backendRecord, Forwarding, frontendKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
 import type { ServiceRecord } from '../../bpf/index.ts'
 import { AgentError } from '../errors.ts'
-import type { MapPort } from './ports.ts'
+import type { MapPort, SizedMapPort } from './ports.ts'
 import { type Region, SlotAllocator } from './slots.ts'
 
 export interface BackendSpec {
@@ -36,8 +36,8 @@ export interface MaglevPort {
 }
 
 export interface ServiceMapPorts {
-  readonly frontends: MapPort
-  readonly slots: MapPort
+  readonly frontends: SizedMapPort
+  readonly slots: SizedMapPort
   readonly backends: MapPort
 }
 

@@ -1,7 +1,7 @@
 // A map in memory with the behaviour of the kernel's, for tests without a kernel.
-import type { MapBatch, MapPort } from '../reconcilers/ports.ts'
+import type { MapBatch, SizedMapPort } from '../reconcilers/ports.ts'
 
-export class MemoryMap implements MapPort {
+export class MemoryMap implements SizedMapPort {
   readonly name: string
   readonly keySize: number
   readonly valueSize: number

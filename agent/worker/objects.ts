@@ -11,6 +11,8 @@ import type { PinDirectories } from '../pins.ts'
 
 const OBJECTS = ['tc_endpoint', 'tc_host', 'xdp_lb'] as const
 type ObjectName = (typeof OBJECTS)[number]
+/** Tables that stand in two maps. */
+const SPLIT_TABLES = [{ direct: 'endpoints', beyond: 'endpoints_beyond' }] as const
 type Constants = Readonly<Record<string, ConstantValue>>
 
 interface Loaded {
@@ -67,7 +69,7 @@ export class ProgramObjects implements Disposable {
 
   #migrate(options: KernelOptions, { maps, staging }: PinDirectories, resized: readonly string[]): void {
     using stack = new DisposableStack()
-    const migration = stack.use(new MapMigration({ pins: maps, staging }, resized))
+    const migration = stack.use(new MapMigration({ pins: maps, staging }, resized, SPLIT_TABLES))
     stack.defer(() => this.#unload())
     const [refused] = this.#loadAll(options, staging)
     if (refused !== undefined) throw notMigrated(resized, `${refused.object}: ${refused.message}`)

@@ -113,6 +113,19 @@ kernelTest('a table in two maps: low keys in the array, the others in the hash',
   t.deepEqual([...entriesOf(table)].sort(), [[0xffff_ffff, [7, 8]], [5, [5, 6]]])
 })
 
+kernelTest('a low key that the hash has from a time with a smaller array goes from both', (t) => {
+  using object = BpfObject.open(PATH).load()
+  const [direct, beyond] = [object.map('mapped'), object.map('pairs')]
+  const table = new SplitMap(direct, beyond)
+  beyond.update(words(7), words(1, 2))
+  t.true(table.delete(words(7)))
+  table.update(words(7), words(3, 4))
+  beyond.update(words(7), words(1, 2))
+  t.true(table.delete(words(7)))
+  t.deepEqual([...entriesOf(table)], [])
+  t.false(table.delete(words(7)))
+})
+
 kernelTest('a per-CPU map has one value a CPU', (t) => {
   using object = BpfObject.open(PATH).load()
   object.program('tc_constants').testRun({ data: new Uint8Array(64), repeat: 10 })

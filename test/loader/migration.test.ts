@@ -2,8 +2,8 @@ import { join } from 'node:path'
 
 import test from 'ava'
 
-import { BpfMap, BpfObject, listPins, makePinDirectory, MapMigration, removePins } from '../../loader/index.ts'
-import type { BpfObjectOptions } from '../../loader/index.ts'
+import { BpfMap, BpfObject, listPins, makePinDirectory, MapMigration, removePins, SplitMap } from '../../loader/index.ts'
+import type { BpfObjectOptions, SplitTable } from '../../loader/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { checkLeaks } from './leaks.ts'
 
@@ -26,10 +26,10 @@ function pinOnce(fill: (object: BpfObject) => void, mapSizes: Sizes = {}, path =
 }
 
 /** As an agent does it; `meanwhile` is what programs with the old maps do before their links are updated. */
-function migrate(mapSizes: Sizes, meanwhile: () => void = () => undefined, path = PATH): readonly string[] {
+function migrate(mapSizes: Sizes, meanwhile: () => void = () => undefined, path = PATH, splits: readonly SplitTable[] = []): readonly string[] {
   using specification = BpfObject.open(path, { mapSizes })
   const resized = specification.resizedPins(FOLDERS.pins)
-  using migration = new MapMigration(FOLDERS, resized)
+  using migration = new MapMigration(FOLDERS, resized, splits)
   using _object = BpfObject.open(path, { mapSizes, pinDirectory: FOLDERS.staging, programs: [] }).load()
   migration.copy()
   meanwhile()
@@ -110,6 +110,32 @@ kernelTest('what programs write into an LRU after the copy comes too, and newer 
   using fragments = pinned('fragments')
   t.is(fragments.maxEntries, 4096)
   t.deepEqual([fragments.lookup(key(1)), fragments.lookup(key(2))], [value(1), value(2)])
+})
+
+const SPLIT = { direct: 'mapped', beyond: 'pairs' }
+
+for (const [change, size] of [['grows', 4096], ['shrinks', 500]] as const) {
+  kernelTest(`a table in two maps keeps its entries when its array ${change}`, (t) => {
+    const keys = words(3, 700, 2000, 5000)
+    pinOnce((object) => new SplitMap(object.map(SPLIT.direct), object.map(SPLIT.beyond)).updateBatch(keys, words(1, 2, 3, 4, 5, 6, 7, 8), 4))
+    migrate({ mapped: size }, undefined, PATH, [SPLIT])
+    using direct = pinned(SPLIT.direct)
+    using beyond = pinned(SPLIT.beyond)
+    const table = new SplitMap(direct, beyond)
+    t.is(direct.maxEntries, size)
+    t.deepEqual([3, 700, 2000, 5000].map((key) => table.lookup(word(key))), [words(1, 2), words(3, 4), words(5, 6), words(7, 8)])
+    t.is([...table.entries()].reduce((sum, { count }) => sum + count, 0), 4, 'each in one of them')
+    t.deepEqual(listPins(ROOT), ['maps'])
+  })
+}
+
+kernelTest('a boundary that leaves more entries beyond it than the hash takes is refused', (t) => {
+  pinOnce((object) => {
+    const table = new SplitMap(object.map(SPLIT.direct), object.map(SPLIT.beyond))
+    for (let key = 1; key <= 20; key++) table.update(word(key), words(key, key))
+  })
+  t.throws(() => migrate({ mapped: 1, pairs: 10 }, undefined, PATH, [SPLIT]), { code: 'INCOMPATIBLE', message: /mapped and pairs cannot become/ })
+  t.deepEqual(listPins(ROOT), ['maps'])
 })
 
 kernelTest('a process that died in the middle leaves nothing that hinders the next one', (t) => {

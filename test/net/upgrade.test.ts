@@ -15,7 +15,7 @@ import { apps, ciliumPolicy, flowService } from './policies.ts'
 const service = { ipv4: '10.77.8.1', ipv6: 'fd77:8::1' }
 /** Of every kind of map that programs or the agent fill. */
 const newSizes = {
-  addresses: 4096, prefixes: 8192, class_generations: 32768, endpoints: 8192, endpoints_beyond: 8192, policy: 65536, policy_rows: 524288,
+  addresses: 4096, prefixes: 8192, class_generations: 32768, endpoints_beyond: 8192, policy: 65536, policy_rows: 524288,
   conntrack4: 65536, conntrack6: 262144, fragments: 16384, frontends: 1024, slots: 2097152, backends: 32768, events: 8388608,
 } as const
 
