@@ -13,10 +13,13 @@ export interface PinDirectories {
   readonly links: string
   /** For maps that are to take the place of others; it is there only while they are made. */
   readonly staging: string
+  /** Maps that gave their places away, until no attached program writes to them. */
+  readonly former: string
 }
 
 export function pinDirectories(bpffs: string): PinDirectories {
-  return { maps: join(bpffs, 'maps'), links: join(bpffs, 'links'), staging: join(bpffs, 'maps-new') }
+  const inside = (name: string): string => join(bpffs, name)
+  return { maps: inside('maps'), links: inside('links'), staging: inside('maps-new'), former: inside('maps-old') }
 }
 
 /** Makes them, on a bpffs that is mounted where the system wants it if it is missing. */
@@ -35,10 +38,10 @@ export interface CleanupReport {
 
 /** Links first: no program may run on maps that are half gone. */
 export function removePinned(bpffs: string): CleanupReport {
-  const { maps, links, staging } = pinDirectories(bpffs)
+  const { maps, links, staging, former } = pinDirectories(bpffs)
   const report = { links: listPins(links).length, maps: listPins(maps).length }
   for (const name of listPins(links)) removeLink(join(links, name))
-  for (const directory of [links, maps, staging]) removePins(directory)
+  for (const directory of [links, maps, staging, former]) removePins(directory)
   if (existsSync(bpffs) && listPins(bpffs).length === 0) removePins(bpffs)
   return report
 }

@@ -8,6 +8,8 @@ export type { BtfEnumerator, BtfKind, BtfMember, BtfOf, BtfType } from './btf.ts
 export type { ConstantValue } from './constants.ts'
 export { LoaderError } from './errors.ts'
 export type { LoaderErrorCode } from './errors.ts'
+export { FormerMaps } from './former-maps.ts'
+export type { FormerFolders } from './former-maps.ts'
 export type { LinkInfo, MapInfo, ProgramInfo } from './info.ts'
 export { systemLibbpf } from './libbpf.ts'
 export { attachCgroup, attachClsact, attachTcx, attachXdp, CgroupHook, clsactProgram, detachPinned, ensurePinned, Link } from './link.ts'

@@ -1,5 +1,5 @@
 // Pinned maps of another size: a new map takes the place of the old one, with its entries. Programs that are attached
-// go on with the old map until their links are updated.
+// go on with the old map until their links are updated (FormerMaps).
 
 import { renameSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,35 +7,32 @@ import { join } from 'node:path'
 import type { Batch } from './batch.ts'
 import { listPins, makePinDirectory, removePins } from './bpffs.ts'
 import { LoaderError } from './errors.ts'
-import { BpfMap, UpdateMode } from './map.ts'
+import { FormerMaps } from './former-maps.ts'
+import type { FormerFolders } from './former-maps.ts'
+import { BpfMap } from './map.ts'
 import { SplitMap } from './split-map.ts'
 import type { SplitTable } from './split-map.ts'
 
 const TYPE = { ARRAY: 2, PERCPU_ARRAY: 6, LRU_HASH: 9, LPM_TRIE: 11, HASH: 1, RINGBUF: 27 } as const
 const ARRAYS: readonly number[] = [TYPE.ARRAY, TYPE.PERCPU_ARRAY]
-const EEXIST = 17
 
 /** A ring has no entries to keep: what was not read yet is lost with it. */
 export const RESIZABLE_TYPES: readonly number[] = Object.values(TYPE)
 
-export interface MigrationFolders {
-  /** Of the pinned maps. */
-  readonly pins: string
+export interface MigrationFolders extends FormerFolders {
   /** On the same bpffs; what stands there is removed. */
   readonly staging: string
 }
 
 /**
  * In this order: the constructor, objects loaded with `staging` as their folder of pins, `copy`, `commit`, links
- * updated, `copyLate`. Disposal before `commit` leaves the pinned maps as they were.
+ * updated, `FormerMaps.copyLate`. Disposal before `commit` leaves the pinned maps as they were.
  */
 export class MapMigration implements Disposable {
   readonly #folders: MigrationFolders
   readonly #resized: readonly string[]
   /** Those whose boundary moves: entries change from one map to the other. */
   readonly #splits: readonly SplitTable[]
-  readonly #old = new DisposableStack()
-  readonly #written: BpfMap[] = []
 
   /** Pins in `staging` all maps that stay; those of `resized`, and both of a table of `splits`, are for the objects to make. */
   constructor(folders: MigrationFolders, resized: readonly string[], splits: readonly SplitTable[] = []) {
@@ -55,9 +52,8 @@ export class MapMigration implements Disposable {
     for (const split of this.#splits) this.#copySplit(split)
     const halves = new Set(this.#splits.flatMap(({ direct, beyond }) => [direct, beyond]))
     for (const name of this.#resized.filter((each) => !halves.has(each))) {
-      const from = this.#old.use(BpfMap.openPinned(join(this.#folders.pins, name)))
+      using from = BpfMap.openPinned(join(this.#folders.pins, name))
       using to = BpfMap.openPinned(join(this.#folders.staging, name))
-      if (from.info.type === TYPE.LRU_HASH) this.#written.push(from)
       if (from.info.type !== TYPE.RINGBUF) copyEntries(from, to)
     }
   }
@@ -80,22 +76,20 @@ export class MapMigration implements Disposable {
   /** Puts the new maps in the places of the old ones, each atomically; a process that dies between two goes on from there. */
   commit(): void {
     const { pins, staging } = this.#folders
-    for (const name of this.#resized) renameSync(join(staging, name), join(pins, name))
+    for (const name of this.#resized) {
+      this.#keepWritten(join(pins, name))
+      renameSync(join(staging, name), join(pins, name))
+    }
     removePins(staging)
   }
 
-  /** What programs have written into the old maps since `copy`. Entries of the new maps win. Idempotent. */
-  copyLate(): void {
-    for (const from of this.#written) {
-      using to = BpfMap.openPinned(join(this.#folders.pins, from.name))
-      for (const { count, keys, values } of from.entries()) {
-        for (let index = 0; index < count; index++) addMissing(to, entryAt(keys, to.keySize, index), entryAt(values, to.valueSize, index))
-      }
-    }
+  /** Flows are what programs write and must not lose; else they only count, and the agent writes nothing in between. */
+  #keepWritten(pin: string): void {
+    using map = BpfMap.openPinned(pin)
+    if (map.info.type === TYPE.LRU_HASH) new FormerMaps(this.#folders).keep(map)
   }
 
   [Symbol.dispose](): void {
-    this.#old.dispose()
     removePins(this.#folders.staging)
   }
 }
@@ -129,16 +123,4 @@ function countEntries(map: BpfMap): number {
 function tooSmall(from: BpfMap, to: BpfMap, holds: string): LoaderError {
   const sizes = `the pinned map ${from.name} (${from.maxEntries}) cannot become one of ${to.maxEntries} entries`
   return new LoaderError('INCOMPATIBLE', `${sizes}: it holds ${holds}; give it a larger size`)
-}
-
-function addMissing(map: BpfMap, key: Uint8Array, value: Uint8Array): void {
-  try {
-    map.update(key, value, UpdateMode.ONLY_NEW)
-  } catch (error) {
-    if (!(error instanceof LoaderError) || error.errno !== EEXIST) throw error
-  }
-}
-
-function entryAt(bytes: Uint8Array, size: number, index: number): Uint8Array {
-  return bytes.subarray(index * size, (index + 1) * size)
 }

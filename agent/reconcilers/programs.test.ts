@@ -132,6 +132,23 @@ test('while a program is refused what an earlier agent attached counts, and noth
   t.deepEqual(programs.reconcile([web, uplink], { complete: true }).failures, [])
 })
 
+test('tells when links got a program, and whether one still has an earlier agent’s', (t) => {
+  const memory = links(2, 7)
+  memory.programIds.set('from_endpoint', 0)
+  memory.pinned.set('/b/links/from_endpoint-7', 7)
+  const programs = new ProgramLinks(memory, '/b/links')
+  const reconcile = (wanted: readonly Attachment[]) => {
+    const { updated, outdated } = programs.reconcile(wanted, { complete: true })
+    return { updated, outdated }
+  }
+  t.deepEqual(reconcile([web, uplink]), { updated: true, outdated: true })
+  t.deepEqual(reconcile([web, uplink]), { updated: false, outdated: true })
+  memory.programIds.set('from_endpoint', 5)
+  t.deepEqual(reconcile([web, uplink]), { updated: true, outdated: false })
+  const unattachable = { ...uplink, ifindex: 9 }
+  t.deepEqual(reconcile([web, uplink, unattachable]), { updated: false, outdated: false }, 'what was never attached uses no maps')
+})
+
 test('programs that nobody names any more are kept up to date too', (t) => {
   const memory = links(7)
   new ProgramLinks(memory, '/b/links').reconcile([web], { complete: true })

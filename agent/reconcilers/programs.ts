@@ -42,6 +42,13 @@ export interface ProgramReport {
   readonly failures: readonly AttachmentFailure[]
 }
 
+export interface LinkReport extends ProgramReport {
+  /** A link was made or got another program. */
+  readonly updated: boolean
+  /** A pinned link still has the program of an earlier agent. */
+  readonly outdated: boolean
+}
+
 /** Attaching and pins, as the kernel does them. */
 export interface LinkPort {
   /** Id of the program that is to be attached; undefined while its object is refused. */
@@ -67,8 +74,9 @@ export class ProgramLinks {
   }
 
   /** `complete`: all sources have listed, so pins that nobody wants may go. */
-  reconcile(wanted: readonly Attachment[], { complete }: { complete: boolean }): ProgramReport {
+  reconcile(wanted: readonly Attachment[], { complete }: { complete: boolean }): LinkReport {
     const failures: AttachmentFailure[] = []
+    const before = new Set(this.#attached.values())
     const kept = this.#failingClosed(wanted)
     const staying = [...wanted, ...kept]
     for (const attachment of staying) {
@@ -79,7 +87,9 @@ export class ProgramLinks {
       }
     }
     if (complete) this.#prune(new Set(staying.map(pinName)))
-    return { attached: [...this.#attached.values()], failures }
+    const attached = [...this.#attached.values()]
+    const outdated = this.#links.pins(this.#directory).some((name) => !this.#attached.has(name))
+    return { attached, failures, updated: attached.some((each) => !before.has(each)), outdated }
   }
 
   /**

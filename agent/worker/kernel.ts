@@ -81,7 +81,7 @@ export class LinuxKernel implements Kernel, Disposable {
 
   async reconcilePrograms({ wanted, complete }: Argument<'reconcilePrograms'>): Promise<ProgramReport> {
     const report = this.#use().programs.reconcile(wanted, { complete })
-    this.#objects.updated({ complete: complete && report.failures.length === 0 })
+    this.#objects.linksUpdated(report)
     return report
   }
 

@@ -2,12 +2,13 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { familyOf } from '../../engine/index.ts'
-import { BpfObject, type ConstantValue, MapMigration, type Program } from '../../loader/index.ts'
+import { BpfObject, type ConstantValue, FormerMaps, MapMigration, type Program } from '../../loader/index.ts'
 import { addressBytes } from '../address.ts'
 import { AgentError } from '../errors.ts'
 import type { KernelOptions, RefusedObject } from '../kernel.ts'
 import { codeOf, messageOf } from '../log.ts'
 import type { PinDirectories } from '../pins.ts'
+import type { LinkReport } from '../reconcilers/programs.ts'
 
 const OBJECTS = ['tc_endpoint', 'tc_host', 'xdp_lb'] as const
 type ObjectName = (typeof OBJECTS)[number]
@@ -22,8 +23,8 @@ interface Loaded {
 
 export class ProgramObjects implements Disposable {
   readonly #loaded = new Map<ObjectName, Loaded>()
-  /** Until every link has a program that uses the new maps. */
-  #migration: MapMigration | undefined
+  /** Of a migration, maybe an earlier agent's, until every link has a program that uses the new maps. */
+  #former: FormerMaps | undefined
 
   /** By name; undefined while its object is refused. */
   program(name: string): Program | undefined {
@@ -40,18 +41,19 @@ export class ProgramObjects implements Disposable {
    * for good: then it throws, and everything is as it was. It also throws where a pinned map has another layout.
    */
   load(options: KernelOptions, pins: PinDirectories): RefusedObject[] {
+    this.#former = new FormerMaps({ pins: pins.maps, former: pins.former })
     const resized = resizedPins(options, pins.maps)
     if (resized.length === 0) return this.#loadAll(options, pins.maps)
     this.#migrate(options, pins, resized)
     return []
   }
 
-  /** `complete`: no attached program uses the maps before migration any more. */
-  updated({ complete }: { complete: boolean }): void {
-    this.#migration?.copyLate()
-    if (!complete) return
-    this.#migration?.[Symbol.dispose]()
-    this.#migration = undefined
+  /** What programs wrote into the maps before migration comes over whenever some of them have left these maps. */
+  linksUpdated({ updated, outdated }: Pick<LinkReport, 'updated' | 'outdated'>): void {
+    const former = this.#former
+    if (former === undefined || !former.any) return
+    if (updated || !outdated) former.copyLate()
+    if (!outdated) former.remove()
   }
 
   #loadAll(options: KernelOptions, pinDirectory: string): RefusedObject[] {
@@ -67,9 +69,9 @@ export class ProgramObjects implements Disposable {
     return refused
   }
 
-  #migrate(options: KernelOptions, { maps, staging }: PinDirectories, resized: readonly string[]): void {
+  #migrate(options: KernelOptions, { maps, staging, former }: PinDirectories, resized: readonly string[]): void {
     using stack = new DisposableStack()
-    const migration = stack.use(new MapMigration({ pins: maps, staging }, resized, SPLIT_TABLES))
+    using migration = new MapMigration({ pins: maps, staging, former }, resized, SPLIT_TABLES)
     stack.defer(() => this.#unload())
     const [refused] = this.#loadAll(options, staging)
     if (refused !== undefined) throw notMigrated(resized, `${refused.object}: ${refused.message}`)
@@ -80,7 +82,6 @@ export class ProgramObjects implements Disposable {
     }
     migration.commit()
     stack.move()
-    this.#migration = migration
   }
 
   #unload(): void {
@@ -89,7 +90,6 @@ export class ProgramObjects implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#migration?.[Symbol.dispose]()
     this.#unload()
   }
 

@@ -2,14 +2,14 @@ import { join } from 'node:path'
 
 import test from 'ava'
 
-import { BpfMap, BpfObject, listPins, makePinDirectory, MapMigration, removePins, SplitMap } from '../../loader/index.ts'
+import { BpfMap, BpfObject, FormerMaps, listPins, makePinDirectory, MapMigration, removePins, SplitMap } from '../../loader/index.ts'
 import type { BpfObjectOptions, SplitTable } from '../../loader/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { checkLeaks } from './leaks.ts'
 
 const PATH = 'build/fixtures/loader.bpf.o'
 const ROOT = `/sys/fs/bpf/sluice-migration-test-${process.pid}`
-const FOLDERS = { pins: join(ROOT, 'maps'), staging: join(ROOT, 'maps-new') }
+const FOLDERS = { pins: join(ROOT, 'maps'), staging: join(ROOT, 'maps-new'), former: join(ROOT, 'maps-old') }
 type Sizes = NonNullable<BpfObjectOptions['mapSizes']>
 
 checkLeaks(test)
@@ -18,6 +18,11 @@ test.afterEach.always(() => removePins(ROOT))
 
 const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer)
 const words = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer)
+
+/** For what the fixture has no map of. */
+const [HOST_OBJECT, small] = ['build/bpf/tc_host.bpf.o', { policy_rows: 16, slots: 16, addresses: 16, prefixes: 16, policy: 16, events: 4096 }]
+const key = (value: number) => new Uint8Array(40).fill(value)
+const value = (first: number) => new Uint8Array(8).fill(first)
 
 function pinOnce(fill: (object: BpfObject) => void, mapSizes: Sizes = {}, path = PATH): void {
   makePinDirectory(FOLDERS.pins)
@@ -34,7 +39,6 @@ function migrate(mapSizes: Sizes, meanwhile: () => void = () => undefined, path 
   migration.copy()
   meanwhile()
   migration.commit()
-  migration.copyLate()
   return resized
 }
 
@@ -98,18 +102,45 @@ for (const [what, fill, mapSizes] of [
 }
 
 kernelTest('what programs write into an LRU after the copy comes too, and newer entries win', (t) => {
-  const [path, small] = ['build/bpf/tc_host.bpf.o', { policy_rows: 16, slots: 16, addresses: 16, prefixes: 16, policy: 16, events: 4096 }]
-  const key = (value: number) => new Uint8Array(40).fill(value)
-  const value = (first: number) => new Uint8Array(8).fill(first)
-  pinOnce((object) => object.map('fragments').update(key(1), value(1)), { ...small, fragments: 1024 }, path)
+  pinOnce((object) => object.map('fragments').update(key(1), value(1)), { ...small, fragments: 1024 }, HOST_OBJECT)
   using old = pinned('fragments')
   migrate({ ...small, fragments: 4096 }, () => {
     old.update(key(1), value(9))
     old.update(key(2), value(2))
-  }, path)
+  }, HOST_OBJECT)
+  const former = new FormerMaps(FOLDERS)
+  former.copyLate()
+  former.remove()
   using fragments = pinned('fragments')
   t.is(fragments.maxEntries, 4096)
   t.deepEqual([fragments.lookup(key(1)), fragments.lookup(key(2))], [value(1), value(2)])
+  t.deepEqual(listPins(ROOT), ['maps'])
+})
+
+kernelTest('nor is it lost when the next migration comes before any link was updated', (t) => {
+  pinOnce(() => undefined, { ...small, fragments: 1024 }, HOST_OBJECT)
+  using first = pinned('fragments')
+  migrate({ ...small, fragments: 4096 }, undefined, HOST_OBJECT)
+  using second = pinned('fragments')
+  migrate({ ...small, fragments: 2048 }, undefined, HOST_OBJECT)
+  first.update(key(1), value(1))
+  second.update(key(2), value(2))
+  new FormerMaps(FOLDERS).copyLate()
+  using fragments = pinned('fragments')
+  t.is(fragments.maxEntries, 2048)
+  t.deepEqual([fragments.lookup(key(1)), fragments.lookup(key(2))], [value(1), value(2)])
+})
+
+kernelTest('a process that died while maps changed places has lost nothing', (t) => {
+  pinOnce((object) => object.map('fragments').update(key(1), value(1)), { ...small, fragments: 1024 }, HOST_OBJECT)
+  const former = new FormerMaps(FOLDERS)
+  using fragments = pinned('fragments')
+  former.keep(fragments)
+  t.notThrows(() => former.copyLate())
+  migrate({ ...small, fragments: 4096 }, () => fragments.update(key(2), value(2)), HOST_OBJECT)
+  former.copyLate()
+  using larger = pinned('fragments')
+  t.deepEqual([larger.lookup(key(1)), larger.lookup(key(2))], [value(1), value(2)])
 })
 
 const SPLIT = { direct: 'mapped', beyond: 'pairs' }

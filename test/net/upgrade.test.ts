@@ -86,7 +86,7 @@ kernelTest('maps take other sizes under running traffic, and everything goes on'
   t.is(await outcome(stranger, server), 'answered', 'policy changes in the maps that packets meet')
 })
 
-kernelTest('what programs write between the copy and the update of their links comes too', async (t) => {
+kernelTest('what programs write between the copy and the update of their links comes too, whichever agent updates them', async (t) => {
   const bpffs = `/sys/fs/bpf/sluice-upgrade-${process.pid}`
   const options = { bpffs, bpfObjects: join(import.meta.dirname, '../../build/bpf'), xdpMode: 'off', encapsulationSources: [] } as const
   const key = new Uint8Array(40).fill(1)
@@ -97,10 +97,16 @@ kernelTest('what programs write between the copy and the update of their links c
     await first.start({ ...options, mapSizes: {} })
     t.deepEqual(listPins(bpffs), ['links', 'maps'])
     using old = BpfMap.openPinned(join(bpffs, 'maps/fragments'))
-    using second = new LinuxKernel()
-    await second.start({ ...options, mapSizes: { fragments: 1024 } })
+    const resized = { ...options, mapSizes: { fragments: 1024 } }
+    {
+      using second = new LinuxKernel()
+      await second.start(resized) // and dies, while programs still write to the old map
+    }
     old.update(key, value)
-    await second.reconcilePrograms({ wanted: [], complete: true })
+    using third = new LinuxKernel()
+    await third.start(resized)
+    await third.reconcilePrograms({ wanted: [], complete: true })
+    t.deepEqual(listPins(bpffs), ['links', 'maps'])
     using fragments = BpfMap.openPinned(join(bpffs, 'maps/fragments'))
     t.is(fragments.maxEntries, 1024)
     t.deepEqual(fragments.lookup(key), value)
