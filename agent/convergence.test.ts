@@ -23,6 +23,12 @@ kind: NetworkPolicy
 metadata: {name: web, namespace: demo}
 spec: {podSelector: {matchLabels: {app: web}}, ingress: []}
 `
+const balancer = (backend: string): string => `
+apiVersion: sluice.io/v1
+kind: LoadBalancer
+metadata: {name: edge, namespace: demo}
+spec: {addresses: [10.77.9.1], tableSize: 251, ports: [{port: 80, protocol: TCP}], backends: [{name: b, addresses: [${backend}]}]}
+`
 
 class Node {
   readonly kernel = new FakeKernel()
@@ -177,6 +183,57 @@ test('numbers that nothing uses any more are given back', async (t) => {
   t.deepEqual([node.store.numbersOf('rule').size, node.store.numbersOf('identity').size], [0, 0])
 })
 
+test('numbers of a state that is being computed are not given back', async (t) => {
+  const { node } = await setUp(t)
+  const policy = (name: string) => POLICY.replace('name: web', `name: ${name}`)
+  const rulesOf = (name: string) => [...node.store.numbersOf('rule').keys()].filter((rule) => rule.includes(name))
+  const [telling, told, finding] = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const { applyPolicy } = node.kernel
+  const policyRuns = () => node.convergence.reconcilers.find(({ name }) => name === 'policy')?.state.runs ?? 0
+  node.interfaces.add('sl-web', 7)
+  await node.files({ '/m/a.yaml': policy('first') })
+  node.kernel.applyPolicy = async (request) => {
+    telling.resolve()
+    await told.promise
+    return applyPolicy(request)
+  }
+  const second = node.files({ '/m/a.yaml': policy('first'), '/m/b.yaml': policy('second') })
+  await telling.promise
+  const runsBefore = policyRuns()
+  node.interfaces.peerMac = async () => {
+    await finding.promise
+    return '02:00:00:00:00:01'
+  }
+  const third = node.files({ '/m/a.yaml': policy('first'), '/m/c.yaml': policy('third'), '/m/w.yaml': WEB })
+  while (rulesOf('third').length === 0) await sleep(1)
+  told.resolve()
+  while (policyRuns() === runsBefore) await sleep(1)
+  const whileComputed = rulesOf('third')
+  finding.resolve()
+  await Promise.all([second, third])
+  t.is(whileComputed.length, 1)
+  t.deepEqual([rulesOf('first').length, rulesOf('second').length, rulesOf('third').length], [1, 0, 1])
+})
+
+test('nor are those of backends that became desired while others were programmed', async (t) => {
+  const { node } = await setUp(t)
+  const [programming, programmed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const { reconcileServices } = node.kernel
+  await node.files({})
+  node.kernel.reconcileServices = async (frontends) => {
+    programming.resolve()
+    await programmed.promise
+    return reconcileServices(frontends)
+  }
+  const first = node.files({ '/m/lb.yaml': balancer('10.77.0.21') })
+  await programming.promise
+  const second = node.files({ '/m/lb.yaml': balancer('10.77.0.22') })
+  while (node.store.numbersOf('backend').size < 2) await sleep(1)
+  programmed.resolve()
+  await Promise.all([first, second])
+  t.deepEqual([...node.store.numbersOf('backend').keys()], ['10.77.0.22 80/TCP'])
+})
+
 test('what a refused first listing told the engine is taken back by the next one', async (t) => {
   const { node } = await setUp(t)
   node.kernel.refusal = Object.assign(new Error('no room for rows'), { code: 'CAPACITY' })
@@ -201,12 +258,6 @@ test('what comes while a map refuses writes is told once it takes them again', a
 
 test('a balancer’s backend among the node’s own workloads is refused, where it stands', async (t) => {
   const { node } = await setUp(t)
-  const balancer = (backend: string) => `
-apiVersion: sluice.io/v1
-kind: LoadBalancer
-metadata: {name: edge, namespace: demo}
-spec: {addresses: [10.77.9.1], tableSize: 251, ports: [{port: 80, protocol: TCP}], backends: [{name: b, addresses: [${backend}]}]}
-`
   await node.files({ '/m/lb.yaml': balancer('10.77.1.11'), '/m/p.yaml': POLICY })
   t.deepEqual(node.convergence.desired?.frontends, [])
   t.deepEqual(node.convergence.desired?.resolution.problems.map(({ name }) => name), ['/m/lb.yaml'])

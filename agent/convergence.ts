@@ -20,7 +20,7 @@ import { groupRefusals } from './refusals.ts'
 import { isApplied, originOf } from './sources/applied.ts'
 import type { FileContent, FolderListing } from './sources/folder.ts'
 import { ManifestParser, type Origin, type Resolution, resolve } from './sources/manifests.ts'
-import type { AppliedManifest, Store } from './store.ts'
+import type { AppliedManifest, NumberSpace, Store } from './store.ts'
 
 export interface ConvergenceParts {
   readonly options: Omit<KernelOptions, 'encapsulationSources'> & Pick<RunOptions, 'uplink' | 'workloadRanges' | 'denyAnswer' | 'hostPolicy' | 'hostAllow'>
@@ -72,6 +72,8 @@ export class Convergence {
   #unreadableFolders: ReadonlyMap<string, string> = new Map()
   #foldersListed = false
   #desired: Desired | undefined
+  /** The latest, from which the next desired state is being computed or was: its rules have their numbers. */
+  #resolution: Resolution | undefined
   #facts: Facts | undefined
   #start: KernelStart | undefined
   /** Of the balancer that is loaded. */
@@ -208,6 +210,7 @@ export class Convergence {
     if (this.#isCurrent(facts)) return
     await this.#parser.warm(origins)
     const resolution = store.transaction(() => this.#resolve(origins))
+    this.#resolution = resolution
     this.#parser.sweep()
     await setImmediate() // Each of these steps takes milliseconds with thousands of workloads; others want their turn.
     const { cluster } = resolution
@@ -286,13 +289,15 @@ export class Convergence {
     }
   }
 
-  /** The datapath holds none of the others any more. */
-  #releaseNumbers(cluster: Cluster): void {
+  /** The datapath holds none of the others any more, and no state that it is to be told next wants them. */
+  #releaseNumbers(told: Cluster): void {
     const { store } = this.#parts
-    store.keepNumbers('identity', identityKeys(cluster))
-    store.keepNumbers('endpoint', new Set(cluster.workloads.map(nameOf)))
-    const rules = [...cluster.policies.values()].flatMap((policy) => [...policy.rules.values()])
-    store.keepNumbers('rule', new Set(rules.map(formatRule)))
+    const clusters = [told, ...[this.#desired?.resolution, this.#resolution].flatMap((each) => each?.cluster ?? [])]
+    const keep = (space: NumberSpace, keysOf: (cluster: Cluster) => Iterable<string>): void =>
+      store.keepNumbers(space, new Set(clusters.flatMap((cluster) => [...keysOf(cluster)])))
+    keep('identity', identityKeys)
+    keep('endpoint', ({ workloads }) => workloads.map(nameOf))
+    keep('rule', ({ policies }) => [...policies.values()].flatMap(({ rules }) => [...rules.values()].map(formatRule)))
   }
 
   async #reconcileServices(): Promise<void> {
@@ -301,9 +306,15 @@ export class Convergence {
     const { frontends } = desired
     const shares = await this.#parts.kernel.reconcileServices(frontends.map(({ spec }) => spec))
     this.#programmedServices = { frontends, shares }
-    const backends = frontends.flatMap(({ frontend }) => frontend.backends.map((backend) => backendKey(backend, frontend.protocol)))
-    this.#parts.store.keepNumbers('backend', new Set(backends)) // No slot leads to the others any more.
-    this.#parts.store.keepNumbers('service', new Set(frontends.map(({ service }) => serviceKey(service))))
+    this.#releaseServiceNumbers([...frontends, ...(this.#desired?.frontends ?? [])])
+  }
+
+  /** `used`: what is programmed and what may have become desired meanwhile. No slot leads to the others any more. */
+  #releaseServiceNumbers(used: readonly BalancedFrontend[]): void {
+    const { store } = this.#parts
+    const backends = used.flatMap(({ frontend }) => frontend.backends.map((backend) => backendKey(backend, frontend.protocol)))
+    store.keepNumbers('backend', new Set(backends))
+    store.keepNumbers('service', new Set(used.map(({ service }) => serviceKey(service))))
   }
 
   async #reconcilePrograms(): Promise<void> {
