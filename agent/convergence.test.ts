@@ -39,7 +39,10 @@ class Node {
   constructor(stateDir: string) {
     this.store = Store.open(stateDir)
     this.convergence = new Convergence({
-      options: { bpffs: '/b', bpfObjects: '/o', mapSizes: {}, xdpMode: 'auto', uplink: UPLINK.name, workloadRanges: ['10.77.1.0/24'], denyAnswer: 'drop', hostPolicy: 'enforce', hostAllow: [] },
+      options: {
+        bpffs: '/b', bpfObjects: '/o', mapSizes: {}, xdpMode: 'auto', allowHost: true, reportFlows: true,
+        uplink: UPLINK.name, workloadRanges: ['10.77.1.0/24'], denyAnswer: 'drop', hostPolicy: 'enforce', hostAllow: [],
+      },
       store: this.store,
       kernel: this.kernel,
       interfaces: this.interfaces,

@@ -6,7 +6,7 @@ import type { ApplyReport } from './reconcilers/policy.ts'
 import type { Attachment, ProgramReport } from './reconcilers/programs.ts'
 import type { FrontendSpec, ServiceReport } from './reconcilers/services.ts'
 
-export interface KernelOptions extends Pick<RunOptions, 'bpffs' | 'bpfObjects' | 'mapSizes' | 'xdpMode'> {
+export interface KernelOptions extends Pick<RunOptions, 'bpffs' | 'bpfObjects' | 'mapSizes' | 'xdpMode' | 'allowHost' | 'reportFlows'> {
   /** Outer sources of the balancer's packets: addresses of the uplink, one of a family at most. */
   readonly encapsulationSources: readonly string[]
 }

@@ -42,6 +42,12 @@ test('host policies are a dry run at first, and leave SSH open', (t) => {
   t.deepEqual(run(['--host-allow', '2222', '--host-allow', '4242/udp']).hostAllow.map(({ protocol }) => protocol), [6, 17])
 })
 
+test('what is on by default can be switched off, wherever an option can come from', (t) => {
+  t.like(run([]), { allowHost: true, reportFlows: true })
+  t.like(run(['--allow-host=false', '--no-report-flows']), { allowHost: false, reportFlows: false })
+  t.like(run([], { SLUICE_ALLOW_HOST: 'false', SLUICE_REPORT_FLOWS: 'false' }), { allowHost: false, reportFlows: false })
+})
+
 test('sizes of maps by name', (t) => {
   t.deepEqual(run(['--map-size', 'conntrack4=1024', '--map-size', 'slots=8']).mapSizes, { conntrack4: 1024, slots: 8 })
 })

@@ -36,6 +36,10 @@ export interface RunOptions {
   /** Folder of the compiled programs. */
   readonly bpfObjects: string
   readonly logLevel: LogLevel
+  /** The node's own processes reach its workloads whatever policy says. */
+  readonly allowHost: boolean
+  /** Every new flow is an event, not only what is dropped, audited or revoked. */
+  readonly reportFlows: boolean
   /** Remove everything from the kernel when the agent stops. */
   readonly cleanup: boolean
 }
@@ -77,6 +81,8 @@ const RUN_FLAGS = {
   'host-policy': { choices: HOST_POLICY_MODES, default: 'audit', describe: "Whether policies of nodes only report what they would drop of this node's own traffic" },
   'host-allow': { type: 'string', array: true, default: ['22/TCP'], describe: 'Port of this node that no host policy closes; repeatable', requiresArg: true },
   'flow-history': { type: 'number', default: 16_384, describe: 'Flows that are kept for `sluice observe`' },
+  'allow-host': { type: 'boolean', default: true, describe: "The node's own processes reach its workloads whatever policy says" },
+  'report-flows': { type: 'boolean', default: true, describe: 'Report every new flow, not only drops, audits and revocations' },
   'map-size': { type: 'string', array: true, default: [], describe: 'NAME=ENTRIES of a map of bpf/maps.h; repeatable', requiresArg: true },
   'bpf-objects': { type: 'string', describe: 'Folder of the compiled programs [build/bpf]', requiresArg: true },
   'log-level': { choices: LOG_LEVELS, default: 'info', describe: 'Least level that is logged' },
@@ -180,6 +186,8 @@ function runOptions(args: RunArguments): RunOptions {
     mapSizes: parseMapSizes(args['map-size']),
     bpfObjects: resolve(args['bpf-objects'] ?? join(import.meta.dirname, '../build/bpf')),
     logLevel: args['log-level'],
+    allowHost: args['allow-host'],
+    reportFlows: args['report-flows'],
     cleanup: args.cleanup,
   }
 }

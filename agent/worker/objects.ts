@@ -94,7 +94,7 @@ export class ProgramObjects implements Disposable {
   }
 
   #ensure(name: ObjectName, options: KernelOptions, pinDirectory: string): void {
-    const constants = name === 'xdp_lb' ? balancerConstants(options.encapsulationSources) : {}
+    const constants = name === 'xdp_lb' ? balancerConstants(options) : endpointConstants(options)
     const signature = Object.entries(constants).join(';')
     const known = this.#loaded.get(name)
     if (known?.signature === signature) return
@@ -132,13 +132,18 @@ function notMigrated(resized: readonly string[], why: string): AgentError {
 }
 
 /** Of bpf/config/balancer.h. An IPv4 address is in network byte order, as it stands in memory. */
-function balancerConstants(sources: readonly string[]): Constants {
+function balancerConstants({ encapsulationSources }: KernelOptions): Constants {
   const constants: Record<string, ConstantValue> = {}
-  for (const address of sources.map(addressBytes)) {
+  for (const address of encapsulationSources.map(addressBytes)) {
     if (familyOf(address) === 'IPv4') constants['encapsulation_source4'] = address.slice(12)
     else constants['encapsulation_source6'] = address
   }
   return constants
+}
+
+/** Of bpf/config/features.h. */
+function endpointConstants({ allowHost, reportFlows }: KernelOptions): Constants {
+  return { allow_host: allowHost, report_flows: reportFlows }
 }
 
 /** Not every object declares every map. */

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Endpoint, PolicyItem, Program, Service, Status } from '../../agent/api/index.ts'
 import { type Agent, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
+import type { Flow } from '../../observe/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { ManifestFolder } from './manifest-folder.ts'
 import { apps, ciliumPolicy } from './policies.ts'
@@ -180,6 +181,23 @@ kernelTest('a map that is full refuses the change whole', async (t) => {
   await isEnforced(t, scene, 'after the refusal')
   await agent.apply(...many.slice(0, 3))
   t.pass('what fits is still taken')
+})
+
+kernelTest('whether the host may pass policy, and whether allowed flows are reported, can be switched off', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  const { node, server } = scene
+  const hostReaches = async () => (await node.request({ address: server.addresses.ipv4, port: 80, timeoutMs: 400 })).outcome
+  const verdicts = async (agent: Agent) => new Set((await agent.lines<Flow>('/v1/flows')).map(({ verdict }) => verdict))
+  const first = await start(scene)
+  t.is(await hostReaches(), 'answered')
+  await isEnforced(t, scene, 'by default')
+  t.deepEqual(await verdicts(first), new Set(['forwarded', 'dropped']))
+  await kill(first)
+  const second = await start(scene, '--allow-host=false', '--report-flows=false')
+  t.is(await hostReaches(), 'timeout')
+  await isEnforced(t, scene, 'with both off')
+  t.deepEqual(await verdicts(second), new Set(['dropped']))
 })
 
 kernelTest('overlapping VIPs: the newcomer is refused, the first goes on', async (t) => {
