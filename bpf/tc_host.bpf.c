@@ -4,17 +4,21 @@
 
 #define VLAN_ID_MASK 0xfff
 
+static __always_inline bool is_for_host(struct packet *packet)
+{
+	const struct peer *destination;
+
+	tuple_map(&packet->tuple);
+	destination = address_find(&packet->tuple.destination);
+	return destination && destination->flags & PEER_HOST;
+}
+
 /* Whether the packet is for the node and its policy holds: in audit it has no say. */
 static __always_inline bool is_for_closed_host(struct packet *packet)
 {
 	const struct endpoint *host = endpoint_find(HOST_IFINDEX);
-	const struct peer *destination;
 
-	if (!host || host->flags & ENDPOINT_AUDIT)
-		return false;
-	tuple_map(&packet->tuple);
-	destination = address_find(&packet->tuple.destination);
-	return destination && destination->flags & PEER_HOST;
+	return host && !(host->flags & ENDPOINT_AUDIT) && is_for_host(packet);
 }
 
 /*
@@ -34,17 +38,20 @@ static __always_inline int from_world_ip(struct __sk_buff *skb, struct packet *p
 
 	if (unlikely(reason))
 		return take_unread(packet, reason);
+	/* Routers forward no link-layer broadcasts (RFC 1812 section 5.3.4), but the node itself takes them. */
+	if (unlikely(skb->pkt_type != PACKET_HOST) && !is_for_host(packet))
+		return TC_ACT_OK;
 	return forward(skb, packet, NULL, HOOK_FROM_WORLD, ipv6);
 }
 
 /*
- * A router forwards nothing that came as a link-layer broadcast or for another MAC address (RFC 1812 section 5.3.4); the
- * stack drops that. A tag belongs to a VLAN device over this one, which has hooks of its own, except for a tag that names
- * no VLAN, but a priority (IEEE 802.1Q section 6.9): the stack takes it off and sees the frame as any other.
+ * The stack drops what is for another MAC address. A tag belongs to a VLAN device over this one, which has hooks of its
+ * own, except for a tag that names no VLAN, but a priority (IEEE 802.1Q section 6.9): the stack takes it off and sees the
+ * frame as any other.
  */
 static __always_inline bool frame_is_for_node(struct __sk_buff *skb)
 {
-	if (skb->pkt_type != PACKET_HOST)
+	if (skb->pkt_type == PACKET_OTHERHOST)
 		return false;
 	if (likely(!skb->vlan_present))
 		return true;

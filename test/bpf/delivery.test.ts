@@ -44,6 +44,7 @@ for (const family of FAMILIES) {
     runSteps(t, node, [
       { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'a', answer), expect: 'redirect', events: [], out: { hops: 63 } },
       { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'a', tcp(81, 4000, 'SYN')), expect: 'policy-denied' },
+      { hook: 'from_world', at: 'uplink', metadata: { broadcast: true }, packet: packet(family, 'world', 'b', syn), expect: 'pass', events: [] },
       { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'nobody', syn), expect: 'unknown-destination' },
       { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'host', syn), expect: 'pass', events: [] },
       { hook: 'from_world', at: 'uplink', packet: packet(family, 'world', 'remote', syn), expect: 'pass', events: [] },

@@ -57,6 +57,7 @@ for (const family of FAMILIES) {
   kernelTest(`IPv${family}: the node’s ingress and egress decide about the world, replies pass`, (t) => {
     setPolicy(node.map, GUARDED)
     setHost(node.map)
+    runStep(t, node, { ...into(family, tcp(4000, 80, 'SYN')), metadata: { broadcast: true }, expect: 'policy-denied' }, 'in a frame for every station')
     const { events } = runStep(t, node, { ...into(family, tcp(4000, 80, 'SYN')), expect: 'policy-denied', events: ['drop'], rule: 9 })
     t.is(events[0]?.ifindex, HOST_IFINDEX)
     runSteps(t, node, [

@@ -31,6 +31,8 @@ const INTERFACES: Readonly<Record<Port, string>> = { a: 'ep-a', b: 'ep-b', uplin
 const TC_VERDICTS: Readonly<Record<number, Verdict>> = { 0: 'pass', 2: 'drop', 7: 'redirect' }
 const XDP_VERDICTS: Readonly<Record<number, Verdict>> = { 1: 'drop', 2: 'pass', 3: 'transmit', 4: 'redirect' }
 
+const BROADCAST = 'ff:ff:ff:ff:ff:ff'
+
 /** Of b's interface: past the end of the array `endpoints`. */
 const BEYOND_ARRAYS = 70_000
 
@@ -72,6 +74,8 @@ export interface Metadata {
   readonly gsoSize?: number
   /** Where the stack got the packet that it forwards; without it the stack made it. */
   readonly cameInBy?: Port
+  /** Comes in from the world in a frame for every station. */
+  readonly broadcast?: boolean
 }
 
 export interface NodeOptions {
@@ -154,7 +158,7 @@ export class TestNode implements Disposable {
     if (program === undefined) throw new Error(`program ${hook} is not loaded`)
     const xdp = OBJECT_OF[hook] === hook
     const context = xdp ? undefined : this.#skb(port, metadata)
-    const frame = hook === 'from_world' ? toUplink(data) : data
+    const frame = hook === 'from_world' ? toStation(metadata.broadcast === true ? BROADCAST : UPLINK.mac, data) : data
     const input = context === undefined ? { data: frame } : { data: frame, context }
     const output = inNetworkNamespace(this.#namespace, () => program.testRun(input))
     const verdict = (xdp ? XDP_VERDICTS : TC_VERDICTS)[output.result]
@@ -181,8 +185,8 @@ export class TestNode implements Disposable {
 }
 
 /** The kernel tells by it which frames are the node's. */
-function toUplink(frame: Uint8Array): Uint8Array {
-  return concat(macBytes(UPLINK.mac), frame.subarray(6))
+function toStation(mac: string, frame: Uint8Array): Uint8Array {
+  return concat(macBytes(mac), frame.subarray(6))
 }
 
 function setupCommands(): string {
