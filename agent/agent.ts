@@ -1,10 +1,10 @@
 // One running agent: this thread answers the API and reads flows; all that may take long happens in a worker thread,
 // which publishes what the API shows.
-import { rmSync } from 'node:fs'
 import type { ApplyResult, Degradation, DeleteResult, DocumentName, Explanation, ManifestText, Status } from './api/types.ts'
 import { openApiDocument } from './api/openapi.ts'
 import { type ApiBackend, type Route, routes } from './api/routes.ts'
 import { ApiServer } from './api/server.ts'
+import { refuseTakenSocket } from './api/socket.ts'
 import { AgentDirectory } from './directory.ts'
 import { CounterReader, EventReader } from './flows.ts'
 import { StateLock } from './lock.ts'
@@ -16,7 +16,7 @@ import { Tables } from './tables.ts'
 import { ControllerClient } from './worker/client.ts'
 import type { Publication, PublishedState } from './worker/protocol.ts'
 import { FlowHistory, FlowMetrics, FlowPipeline, Registry, WallClock } from '../observe/index.ts'
-import { pinDirectories } from './pins.ts'
+import { lockPins, pinDirectories } from './pins.ts'
 
 export class Agent implements ApiBackend, AsyncDisposable {
   readonly #options: RunOptions
@@ -32,11 +32,12 @@ export class Agent implements ApiBackend, AsyncDisposable {
   #counters: CounterReader | undefined
   #flowFault: Degradation | undefined
 
-  /** `onFatal`: the worker thread died. Throws if the state folder cannot be had. */
+  /** `onFatal`: the worker thread died. Throws if the state folder or that of the pins cannot be had. */
   constructor(options: RunOptions, log: Logger, onFatal: (error: Error) => void) {
     this.#options = options
     this.#log = log
     this.#resources.use(StateLock.acquire(options.stateDir))
+    this.#resources.use(lockPins(options.bpffs))
     this.flows = new FlowHistory(options.flowHistory)
     const metrics = new FlowMetrics(this.#registry)
     const directory = new AgentDirectory(this.#tables)
@@ -52,13 +53,13 @@ export class Agent implements ApiBackend, AsyncDisposable {
 
   /** Rejects with what keeps the agent from running at all; everything else shows in its status and is tried again. */
   async start(): Promise<void> {
+    await refuseTakenSocket(this.#options.socket) // Before the datapath is touched.
     await this.#controller.start(this.#options)
     const served: Route[] = routes(this)
     const document = openApiDocument(served)
     served.push({ method: 'GET', path: '/v1/openapi.json', summary: 'This document', answers: 'text', handle: () => ({ json: document }) })
     const server = this.#resources.use(new ApiServer(served, this.#log))
     await server.listen(this.#options.socket)
-    this.#resources.defer(() => rmSync(this.#options.socket, { force: true }))
     this.#log.info('started', { name: this.#options.name, pid: process.pid, socket: this.#options.socket })
   }
 

@@ -2,7 +2,7 @@
 
 export type AgentErrorCode =
   | 'BAD_OPTION' // the command line, the environment or the options file
-  | 'LOCKED' // another agent owns the state folder
+  | 'LOCKED' // another agent owns the state folder, the pins or the socket
   | 'STORE' // the state folder cannot be used
   | 'CAPACITY' // a map or a number space is full
   | 'CONFLICT' // two documents want the same thing

@@ -6,7 +6,7 @@ import { AgentError } from './errors.ts'
 import { SystemInterfaces } from './interfaces.ts'
 import { codeOf, Logger, messageOf } from './log.ts'
 import { type Command, type DecapOptions, parseCommand, type RunOptions } from './options.ts'
-import { cleanup, removePinned } from './pins.ts'
+import { cleanup } from './pins.ts'
 
 try {
   await execute(parseCommand(process.argv.slice(2), process.env))
@@ -55,7 +55,7 @@ async function run(options: RunOptions): Promise<void> {
     await stopped
     log.info('stopping', { datapath: options.cleanup ? 'removed' : 'left in place' })
   }
-  if (options.cleanup) removePinned(options.bpffs)
+  if (options.cleanup) cleanup(options)
   process.exit(0)
 }
 

@@ -41,6 +41,8 @@ const MAP_SHARED = 1
 const MAP_FAILED = 0xffffffffffffffffn
 const SC_PAGESIZE = 30
 const INTERFACE_NAME_SIZE = 16
+const LOCK_EX = 2
+const LOCK_NB = 4
 
 /** A function's C type, said once; the cast gives it to TypeScript. */
 function bind(libbpf: LibraryHandle, libc: LibraryHandle): Libbpf {
@@ -279,6 +281,7 @@ function bindSystem(sys: Bind) {
   const index = sys<(name: string) => number>('unsigned int if_nametoindex(const char *name)')
   const name = sys<(ifindex: number, name: Uint8Array) => Pointer>('void *if_indextoname(unsigned int ifindex, void *name)')
   const setns = sys<(fd: number, type: number) => number>('int setns(int fd, int type)')
+  const flock = sys<(fd: number, operation: number) => number>('int flock(int fd, int operation)')
   const mount = sys<(source: string, target: string, type: string, flags: number, data: null) => number>(
     'int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data)'
   )
@@ -303,6 +306,7 @@ function bindSystem(sys: Bind) {
     },
     enterNamespace: (fd: number) => negated(setns(fd, CLONE_NEWNET)),
     mount: (source: string, target: string, type: string) => negated(mount(source, target, type, 0, null)),
+    lock: (fd: number) => negated(flock(fd, LOCK_EX | LOCK_NB)),
     poll: (fd: number, onReadable: () => void): PollHandle => koffi.node.poll(fd, { readable: true }, onReadable),
     address: (bytes: Uint8Array) => koffi.address(bytes)
   }

@@ -113,6 +113,8 @@ export interface Libbpf {
   interfaceName(ifindex: number): string | undefined
   enterNamespace(fd: number): number
   mount(source: string, target: string, type: string): number
+  /** flock(2), exclusive and without waiting. */
+  lock(fd: number): number
   poll(fd: number, onReadable: () => void): PollHandle
   address(bytes: Uint8Array): bigint
 }

@@ -1,5 +1,6 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
@@ -85,6 +86,36 @@ function flow(port: number, verdict: Flow['verdict'] = 'forwarded'): Flow {
   const end = { address: '10.0.0.1', port, identity: 300, labels: ['k8s:app=web'] }
   return { time: '', verdict, reason: verdict, direction: 'ingress', protocol: 'TCP', source: end, destination: end, rule: 0, interface: 'x', length: 1 }
 }
+
+test('a socket on which somebody answers is left alone', async (t) => {
+  const { call, socketPath } = await serve(t)
+  await using second = new ApiServer(routes(new FakeAgent()), new Logger('error', () => undefined))
+  await t.throwsAsync(second.listen(socketPath), { code: 'LOCKED', message: /another process answers on .*sluice\.sock/ })
+  t.is((await call('GET', '/v1/status')).status, 200)
+})
+
+test('a socket that a killed agent left is taken over', async (t) => {
+  const { socketPath } = await serve(t)
+  const path = `${socketPath}.left`
+  const killed = createServer().listen(`${path}.made`)
+  await once(killed, 'listening')
+  renameSync(`${path}.made`, path)
+  killed.close()
+  await once(killed, 'close')
+  await using server = new ApiServer(routes(new FakeAgent()), new Logger('error', () => undefined))
+  await t.notThrowsAsync(server.listen(path))
+})
+
+test('a server removes only its own socket', async (t) => {
+  const { socketPath } = await serve(t)
+  const first = new ApiServer(routes(new FakeAgent()), new Logger('error', () => undefined))
+  const path = `${socketPath}.taken`
+  await first.listen(path)
+  rmSync(path)
+  writeFileSync(path, 'of another')
+  await first[Symbol.asyncDispose]()
+  t.is(readFileSync(path, 'utf8'), 'of another')
+})
 
 test('answers JSON', async (t) => {
   const { call } = await serve(t)

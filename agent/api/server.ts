@@ -1,12 +1,12 @@
 // The API's server on a unix socket; group.ts says who reaches it.
-import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { dirname } from 'node:path'
 import { AgentError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { GROUPS_FILE, socketGroup } from './group.ts'
 import { readBody, sendAnswer, sendError } from './http.ts'
 import type { Route } from './routes.ts'
+import { listenAt } from './socket.ts'
 
 interface Match {
   readonly route: Route
@@ -19,6 +19,7 @@ export class ApiServer implements AsyncDisposable {
   readonly #server: Server
   readonly #stop = new AbortController()
   readonly #groupsFile: string
+  #socket: Disposable | undefined
 
   constructor(routes: readonly Route[], log: Logger, groupsFile = GROUPS_FILE) {
     this.#routes = routes
@@ -27,17 +28,9 @@ export class ApiServer implements AsyncDisposable {
     this.#server = createServer((request, response) => void this.#serve(request, response))
   }
 
-  /** The state folder's lock is held by now, so a socket that is there was left by an agent that is gone. */
+  /** Throws `LOCKED` where another agent answers. */
   async listen(socket: string): Promise<void> {
-    mkdirSync(dirname(socket), { recursive: true, mode: 0o755 })
-    rmSync(socket, { force: true })
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (cause) => {
-        reject(new AgentError('UNAVAILABLE', `cannot listen on ${socket}`, { cause, hint: 'give another --socket' }))
-      })
-      this.#server.listen(socket, resolve)
-    })
-    this.#restrict(socket)
+    this.#socket = await listenAt(socket, this.#server, (path) => this.#restrict(path))
   }
 
   /** Connecting needs the permission to write. */
@@ -49,6 +42,7 @@ export class ApiServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
+    this.#socket?.[Symbol.dispose]()
     this.#server.closeAllConnections()
     await new Promise<void>((resolve) => this.#server.close(() => resolve()))
   }

@@ -217,6 +217,20 @@ kernelTest('overlapping VIPs: the newcomer is refused, the first goes on', async
   t.deepEqual(items.map(({ name, state }) => `${name} ${state}`), ['first programmed'])
 })
 
+kernelTest('a second agent on the same pins, or on the socket of one that answers, is refused and changes nothing', async (t) => {
+  await using lab = await Lab.create()
+  const scene = await makeScene(lab)
+  const { node } = scene
+  const agent = await start(scene)
+  const second = async (...options: string[]): Promise<string> =>
+    (await node.run([sluiced, '--state-dir', join(node.stateFolder, 'second'), '--socket', agent.socket, ...options], { allowFailure: true })).stderr
+  const { pid } = await agent.get<Status>('/v1/status')
+  t.regex(await second('--bpffs', node.bpffs), new RegExp(`pinned datapath in .* is in use by another sluiced \\(process ${pid}\\); stop that agent`))
+  t.regex(await second('--bpffs', `${node.bpffs}/second`), /another process answers on .*; stop that agent/)
+  t.true((await agent.get<Status>('/v1/status')).ok)
+  await isEnforced(t, scene, 'after second agents')
+})
+
 kernelTest('a stopped agent leaves its datapath at work until it is cleaned up', async (t) => {
   await using lab = await Lab.create()
   const scene = await makeScene(lab)
