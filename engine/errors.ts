@@ -1,3 +1,5 @@
+import type { Capacities } from './types.ts'
+
 export type EngineErrorCode = 'CAPACITY' | 'INVALID' | 'STATE'
 
 /**
@@ -8,9 +10,12 @@ export type EngineErrorCode = 'CAPACITY' | 'INVALID' | 'STATE'
 export class EngineError extends Error {
   override readonly name = 'EngineError'
   readonly code: EngineErrorCode
+  /** `CAPACITY`: which has to be larger, where that is what helps. */
+  readonly capacity: keyof Capacities | undefined
 
-  constructor(code: EngineErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: EngineErrorCode, message: string, options: ErrorOptions & { readonly capacity?: keyof Capacities } = {}) {
     super(message, options)
     this.code = code
+    this.capacity = options.capacity
   }
 }

@@ -215,7 +215,7 @@ export class Engine {
   /** Takes over the maps of a running datapath, before any other input; inputs then wait for `finishRestore`. */
   restore(pinned: PinnedMaps): void {
     if (this.#state !== 'new') throw new EngineError('STATE', 'restore comes before any other input')
-    this.#check(this.#setReserved(), 'restore')
+    this.#check(this.#setReserved(), 'the pinned maps')
     this.#wasm.restoreLastSubject(pinned.lastSubject)
     this.#restoreRecords(generationRecords(pinned.classGenerations), 2, () => this.#wasm.applyRestoreGenerations())
     this.#restoreRecords(join('policy', pinned.policy), 4, () => this.#wasm.applyRestorePolicy())
@@ -229,7 +229,7 @@ export class Engine {
   finishRestore(): void {
     if (this.#state !== 'restoring') throw new EngineError('STATE', 'finishRestore without restore')
     this.#wasm.finishRestore()
-    this.#commit('finishRestore')
+    this.#commit('the first listing')
     this.#state = 'running'
   }
 

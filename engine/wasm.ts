@@ -1,6 +1,7 @@
 // The exports of build/engine.wasm, as engine/assembly/index.ts declares them, and their results' numbers.
 
 import { EngineError } from './errors.ts'
+import type { Capacities } from './types.ts'
 
 export interface EngineExports {
   readonly memory: WebAssembly.Memory
@@ -54,9 +55,8 @@ const SUBJECTS = [
 ] as const
 
 const HINTS: Readonly<Record<string, string>> = {
-  journal: 'take the changes more often, or split the transaction',
-  scratch: 'split the policy: one subject has too many ranges or matches too many rules',
-  text: 'raise capacities.labels',
+  journal: '; take the changes more often, or split the transaction',
+  scratch: '; split the policy: one subject has too many ranges or matches too many rules',
 }
 
 /** The error of a failure number: subject << 8 | code. `inUse`: how much of what may have run out. */
@@ -64,6 +64,15 @@ export function errorOf(failure: number, doing: string, inUse?: { readonly entri
   const subject = SUBJECTS[failure >>> 8] ?? 'unknown'
   if ((failure & 0xff) === 1) return new EngineError('INVALID', `${doing}: invalid ${subject}`)
   const used = subject === 'policyEntries' ? inUse?.entries : subject === 'policyRows' ? inUse?.rows : undefined
-  const more = used === undefined ? `more ${subject}` : `more ${subject} than the ${used} in use`
-  return new EngineError('CAPACITY', `${doing}: no room for ${more}; ${HINTS[subject] ?? `raise capacities.${subject}`}`)
+  const more = `more ${inWords(subject)}${used === undefined ? '' : ` than the ${used} in use`}`
+  const capacity = capacityOf(subject)
+  return new EngineError('CAPACITY', `${doing}: no room for ${more}${HINTS[subject] ?? ''}`, capacity && { capacity })
+}
+
+const inWords = (subject: string): string => subject.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+
+/** The text is that of labels. */
+function capacityOf(subject: string): keyof Capacities | undefined {
+  if (subject === 'text') return 'labels'
+  return subject in HINTS || subject === 'unknown' ? undefined : (subject as keyof Capacities)
 }

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type MapName, mapSpecs } from '../../bpf/index.ts'
-import { type Capacities, Engine, type Verdict } from '../../engine/index.ts'
+import { Engine, type Verdict } from '../../engine/index.ts'
 import { BpfMap, SplitMap } from '../../loader/index.ts'
 import type { MapItem } from '../api/types.ts'
 import { AgentError } from '../errors.ts'
@@ -14,6 +14,7 @@ import type { EngineStatistics, VerdictQuery } from '../reconcilers/ports.ts'
 import { ProgramLinks, type ProgramReport } from '../reconcilers/programs.ts'
 import { ServiceMaps, type ServiceReport } from '../reconcilers/services.ts'
 import { formatRefusals } from '../refusals.ts'
+import { capacitiesOf, inOptions, type MaxEntries } from './capacities.ts'
 import { LoaderLinks } from './links.ts'
 import { ProgramObjects } from './objects.ts'
 
@@ -26,6 +27,7 @@ interface Running {
   readonly conntrack: ConntrackCollector
   readonly takenOver: number
   readonly maps: readonly MapItem[]
+  readonly maxEntries: MaxEntries
 }
 
 type Argument<M extends keyof Kernel> = Parameters<Kernel[M]>[0]
@@ -47,7 +49,8 @@ export class LinuxKernel implements Kernel, Disposable {
   async #open({ xdpMode }: KernelOptions, pins: PinDirectories, refused: readonly RefusedObject[]): Promise<Running> {
     using stack = new DisposableStack()
     const map = mapOpener(pins.maps, refused, stack)
-    const engine = await Engine.load({ capacities: capacitiesOf((name) => map(name).maxEntries) })
+    const maxEntries: MaxEntries = (name) => map(name).maxEntries
+    const engine = await Engine.load({ capacities: capacitiesOf(maxEntries) })
     const policy = new PolicyMaps(engine, {
       addresses: map('addresses'),
       prefixes: map('prefixes'),
@@ -66,13 +69,19 @@ export class LinuxKernel implements Kernel, Disposable {
       conntrack: new ConntrackCollector({ conntrack4: map('conntrack4'), conntrack6: map('conntrack6') }, process.hrtime.bigint),
       takenOver,
       maps: mapItems(map, pins.maps),
+      maxEntries,
     }
     this.#resources = stack.move()
     return running
   }
 
   async applyPolicy({ changes, finishRestore }: Argument<'applyPolicy'>): Promise<ApplyReport> {
-    return this.#use().policy.apply(changes, { finishRestore })
+    const { policy, maxEntries } = this.#use()
+    try {
+      return policy.apply(changes, { finishRestore })
+    } catch (error) {
+      throw inOptions(error, maxEntries)
+    }
   }
 
   async reconcileServices(frontends: Argument<'reconcileServices'>): Promise<ServiceReport> {
@@ -128,18 +137,6 @@ function mapOpener(directory: string, refused: readonly RefusedObject[], stack: 
     const map = stack.use(BpfMap.openPinned(path))
     open.set(name, map)
     return map
-  }
-}
-
-/** What the engine refuses then is what a map could not hold: nothing is half written. */
-export function capacitiesOf(maxEntries: (name: MapName) => number): Partial<Capacities> {
-  return {
-    // An entry of the engine stands in either map, and may move: all of them must fit both.
-    addresses: Math.min(maxEntries('addresses'), maxEntries('prefixes')),
-    endpoints: maxEntries('endpoints_beyond'), // An endpoint's ifindex may be any.
-    classes: maxEntries('class_generations') - 1, // Class 0 is everybody.
-    policyEntries: maxEntries('policy'),
-    policyRows: maxEntries('policy_rows'),
   }
 }
 

@@ -174,7 +174,7 @@ kernelTest('a map that is full refuses the change whole', async (t) => {
     spec: { addresses: [`10.99.0.${index + 1}`] },
   }))
   const failure = await t.throwsAsync(agent.apply(...many), { code: 'API' })
-  t.regex(failure?.message ?? '', /CAPACITY/)
+  t.regex(failure?.message ?? '', /CAPACITY.*no room for more addresses; start sluiced with --map-size addresses=N, N above 32/)
   const { items } = await agent.get<{ items: PolicyItem[] }>('/v1/policies')
   t.is(items.length, 1)
   await eventually(t, 'what was refused is taken back', async () => (await agent.get<Status>('/v1/status')).ok)
