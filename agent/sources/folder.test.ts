@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -65,6 +65,32 @@ test('other files do not count', async (t) => {
   const watched = await start(t)
   for (const name of ['README.md', '.hidden.yaml', 'a.yaml~', 'b.yml']) writeFileSync(join(watched.folder, name), name)
   await watched.until({ 'b.yml': 'b.yml' })
+  t.pass()
+})
+
+test('links are followed once: a loop is said, and its files are read by one path', async (t) => {
+  const watched = await start(t)
+  const inside = (...path: string[]): string => join(watched.folder, ...path)
+  mkdirSync(inside('team', 'deep'), { recursive: true })
+  symlinkSync(watched.folder, inside('team', 'deep', 'loop'))
+  symlinkSync('team', inside('again'))
+  mkdirSync(join(watched.folder, '..', 'elsewhere'))
+  writeFileSync(join(watched.folder, '..', 'elsewhere', 'b.yaml'), 'b')
+  symlinkSync('../elsewhere', inside('linked'))
+  writeFileSync(inside('team', 'deep', 'a.yaml'), 'a')
+  const already = (target: string): string => `it leads to ${target}, which is read already: remove the link`
+  const expected = { 'linked/b.yaml': 'b', 'team/deep/a.yaml': 'a', 'again': already(inside('team')), 'team/deep/loop': already(watched.folder) }
+  await watched.until(expected)
+  t.pass()
+})
+
+test('a mounted ConfigMap has its files once, through links into a hidden folder', async (t) => {
+  const watched = await start(t)
+  mkdirSync(join(watched.folder, '..2026_11_21'))
+  writeFileSync(join(watched.folder, '..2026_11_21', 'a.yaml'), 'a')
+  symlinkSync('..2026_11_21', join(watched.folder, '..data'))
+  symlinkSync('..data/a.yaml', join(watched.folder, 'a.yaml'))
+  await watched.until({ 'a.yaml': 'a' })
   t.pass()
 })
 

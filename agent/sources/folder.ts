@@ -1,9 +1,9 @@
 // Source: folders of manifests, watched. Gives the complete listing whenever it changed; what it means is
 // for manifests.ts to say.
 import { type FSWatcher, watch } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
+import { manifestsBelow } from '../../manifests/files/index.ts'
 import type { Logger } from '../log.ts'
 import { messageOf } from '../log.ts'
 
@@ -11,13 +11,12 @@ import { messageOf } from '../log.ts'
 export type FileContent = { readonly text: string } | { readonly error: string }
 
 export interface FolderListing {
-  /** By path, in the order of paths. */
+  /** By path, in the order of paths; with a link to a folder that is read already, since something is wrong with it too. */
   readonly files: ReadonlyMap<string, FileContent>
   /** Folders that cannot be listed; what they held before still holds. */
   readonly unreadable: ReadonlyMap<string, string>
 }
 
-const EXTENSION = /\.(ya?ml|json)$/
 /** Editors and `kubectl` write in several steps; a file is read when it has been quiet this long. */
 const QUIET_MS = 60
 /** A change that never gets quiet is read all the same after this. */
@@ -30,7 +29,9 @@ export async function listFolders(folders: readonly string[]): Promise<FolderLis
   const unreadable = new Map<string, string>()
   for (const folder of folders) {
     try {
-      for (const file of await manifestsBelow(folder)) files.set(file, await read(file))
+      const walk = await manifestsBelow(folder)
+      for (const file of walk.files) files.set(file, await read(file))
+      for (const [link, target] of walk.repeated) files.set(link, { error: `it leads to ${target}, which is read already: remove the link` })
     } catch (error) {
       unreadable.set(folder, messageOf(error))
     }
@@ -121,14 +122,6 @@ export class FolderSource {
       this.#running = false
     }
   }
-}
-
-async function manifestsBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-  return entries
-    .filter((entry) => !entry.isDirectory() && EXTENSION.test(entry.name) && !entry.name.startsWith('.'))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort()
 }
 
 async function read(file: string): Promise<FileContent> {

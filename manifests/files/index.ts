@@ -1,10 +1,10 @@
 // Manifests from files, folders and standard input: the only part of manifests/ that needs Node.
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile, stat } from 'node:fs/promises'
 import { text as readAll } from 'node:stream/consumers'
 import { ManifestError, parseDocuments, type ParsedFile } from '../index.ts'
+import { manifestsBelow } from './walk.ts'
 
-const EXTENSION = /\.(ya?ml|json)$/
+export { manifestsBelow } from './walk.ts'
 export const STANDARD_INPUT = '-'
 
 /** What stands in one file. */
@@ -21,7 +21,7 @@ export async function readFiles(paths: readonly string[]): Promise<readonly Read
   const read: ReadFile[] = []
   for (const path of paths) {
     try {
-      for (const file of await manifestsBelow(path)) read.push(await readOne(file))
+      for (const file of await manifestsAt(path)) read.push(await readOne(file))
     } catch (cause) {
       read.push(unreadable(path, cause))
     }
@@ -38,14 +38,11 @@ export async function loadFiles(paths: readonly string[]): Promise<readonly Pars
 }
 
 /** A path that is named is read whatever its name; below a folder the extension decides. */
-async function manifestsBelow(path: string): Promise<readonly string[]> {
+async function manifestsAt(path: string): Promise<readonly string[]> {
   if (path === STANDARD_INPUT || !(await stat(path)).isDirectory()) return [path]
-  const entries = await readdir(path, { recursive: true, withFileTypes: true })
-  const files = entries
-    .filter((entry) => !entry.isDirectory() && EXTENSION.test(entry.name) && !entry.name.startsWith('.'))
-    .map((entry) => join(entry.parentPath, entry.name))
+  const { files } = await manifestsBelow(path)
   if (files.length === 0) throw new Error('none of its files ends in .yaml, .yml or .json')
-  return files.sort()
+  return files
 }
 
 async function readOne(file: string): Promise<ReadFile> {
