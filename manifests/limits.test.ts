@@ -13,6 +13,7 @@ const INDEX = new URL('index.ts', import.meta.url).href
 const BOMBS: { readonly [title: string]: string } = {
   'one list': "'a:\\n' + '- {b: c}\\n'.repeat(1_100_000)",
   'one mapping': "Array.from({ length: 800_000 }, (_, i) => `k${i}: 1`).join('\\n')",
+  'one key': "`{${`\"${'k'.repeat(57)}\": 1,`.repeat(160_000)}}`",
   'one mapping of one line': "'{' + Array.from({ length: 800_000 }, (_, i) => `\"k${i}\": 1`).join() + '}'",
   'a list that is never closed': "'['.repeat(50) + 'x,'.repeat(5_000_000)",
   'brackets': "'{a: '.repeat(2_500_000)",

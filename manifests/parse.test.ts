@@ -16,7 +16,7 @@ const policyRule = (rule: string): string => `${HEAD.policy}spec:\n  ingress:\n 
 
 const FAULTS: readonly Fault[] = [
   { title: 'no YAML', text: 'a: [1', code: 'SYNTAX', line: 1, path: '' },
-  { title: 'a duplicate key', text: `${HEAD.policy}spec:\n  ingress: []\n  ingress: []\n`, code: 'SYNTAX', line: 6, path: '' },
+  { title: 'a duplicate key', text: `${HEAD.policy}spec:\n  ingress: []\n  ingress: []\n`, code: 'SYNTAX', line: 6, path: 'spec.ingress' },
   { title: 'a list', text: '- 1\n', code: 'MISSING_FIELD', line: 1, path: 'apiVersion', allowed: 'NetworkPolicy' },
   { title: 'no kind', text: 'apiVersion: v1\n', code: 'MISSING_FIELD', line: 1, path: 'kind', allowed: 'v1 Pod' },
   {
@@ -287,7 +287,22 @@ test('an alias to itself ends in an error', (t) => {
   t.true(errors.length > 0)
 })
 
-test('nesting without end is an error, not a crash', (t) => {
-  const { errors } = parseDocuments('['.repeat(100_000), 'deep.yaml')
-  t.true(errors.length > 0)
+const faultsOf = (text: string): string[] => parseDocuments(text, 'a.yaml').errors.map(({ message }) => message)
+
+test('a key that stands twice is told with its path and both places', (t) => {
+  const ports = policyRule('ports:\n    - {port: 1}\n    - {port: 2, protocol: TCP, port: 3}')
+  t.deepEqual(faultsOf(ports), ['a.yaml:8:32: spec.ingress[0].ports[1].port: stands twice in its mapping; the other: a.yaml:8:8'])
 })
+
+test('a syntax error is one fault, whatever follows from it', (t) => {
+  t.deepEqual(faultsOf(`${HEAD.policy}spec:\n  ingress:\n\t- from: []\n\t  ports: []\n`), ['a.yaml:6:1: Tabs are not allowed as indentation'])
+  t.is(faultsOf(`${HEAD.policy}spec: {ingress: [{from: [\n`).length, 1)
+})
+
+for (const [title, level] of [['brackets', '['], ['dashes', '- '], ['braces', '{a: '], ['lines', '[\n']] as const) {
+  test(`nesting by ${title} has an end, which is one fault`, (t) => {
+    const [fault, ...more] = faultsOf(level.repeat(200_000))
+    t.regex(fault ?? '', /^a\.yaml:\d+:\d+: nested deeper than 200 levels$/)
+    t.deepEqual(more, [])
+  })
+}

@@ -6,7 +6,7 @@ import type { Schema, Value } from './document/schema.ts'
 import { validate } from './document/validate.ts'
 import type { Document } from './resources.ts'
 import { Budget, Source, survey, TOO_LARGE, type Survey } from './document/source.ts'
-import { STREAM_LIMITS, streamDocuments, type YamlDocument } from './document/stream.ts'
+import { type Excess, streamDocuments, type YamlDocument } from './document/stream.ts'
 
 /** Fifty times what Kubernetes takes for one object (etcd's 1.5 MiB). */
 const SIZE_LIMIT = 64 * 1024 * 1024
@@ -24,7 +24,9 @@ export interface ParsedFile {
 /** `file` is for positions only. Never throws for what `text` holds. */
 export function parseDocuments(text: string, file: string): ParsedFile {
   const documents: Document[] = []
-  const errors = readEach(text, file, (source) => documents.push(...readSource(source, 0)))
+  const errors = readEach(text, file, (source) => {
+    for (const document of readSource(source, 0)) documents.push(document)
+  })
   return { file, documents, errors }
 }
 
@@ -44,7 +46,7 @@ export function parseValue<const S extends Schema, T>(
   })
   const [value] = values
   if (errors.length > 0) return { errors }
-  if (value === undefined || values.length > 1) return { errors: [wholeFile(file, `the file has ${values.length} documents`, undefined, 'one')] }
+  if (value === undefined || values.length > 1) return { errors: [excessive(file, { problem: `the file has ${values.length} documents`, allowed: 'one' })] }
   return { value, errors }
 }
 
@@ -64,25 +66,18 @@ function itemsOf(source: Source, depth: number): readonly Source[] {
 /** The faults of the file. */
 function readEach(text: string, file: string, read: (source: Source) => void): readonly ManifestError[] {
   const budget = new Budget()
-  try {
-    for (const source of sourcesOf(text, file, budget)) read(source)
-  } catch (error) {
-    // The parser recurses: a document that is only brackets ends in a RangeError.
-    if (!(error instanceof RangeError)) throw error
-    budget.errors.push(wholeFile(file, 'the document is nested too deeply', error))
-  }
+  for (const source of sourcesOf(text, file, budget)) read(source)
   return budget.errors
 }
 
 function* sourcesOf(text: string, file: string, budget: Budget): Generator<Source> {
   if (text.length > SIZE_LIMIT) {
-    budget.errors.push(wholeFile(file, `the file has ${text.length} characters`, undefined, `at most ${SIZE_LIMIT}`))
-    return
+    return void budget.errors.push(excessive(file, { problem: `the file has ${text.length} characters`, allowed: `at most ${SIZE_LIMIT}` }))
   }
   const lines = new LineCounter()
   for (const streamed of streamDocuments(text, lines)) {
     if (budget.exhausted) return
-    if ('tooLargeAt' in streamed) return reportTooLarge(file, budget, lines.linePos(streamed.tooLargeAt))
+    if ('excess' in streamed) return void budget.errors.push(excessive(file, streamed.excess, lines.linePos(streamed.offset)))
     const { document } = streamed
     const found = survey(document)
     const source = new Source({ file, document, aliases: found.aliases, lines, budget })
@@ -93,21 +88,14 @@ function* sourcesOf(text: string, file: string, budget: Budget): Generator<Sourc
 
 const isNullScalar = (node: unknown): boolean => isScalar(node) && node.value === null
 
-function reportTooLarge(file: string, budget: Budget, { line, col }: { line: number; col: number }): void {
-  budget.errors.push(new ManifestError({ code: 'LIMIT', file, line, column: col, path: [], problem: TOO_LARGE, allowed: STREAM_LIMITS }))
+function excessive(file: string, excess: Excess, { line, col } = { line: 0, col: 0 }): ManifestError {
+  return new ManifestError({ code: 'LIMIT', file, line, column: col, path: [], ...excess })
 }
 
-function reportSyntax(source: Source, document: YamlDocument, { duplicates }: Survey): void {
-  // The parser's own recursion ends in the engine's words.
-  const syntax = document.errors.map(({ message, pos: [offset] }) =>
-    ({ offset, problem: /call stack/.test(message) ? 'the document is nested too deeply' : message }))
-  const repeated = duplicates.map(({ value, range }) => ({ offset: range?.[0] ?? 0, problem: `key ${String(value)} stands twice in its mapping` }))
-  for (const { offset, problem } of [...syntax, ...repeated]) source.reportAt('SYNTAX', offset, problem)
-}
-
-function wholeFile(file: string, problem: string, cause?: unknown, allowed?: string): ManifestError {
-  const fault = { code: 'LIMIT', file, line: 0, column: 0, path: [], problem } as const
-  return new ManifestError(allowed === undefined ? fault : { ...fault, allowed }, { cause })
+/** What the parser says after its first fault of a document mostly follows from that one. */
+function reportSyntax(source: Source, { errors: [first] }: YamlDocument, { duplicates }: Survey): void {
+  if (first !== undefined) return source.reportAt('SYNTAX', first.pos[0], first.message)
+  for (const duplicate of duplicates) source.reportDuplicate(duplicate)
 }
 
 function readSource(source: Source, depth: number): readonly Document[] {

@@ -1,8 +1,8 @@
 // One parsed document: where each of its values stands in the file, and a place to report faults to.
-import { isAlias, isMap, isScalar, isSeq, visit } from 'yaml'
-import type { Alias, Document as YamlDocument, LineCounter, Node, Scalar, YAMLMap } from 'yaml'
+import { isAlias, isMap, isPair, isScalar, isSeq, visit } from 'yaml'
+import type { Alias, Document as YamlDocument, LineCounter, Node, Pair, Scalar, YAMLMap } from 'yaml'
 import type { Location } from '../model.ts'
-import { formatPath, ManifestError, type ManifestErrorCode, type Path } from './errors.ts'
+import { formatPath, ManifestError, type ManifestErrorCode, type ManifestFault, type Path } from './errors.ts'
 import type { ManifestWarning, WarningCode } from './warnings.ts'
 
 /** More would hide the first ones, and a hostile file could make millions. */
@@ -32,18 +32,27 @@ export const TOO_LARGE = 'the document is too large, or its aliases expand witho
 export interface Survey {
   /** What each alias stands for: `Alias.resolve` walks the document for every single one. */
   readonly aliases: ReadonlyMap<Alias, Node>
-  /** Keys that stand in their mapping already. */
-  readonly duplicates: readonly Scalar[]
+  readonly duplicates: readonly DuplicateKey[]
+}
+
+type Ancestors = readonly (YamlDocument | Node | Pair)[]
+
+/** A key that stands in its mapping already. */
+export interface DuplicateKey {
+  readonly key: Scalar
+  readonly first: Scalar
+  /** Of the mapping, from the document down, with itself. */
+  readonly ancestors: Ancestors
 }
 
 export function survey(document: YamlDocument.Parsed): Survey {
   const anchors = new Map<string, Node>()
   const aliases = new Map<Alias, Node>()
-  const duplicates: Scalar[] = []
+  const duplicates: DuplicateKey[] = []
   visit(document, {
-    Value: (_, node) => {
+    Value: (_, node, ancestors) => {
       if (node.anchor) anchors.set(node.anchor, node)
-      if (isMap(node)) duplicates.push(...duplicateKeys(node as YAMLMap))
+      if (isMap(node)) for (const duplicate of duplicateKeys(node as YAMLMap, ancestors)) duplicates.push(duplicate)
     },
     Alias: (_, alias) => {
       const target = anchors.get(alias.source)
@@ -53,14 +62,25 @@ export function survey(document: YamlDocument.Parsed): Survey {
   return { aliases, duplicates }
 }
 
-function duplicateKeys({ items }: YAMLMap): readonly Scalar[] {
-  const seen = new Set<unknown>()
-  return items.flatMap(({ key }) => {
+function duplicateKeys(map: YAMLMap, above: Ancestors): readonly DuplicateKey[] {
+  const seen = new Map<unknown, Scalar>()
+  const ancestors = [...above, map]
+  return map.items.flatMap(({ key }) => {
     if (!isScalar(key)) return []
-    if (seen.has(key.value)) return [key]
-    seen.add(key.value)
-    return []
+    const first = seen.get(key.value)
+    if (first === undefined) seen.set(key.value, key)
+    return first === undefined ? [] : [{ key, first, ancestors }]
   })
+}
+
+/** Looked for only where a fault is told: every step down a list is a search. */
+function pathOf({ key, ancestors }: DuplicateKey): Path {
+  const steps = ancestors.map((node, depth): Path => {
+    const below = ancestors[depth + 1]
+    if (isPair(node)) return isScalar(node.key) && below === node.value ? [String(node.key.value)] : []
+    return isSeq(node) ? [node.items.indexOf(below)] : []
+  })
+  return [...steps.flat(), String(key.value)]
 }
 
 /** A parsed document of a file. */
@@ -144,14 +164,23 @@ export class Source {
   report(code: ManifestErrorCode, path: Path, problem: string, allowed?: string): void {
     if (this.budget.errors.length >= ERROR_LIMIT) return
     const full = [...this.#root, ...path]
-    const fault = { code, file: this.file, ...this.#place(path), path: full, problem }
-    this.budget.errors.push(new ManifestError(allowed === undefined ? fault : { ...fault, allowed }))
+    this.#add({ code, file: this.file, ...this.#place(path), path: full, problem, ...(allowed !== undefined && { allowed }) })
   }
 
   /** What has a place in the text, and none in the document. */
   reportAt(code: ManifestErrorCode, offset: number, problem: string): void {
-    if (this.budget.errors.length >= ERROR_LIMIT) return
-    this.budget.errors.push(new ManifestError({ code, file: this.file, ...this.position(offset), path: [], problem }))
+    this.#add({ code, file: this.file, ...this.position(offset), path: [], problem })
+  }
+
+  reportDuplicate(duplicate: DuplicateKey): void {
+    if (this.budget.exhausted) return
+    const place = ({ range }: Scalar): Location => ({ file: this.file, ...this.position(range?.[0] ?? 0) })
+    const { key, first } = duplicate
+    this.#add({ code: 'SYNTAX', ...place(key), path: pathOf(duplicate), problem: 'stands twice in its mapping', other: place(first) })
+  }
+
+  #add(fault: ManifestFault): void {
+    if (this.budget.errors.length < ERROR_LIMIT) this.budget.errors.push(new ManifestError(fault))
   }
 
   warn(code: WarningCode, path: Path, problem: string, effect: string): void {
