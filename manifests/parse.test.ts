@@ -224,6 +224,30 @@ const FAULTS: readonly Fault[] = [
     line: 6,
     path: 'spec.ports[1]',
   },
+  {
+    title: 'an exception of a block that leaves nothing of it',
+    text: policyRule('from: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16, 10.0.0.0/8]}}]'),
+    code: 'INVALID',
+    line: 6,
+    path: 'spec.ingress[0].from[0].ipBlock.except[1]',
+    allowed: 'prefixes inside 10.0.0.0/8',
+  },
+  {
+    title: "a balancer's own address as its backend",
+    text: `${HEAD.balancer}spec:\n  addresses: [10.0.0.1]\n  ports: [{port: 80}]\n  backends:\n  - {addresses: [10.0.0.2]}\n  - {addresses: [10.0.0.1]}\n`,
+    code: 'INVALID',
+    line: 9,
+    path: 'spec.backends[1].addresses[0]',
+    allowed: 'addresses of its own',
+  },
+  {
+    title: 'two backends with one address',
+    text: `${HEAD.balancer}spec:\n  addresses: [10.0.0.1]\n  ports: [{port: 80}]\n  backends:\n  - {name: a, addresses: [10.0.0.2]}\n  - {name: b, addresses: [10.0.0.2]}\n`,
+    code: 'INVALID',
+    line: 9,
+    path: 'spec.backends[1].addresses[0]',
+    allowed: 'addresses of its own',
+  },
 ]
 
 declareFaults(test, FAULTS)
@@ -297,6 +321,11 @@ test('a key that stands twice is told with its path and both places', (t) => {
 test('a syntax error is one fault, whatever follows from it', (t) => {
   t.deepEqual(faultsOf(`${HEAD.policy}spec:\n  ingress:\n\t- from: []\n\t  ports: []\n`), ['a.yaml:6:1: Tabs are not allowed as indentation'])
   t.is(faultsOf(`${HEAD.policy}spec: {ingress: [{from: [\n`).length, 1)
+})
+
+test('a list that is too long is refused by its length: its items are not looked at', (t) => {
+  const spec = `spec: {endpointSelector: {}, ingress: [{fromCIDR: [${'x,'.repeat(65_537)}]}]}`
+  t.deepEqual(faultsOf(`${HEAD.cilium}${spec}`), ['a.yaml:4:41: spec.ingress[0].fromCIDR: has 65537 items; allowed: from 0 to 65536 items'])
 })
 
 for (const [title, level] of [['brackets', '['], ['dashes', '- '], ['braces', '{a: '], ['lines', '[\n']] as const) {

@@ -83,7 +83,10 @@ function familyOfText(text: string): Family {
   return familyOf(parseAddress(text) ?? new Uint8Array(16))
 }
 
-/** A backend that no frontend could use is a mistake, and so are two addresses of one family. */
+/**
+ * A backend that no frontend could use is a mistake, and so are two addresses of one family, an address that another
+ * backend has, and one that comes back to the balancer.
+ */
 function checkBackends(
   source: Source,
   vips: readonly string[],
@@ -91,6 +94,7 @@ function checkBackends(
 ): void {
   const families = familiesOf(vips)
   const names = new Set<string>()
+  const owners = new Map<string, number>()
   backends.forEach(({ name, addresses }, index) => {
     const path = ['spec', 'backends', index]
     const own = familiesOf(addresses)
@@ -101,6 +105,11 @@ function checkBackends(
     if (own.size < addresses.length) source.report('INVALID', [...path, 'addresses'], 'has two of one family', 'one of each family')
     if (names.has(name)) source.report('INVALID', [...path, 'name'], `repeats the name ${name}`, 'each name once')
     names.add(name)
+    addresses.forEach((address, at) => {
+      const problem = vips.includes(address) ? `${address} is the balancer's own` : `repeats ${address} of backends[${owners.get(address)}]`
+      if (vips.includes(address) || owners.has(address)) source.report('INVALID', [...path, 'addresses', at], problem, 'addresses of its own')
+      owners.set(address, owners.get(address) ?? index)
+    })
   })
 }
 

@@ -76,7 +76,7 @@ function visitList(source: Source, node: Node | null, schema: Of<'list'>, path: 
   if (!isSeq(node)) return source.report('INVALID', path, `is ${typeName(node)}`, 'a list')
   const count = node.items.length
   if (count < schema.minimum || count > schema.maximum) {
-    source.report('INVALID', path, `has ${count} items`, `from ${schema.minimum} to ${schema.maximum} items`)
+    return source.report('INVALID', path, `has ${count} items`, `from ${schema.minimum} to ${schema.maximum} items`)
   }
   return node.items.map((item, index) => visitItem(source, source.resolve(item), schema.items, [...path, index]))
 }

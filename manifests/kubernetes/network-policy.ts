@@ -16,6 +16,7 @@ import type { Source } from '../document/source.ts'
 type Document = Value<typeof networkPolicy>
 type IngressRule = NonNullable<Document['spec']['ingress']>[number]
 type PeerValue = NonNullable<IngressRule['from']>[number]
+type IpBlock = NonNullable<PeerValue['ipBlock']>
 type PortValue = NonNullable<IngressRule['ports']>[number]
 
 interface Context {
@@ -85,12 +86,22 @@ function readPeer({ source, namespace }: Context, peer: PeerValue, path: Path): 
     const problem = ipBlock ? 'ipBlock stands together with a selector' : 'selects nothing'
     source.report('INVALID', path, problem, 'podSelector, namespaceSelector, both of these, or ipBlock alone')
   }
-  if (ipBlock) return cidrPeer(source, ipBlock, [...path, 'ipBlock'], true)
+  if (ipBlock) return readBlock(source, ipBlock, [...path, 'ipBlock'])
   const namespaces = namespaceSelector
     ? [exists(NAMESPACE_KEY), ...requirementsOf(source, namespaceSelector, [...path, 'namespaceSelector'], namespaceKey)]
     : [equals(NAMESPACE_KEY, namespace)]
   const pods = requirementsOf(source, podSelector ?? {}, [...path, 'podSelector'], podKey)
   return { selector: { requirements: [...namespaces, ...pods] } }
+}
+
+/** Kubernetes wants exceptions that leave something of the block (validation of NetworkPolicy: a strict subset). */
+function readBlock(source: Source, block: IpBlock, path: Path): Peer {
+  const peer = cidrPeer(source, block, path, true)
+  const { prefix, except = [] } = peer.cidr ?? {}
+  except.forEach((exception, index) => {
+    if (exception === prefix) source.report('INVALID', [...path, 'except', index], `${exception} is the whole of cidr`, `prefixes inside ${block.cidr}, longer than it`)
+  })
+  return peer
 }
 
 function readPort(source: Source, { protocol: protocolName = 'TCP', port, endPort }: PortValue, path: Path): PortMatch {
