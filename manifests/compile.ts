@@ -1,6 +1,6 @@
 // Documents of all files together -> the cluster: labels with those of the namespaces, backends of services, rules
 // with their numbers, and what the documents contradict each other in.
-import { ManifestError, type Path } from './document/errors.ts'
+import { formatPath, ManifestError, type Path } from './document/errors.ts'
 import { POLICY_KINDS } from './model.ts'
 import type { BalancedService, Cluster, CompiledPolicy, PolicyDraft, RuleDraft, RuleReference, Workload } from './model.ts'
 import { protocolName } from './ports.ts'
@@ -40,8 +40,8 @@ export function compile(documents: readonly Document[], numberOf: NumberOf = cou
   const written = ofKind(distinct, ...POLICY_KINDS).map((document) => compilePolicy(document, referents, numberOf))
   const policies = [...written, ...initPolicies(workloads, numberOf), ...hostPolicies(written, hostPorts, numberOf)]
   const balanced = [
-    ...ofKind(distinct, 'Service').map(({ resource, location }) => balanceService(resource, workloads, location)),
-    ...ofKind(distinct, 'LoadBalancer').map(({ resource, location }) => balanceLoadBalancer(resource, location)),
+    ...ofKind(distinct, 'Service').map((document) => ({ document, service: balanceService(document.resource, workloads, document.location) })),
+    ...ofKind(distinct, 'LoadBalancer').map((document) => ({ document, service: balanceLoadBalancer(document.resource, document.location) })),
   ]
   const services = withoutOverlaps(balanced, workloads, errors)
   return {
@@ -66,7 +66,7 @@ function withoutDuplicates(documents: readonly Document[], errors: ManifestError
   return documents.filter((document) => {
     const key = nameKey(document.resource)
     const other = first.get(key)
-    if (other) errors.push(conflict(document, ['metadata', 'name'], `${key} stands twice`, 'each name once for a kind', other))
+    if (other) errors.push(conflict(document, NAME, `${key} stands twice`, 'each name once for a kind', other))
     else first.set(key, document)
     return other === undefined
   })
@@ -106,7 +106,7 @@ function claim(document: Holder, owners: Map<string, Document>, errors: Manifest
   const device = 'interface' in document.resource ? document.resource.interface : undefined
   const claims = [...addresses.map((address) => `address ${address}`), ...(device === undefined ? [] : [`interface ${device}`])]
   const taken = claims.find((key) => owners.has(key)) ?? ''
-  const path = taken.startsWith('interface') ? ['spec', 'interface'] : ADDRESSES[document.resource.kind]
+  const path = taken.startsWith('interface') ? INTERFACE : ADDRESSES[document.resource.kind]
   const owner = owners.get(taken)
   if (owner === undefined) {
     for (const key of claims) owners.set(key, document)
@@ -127,30 +127,36 @@ const ADDRESSES: Readonly<Record<'Node' | 'Pod' | 'Workload' | 'Service' | 'Load
   LoadBalancer: ['spec', 'addresses'],
 }
 
+const NAME: Path = ['metadata', 'name']
+const INTERFACE: Path = ['spec', 'interface']
+
+/** Fields that may contradict other documents. */
+export const CONTRADICTED: readonly Path[] = [NAME, INTERFACE, ...Object.values(ADDRESSES)]
+
 /** A service whose frontend is another's, or a workload's address, is left out whole. */
 function withoutOverlaps(
-  services: readonly BalancedService[],
+  balanced: readonly { readonly service: BalancedService; readonly document: Document }[],
   workloads: readonly Workload[],
   errors: ManifestError[],
 ): readonly BalancedService[] {
   const owners = new Map<string, Workload | BalancedService>()
   for (const workload of workloads) for (const address of workload.addresses) owners.set(address, workload)
-  return services.filter((service) => {
+  const free = balanced.filter(({ service, document }) => {
     const keys = service.frontends.map(({ address, protocol, port }) => ({ address, key: `${address} ${port}/${protocolName(protocol)}` }))
     const taken = keys.find(({ address, key }) => owners.has(address) || owners.has(key))
     const owner = taken && (owners.get(taken.address) ?? owners.get(taken.key))
     if (taken && owner) {
       const problem = `${taken.key} is taken by ${owner.kind} ${owner.namespace}/${owner.name}`
-      errors.push(conflict(service, ADDRESSES[service.kind], problem, 'frontends of its own', owner))
+      errors.push(conflict(document, ADDRESSES[service.kind], problem, 'frontends of its own', owner))
     } else for (const { key } of keys) owners.set(key, service)
     return owner === undefined
   })
+  return free.map(({ service }) => service)
 }
 
-type Located = Pick<Document, 'location'>
-
-function conflict({ location }: Located, path: Path, problem: string, allowed: string, { location: other }: Located): ManifestError {
-  return new ManifestError({ code: 'CONFLICT', ...location, path, problem, allowed, other })
+/** At the field's own line. */
+function conflict({ location, places }: Document, path: Path, problem: string, allowed: string, { location: other }: Pick<Document, 'location'>): ManifestError {
+  return new ManifestError({ code: 'CONFLICT', ...(places[formatPath(path)] ?? location), path, problem, allowed, other })
 }
 
 function compilePolicy(

@@ -1,6 +1,7 @@
 // Text of one file -> documents. YAML 1.2 or JSON, several documents, kind List; every fault with its place.
 import { isMap, isScalar, isSeq, LineCounter } from 'yaml'
 import { ManifestError } from './document/errors.ts'
+import { CONTRADICTED } from './compile.ts'
 import { KIND_NAMES, readerOf } from './kinds.ts'
 import type { Schema, Value } from './document/schema.ts'
 import { validate } from './document/validate.ts'
@@ -114,7 +115,7 @@ function readSource(source: Source, depth: number): readonly Document[] {
   const before = source.budget.errors.length
   const resource = read(source)
   if (resource === undefined || source.budget.errors.length > before) return []
-  return [{ location: source.location, resource, warnings: source.warnings }]
+  return [{ location: source.location, places: source.places(CONTRADICTED), resource, warnings: source.warnings }]
 }
 
 /** `kubectl get -o yaml` gives a List of what was asked for. */

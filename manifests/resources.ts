@@ -93,9 +93,13 @@ export type Resource =
   | CidrGroupResource
   | PolicyResource
 
+export type Places = Readonly<Record<string, Location>>
+
 /** A correct document and where it stands. */
 export interface Document {
   readonly location: Location
+  /** Where the fields stand that other documents may contradict, by their path as text. */
+  readonly places: Places
   readonly resource: Resource
   readonly warnings: readonly ManifestWarning[]
 }

@@ -22,7 +22,7 @@ test('one fault refuses the whole body, with its place in the body', (t) => {
 
 test('a name that stands twice and an empty body are errors', (t) => {
   const twice = [namespace('a'), namespace('a')].map((each) => JSON.stringify(each)).join('\n---\n')
-  t.throws(() => read(twice), { message: 'body.yaml:3:1: metadata.name: Namespace a stands twice; allowed: each name once for a kind; the other: body.yaml:1:1' })
+  t.throws(() => read(twice), { message: 'body.yaml:3:51: metadata.name: Namespace a stands twice; allowed: each name once for a kind; the other: body.yaml:1:1' })
   t.throws(() => read('# nothing'), { code: 'BAD_REQUEST' })
 })
 
@@ -49,6 +49,12 @@ test("conflicts are told by the user's files; what was applied earlier has none 
   const told = inUsersFiles([...others.map((other) => ({ ...fault, other })), fault], added)
   for (const { file, line } of told) t.is(`${file}:${line}`, 'b.yaml:2')
   t.deepEqual(told.map(({ other }) => other), [{ file: 'a.yaml', line: 1, column: 1 }, { file: 'applied earlier' }, { file: '/etc/sluice/c.yaml', line: 7 }, undefined])
+})
+
+test('a conflict of a request stands at its own field', (t) => {
+  const added = read(`apiVersion: sluice.io/v1\nkind: Workload\nmetadata: {name: a}\nspec:\n  interface: eth1\n  addresses: [10.0.0.1]\n`, 'a.yaml')
+  const [told] = inUsersFiles([{ file: 'api:Workload/default/a', line: 1, column: 70, path: 'spec.addresses', message: 'clashes' }], added)
+  t.like(told, { file: 'a.yaml', line: 6, column: 3 })
 })
 
 test('all of a request is deleted, or none of it', (t) => {

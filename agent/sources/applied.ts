@@ -11,6 +11,7 @@ import type { Origin } from './manifests.ts'
 export interface ReadManifest {
   readonly manifest: AppliedManifest
   readonly location: Location
+  readonly places: Document['places']
 }
 
 export class InvalidManifestError extends AgentError {
@@ -52,8 +53,10 @@ export function readApplied(files: readonly ManifestText[]): ReadManifest[] {
   if (documents.length === 0) throw new AgentError('BAD_REQUEST', `${files.map(({ file }) => file).join(', ')}: no document in it`)
   checkDistinct(documents)
   // Both list the same resources in the same order, since neither has those without effect.
-  const locations = documents.map(({ location }) => location)
-  return files.flatMap(({ text }) => manifestsOf(text)).map((manifest, index) => ({ manifest, location: locations[index] as Location }))
+  return files.flatMap(({ text }) => manifestsOf(text)).map((manifest, index) => {
+    const { location, places } = documents[index] as Document
+    return { manifest, location, places }
+  })
 }
 
 function manifestsOf(text: string): AppliedManifest[] {
@@ -63,14 +66,15 @@ function manifestsOf(text: string): AppliedManifest[] {
 
 /** Faults of applied manifests, which go by their names, told by the user's own file and line where `read` has them. */
 export function inUsersFiles(details: readonly ApiErrorDetail[], read: readonly ReadManifest[]): ApiErrorDetail[] {
-  const locations = new Map(read.map(({ manifest, location }) => [originName(manifest), location]))
-  const placeOf = ({ file, line, column }: Place): Place => {
-    if (isApplied(file)) return locations.get(file) ?? { file: EARLIER }
+  const users = new Map(read.map((each) => [originName(each.manifest), each]))
+  const placeOf = ({ file, line, column }: Place, path = ''): Place => {
+    const own = users.get(file)
+    if (isApplied(file)) return own?.places[path] ?? own?.location ?? { file: EARLIER }
     return { file, ...(line !== undefined && { line }), ...(column !== undefined && { column }) }
   }
   return details.map((detail) => {
     const { path, message, other } = detail
-    return { ...placeOf(detail), ...(path !== undefined && { path }), message, ...(other && { other: placeOf(other) }) }
+    return { ...placeOf(detail, path), ...(path !== undefined && { path }), message, ...(other && { other: placeOf(other) }) }
   })
 }
 
@@ -108,11 +112,11 @@ export function mergeApplied(
 
 function checkDistinct(documents: readonly Document[]): void {
   const first = new Map<string, Location>()
-  for (const { resource, location } of documents) {
+  for (const { resource, location, places } of documents) {
     const name = originName(resource)
     const other = first.get(name)
     const message = `${titleOf(resource)} stands twice; allowed: each name once for a kind`
-    if (other !== undefined) throw new InvalidManifestError([{ ...location, path: 'metadata.name', message, other }])
+    if (other !== undefined) throw new InvalidManifestError([{ ...(places['metadata.name'] ?? location), path: 'metadata.name', message, other }])
     first.set(name, location)
   }
 }

@@ -161,6 +161,12 @@ export class Source {
     return { file: this.file, ...this.#place([]) }
   }
 
+  /** Where the fields at these paths stand, as far as they are there; by the path inside the resource. */
+  places(paths: readonly Path[]): Readonly<Record<string, Location>> {
+    const there = paths.filter((path) => this.nodeAt(path) !== null)
+    return Object.fromEntries(there.map((path) => [formatPath(path), { file: this.file, ...this.#place(path) }]))
+  }
+
   report(code: ManifestErrorCode, path: Path, problem: string, allowed?: string): void {
     if (this.budget.errors.length >= ERROR_LIMIT) return
     const full = [...this.#root, ...path]

@@ -68,7 +68,7 @@ kernelTest('a file is applied and deleted as a whole, or not at all, and faults 
   const other = POLICY.replace('name: web', 'name: other')
   const clash = '---\napiVersion: sluice.io/v1\nkind: Workload\nmetadata: {name: thief}\nspec: {addresses: [10.77.1.11]}\n'
   const refused = await sluice(`${POLICY}${clash}`, 'apply')
-  t.regex(refused.stderr, /nothing was applied:\n {2}standard input:8:1: spec\.addresses: address 10\.77\.1\.11 is that of Workload default\/web; .*; the other: applied earlier\n$/)
+  t.regex(refused.stderr, /nothing was applied:\n {2}standard input:11:8: spec\.addresses: address 10\.77\.1\.11 is that of Workload default\/web; .*; the other: applied earlier\n$/)
   t.deepEqual([refused.status, await enforced()], [1, []])
   t.is((await sluice(`${POLICY}---\n${other}`, 'apply')).status, 0)
   const missing = await sluice(`${other}${clash}`, 'delete')
