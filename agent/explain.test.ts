@@ -79,6 +79,13 @@ for (const [from, to, port, code] of [
   })
 }
 
+test('ICMP is asked about at IPv4 addresses, ICMPv6 at IPv6 ones, and where there is none it is refused', (t) => {
+  const asked = sources(denied)
+  t.is(explain(asked, '2001:db8::1', 'demo/web', '128/ICMPv6').to.address, 'fd77:1::11')
+  t.throws(() => explain(asked, 'demo/web', '192.0.2.1', '128/ICMPv6'), { code: 'BAD_REQUEST', message: /^192\.0\.2\.1 has no IPv6 address/ })
+  t.throws(() => explain(asked, '2001:db8::1', 'demo/web', '8/ICMP'), { code: 'BAD_REQUEST', message: /^2001:db8::1 has no IPv4 address/ })
+})
+
 test('a name that no workload has is refused with those that there are', (t) => {
   t.throws(() => explain(sources(denied), 'demo/wep', 'demo/web', '80'), { code: 'NOT_FOUND', message: /"demo\/wep" is neither.*there are demo\/web$/ })
 })

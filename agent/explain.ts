@@ -1,7 +1,7 @@
 // GET /v1/explain: the engine's verdict on one connection, in words.
 import { formatAddress, parseAddress, type SideVerdict, type Verdict } from '../engine/index.ts'
-import { formatRule, parseProbe, PROBE_SYNTAX, type RuleReference, translationHint, unknownEnd } from '../manifests/index.ts'
-import type { Cluster, Workload } from '../manifests/index.ts'
+import { addressesFor, formatRule, noSuchPacket, parseProbe, PROBE_SYNTAX, type RuleReference, translationHint, unknownEnd } from '../manifests/index.ts'
+import type { Cluster, Probe, Workload } from '../manifests/index.ts'
 import { comparedEntries } from '../whatif/index.ts'
 import { addressBytes, hostPrefix } from './address.ts'
 import type { Address, ExplainedEnd, ExplainedSide, Explanation } from './api/types.ts'
@@ -21,7 +21,7 @@ export function explain(sources: ExplainSources, from: string, to: string, port:
   const probe = parseProbe(port)
   if (probe === undefined) throw new AgentError('BAD_REQUEST', `port "${port}" is not valid: give ${PROBE_SYNTAX}`)
   const { protocol } = probe
-  const [source, destination] = pickAddresses(candidates(sources.cluster, from), candidates(sources.cluster, to), from, to)
+  const [source, destination] = pickAddresses(candidates(sources.cluster, from, probe), candidates(sources.cluster, to, probe), from, to)
   const hint = translationHint(sources.cluster, destination, protocol, probe.port)
   if (hint !== undefined) throw new AgentError('BAD_REQUEST', `${destination} ${port} is ${hint}`)
   const verdict = sources.verdict({ from: addressBytes(source), to: addressBytes(destination), protocol, port: probe.port })
@@ -35,7 +35,14 @@ export function explain(sources: ExplainSources, from: string, to: string, port:
   }
 }
 
-function candidates({ workloads }: Cluster, text: string): readonly string[] {
+/** Addresses of an end that a packet of the probe can have. */
+function candidates(cluster: Cluster, text: string, probe: Probe): readonly string[] {
+  const possible = addressesFor(probe, addressesOf(cluster, text))
+  if (possible.length === 0) throw new AgentError('BAD_REQUEST', noSuchPacket(probe, text))
+  return possible
+}
+
+function addressesOf({ workloads }: Cluster, text: string): readonly string[] {
   const address = parseAddress(text)
   if (address !== undefined) return [formatAddress(address)]
   const workload = workloads.find((each: Workload) => nameOf(each) === text)

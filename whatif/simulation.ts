@@ -3,7 +3,7 @@
 import { EndpointFlags, Identity, PeerFlags } from '../bpf/index.ts'
 import { DEFAULT_CAPACITIES, Engine, RESERVED_IDENTITIES, familyOf, formatAddress, parseAddress } from '../engine/index.ts'
 import type { Capacities, Decision, Direction, Label, SideVerdict, Verdict, VerdictQuery } from '../engine/index.ts'
-import { formatRule } from '../manifests/index.ts'
+import { addressesFor, formatRule } from '../manifests/index.ts'
 import type { Cluster, Node, Probe, RuleReference, Workload } from '../manifests/index.ts'
 import { comparedEntries, type ComparedEntry } from './entries.ts'
 import { nameOf, type End, type Point, type StandIn } from './ends.ts'
@@ -86,7 +86,7 @@ export class Simulation {
   }
 
   #decide(from: End, to: End, probe: Probe, ask: (query: VerdictQuery) => Verdict): Outcome {
-    const [source, destination] = this.#addressPair(from, to)
+    const [source, destination] = this.#addressPair(from, to, probe)
     if (from.workload !== undefined && from.workload === to.workload) return toItself(source, destination)
     const verdict = ask({ from: bytesOf(source), to: bytesOf(destination), ...probe })
     return {
@@ -173,14 +173,21 @@ export class Simulation {
   }
 
   /** Addresses of one family if there are any, the destination's earliest first: as a client would choose. */
-  #addressPair(from: End, to: End): readonly [string, string] {
-    const sources = this.#addressesOf(from)
-    const destinations = this.#addressesOf(to)
+  #addressPair(from: End, to: End, probe: Probe): readonly [string, string] {
+    const sources = this.#addressesFor(probe, from)
+    const destinations = this.#addressesFor(probe, to)
     for (const destination of destinations) {
       const source = sources.find((address) => familyOf(bytesOf(address)) === familyOf(bytesOf(destination)))
       if (source !== undefined) return [source, destination]
     }
     return [sources[0] ?? '::', destinations[0] ?? '::']
+  }
+
+  /** Those that a packet of the probe can have, if the end has any such. */
+  #addressesFor(probe: Probe, end: End): readonly string[] {
+    const all = this.#addressesOf(end)
+    const possible = addressesFor(probe, all)
+    return possible.length > 0 ? possible : all
   }
 
   #addressesOf({ address, workload, standIn }: End): readonly string[] {

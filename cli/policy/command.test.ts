@@ -70,6 +70,38 @@ test('matrix takes several files and ports after one option, and prints YAML and
   t.deepEqual(ports, ['80/TCP', '81/udp', '80'])
 })
 
+const FAMILIES = `apiVersion: sluice.io/v1
+kind: Workload
+metadata: {name: four, namespace: x}
+spec: {addresses: [192.168.0.1]}
+---
+apiVersion: sluice.io/v1
+kind: Workload
+metadata: {name: both, namespace: x}
+spec: {addresses: [192.168.0.2, "fd00::2"]}
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: p, namespace: x}
+spec: {endpointSelector: {}, ingress: [{icmps: [{fields: [{family: IPv6, type: 128}]}]}]}
+`
+
+test('ICMPv6 to an IPv4 address is no packet, so nothing is answered about it', async (t) => {
+  const path = await folder(t, { 'a.yaml': FAMILIES })
+  const ask = (...args: string[]): Promise<Run> => sluice('policy', ...args, '-f', path)
+  const noPacket = { status: 2, stdout: '', stderr: 'sluice: x/four has no IPv6 address, so it neither sends nor receives packets of 128/ICMPv6\n' }
+  t.deepEqual(await ask('verdict', '--from', 'x/both', '--to', 'x/four', '--port', '128/ICMPv6'), noPacket)
+  t.deepEqual(await ask('explain', '--from', 'x/four', '--to', 'x/both', '--port', '128/ICMPv6'), noPacket)
+  t.deepEqual(await ask('matrix', '--port', '128/ICMPv6'), noPacket)
+  t.like(await ask('verdict', '--from', 'x/both', '--to', 'fd00::2', '--port', '8/ICMP'), { status: 2, stdout: '' })
+})
+
+test('ICMPv6 between ends of both families goes between their IPv6 addresses', async (t) => {
+  const path = await folder(t, { 'a.yaml': FAMILIES })
+  const { stdout } = await sluice('policy', 'explain', '-f', path, '--from', '2001:db8::1', '--to', 'x/both', '--port', '128/ICMPv6', '-o', 'json')
+  t.like(JSON.parse(stdout), { verdict: 'allowed', to: { address: 'fd00::2' } })
+})
+
 test('a pair with two families is asked about in the one of the destination\'s first address', async (t) => {
   const world = (addresses: string): string => `apiVersion: sluice.io/v1
 kind: Workload

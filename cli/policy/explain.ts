@@ -6,7 +6,7 @@ import type { Probe } from '../../manifests/index.ts'
 import { nameOf, Simulation, trace, type End, type Facts, type Side, type TracedRule } from '../../whatif/index.ts'
 import { agentOf, examples } from '../command.ts'
 import { formatTable, outputOption, print } from '../output.ts'
-import { fileOption, parseEnd, portOption, readCluster, refuseVip } from './inputs.ts'
+import { fileOption, parseEnd, portOption, readCluster, refuseImpossible, refuseVip } from './inputs.ts'
 import { sideOf, type ConnectionOptions } from './verdict.ts'
 
 /** Manifests tell more than the agent's tables do. */
@@ -56,6 +56,7 @@ async function explain(filename: readonly string[], from: string, to: string, pr
   const cluster = await readCluster(filename)
   const [source, destination] = [parseEnd(cluster, from), parseEnd(cluster, to)]
   refuseVip(cluster, destination, probe)
+  for (const end of [source, destination]) refuseImpossible(end, probe)
   const simulation = await Simulation.of(cluster)
   const outcome = simulation.explain(source, destination, probe)
   const ends = { from: simulation.facts(source, outcome.from), to: simulation.facts(destination, outcome.to) }

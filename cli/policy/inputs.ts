@@ -1,9 +1,9 @@
 // What the offline commands are given: manifests, ports and the ends of a connection.
 import { InvalidArgumentError, Option } from 'commander'
 import { readFiles, type ManifestText } from '../../manifests/files/index.ts'
-import { compile, formatWarning, parseDocuments, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../../manifests/index.ts'
+import { addressesFor, compile, formatWarning, noSuchPacket, parseDocuments, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../../manifests/index.ts'
 import type { Cluster, ManifestError, Probe } from '../../manifests/index.ts'
-import { findEnd, type End } from '../../whatif/index.ts'
+import { findEnd, nameOf, type End } from '../../whatif/index.ts'
 import { CliError, EXIT } from '../errors.ts'
 
 export function fileOption(): Option {
@@ -60,6 +60,14 @@ function probeOf(text: string): Probe {
   const probe = parseProbe(text)
   if (probe === undefined) throw new InvalidArgumentError(`Give ${PROBE_SYNTAX}.`)
   return probe
+}
+
+/** Throws CliError for a probe whose packets the end cannot send or receive: ICMPv6 where all addresses are IPv4. */
+export function refuseImpossible({ address, workload }: End, probe: Probe): void {
+  const addresses = address === undefined ? (workload?.addresses ?? []) : [address]
+  if (addresses.length === 0 || addressesFor(probe, addresses).length > 0) return
+  const name = address ?? (workload === undefined ? 'the end' : nameOf(workload))
+  throw new CliError(noSuchPacket(probe, name), { exitStatus: EXIT.usage })
 }
 
 /** `namespace/name` or an address. Throws CliError where there is no such workload. */

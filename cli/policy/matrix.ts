@@ -4,7 +4,7 @@ import type { Probe } from '../../manifests/index.ts'
 import { nameOf, Simulation } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
-import { fileOption, portsOption, readCluster } from './inputs.ts'
+import { fileOption, portsOption, readCluster, refuseImpossible } from './inputs.ts'
 
 interface Options {
   readonly filename: readonly string[]
@@ -22,7 +22,8 @@ const SUMMARY = 'who reaches whom, from manifests alone: no root, no agent'
 const FAMILIES = [
   "One verdict a pair, for one address of each: the destination's first whose family the source has too, and the first",
   'of each where they share none. Labels decide alike for both families; a policy by CIDR may not, and then',
-  '`sluice policy verdict` with addresses tells about the other. What is only audited counts as allowed.',
+  '`sluice policy verdict` with addresses tells about the other. ICMP wants IPv4 addresses of all, and ICMPv6 IPv6 ones.',
+  'What is only audited counts as allowed.',
 ].join(' ')
 
 export function register(policy: Command): void {
@@ -46,6 +47,7 @@ async function run({ filename, port, output }: Options): Promise<void> {
 
 export function matrixOf(simulation: Simulation, probes: readonly Probe[]): Matrix {
   const { workloads } = simulation.cluster
+  for (const probe of probes) for (const workload of workloads) refuseImpossible({ workload }, probe)
   const perPort = (probe: Probe) =>
     workloads.map((from) => {
       const row = workloads.map((to) => {

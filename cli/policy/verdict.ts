@@ -5,7 +5,7 @@ import { formatRule, type Probe } from '../../manifests/index.ts'
 import { Simulation, type Outcome, type Side } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
-import { fileOption, parseEnd, portOption, readCluster, refuseVip } from './inputs.ts'
+import { fileOption, parseEnd, portOption, readCluster, refuseImpossible, refuseVip } from './inputs.ts'
 
 export interface ConnectionOptions {
   readonly filename: readonly string[]
@@ -50,6 +50,7 @@ async function decide({ filename, from, to, port }: ConnectionOptions): Promise<
   const cluster = await readCluster(filename)
   const ends = [parseEnd(cluster, from), parseEnd(cluster, to)] as const
   refuseVip(cluster, ends[1], port)
+  for (const end of ends) refuseImpossible(end, port)
   return (await Simulation.of(cluster)).decide(...ends, port)
 }
 
