@@ -1,7 +1,7 @@
 // What holds for the node itself where policies select it: the ways in that no policy closes, so that a mistake locks
 // nobody out. No document says so; it is there as soon as there is a host policy.
 import type { PortMatch } from '../engine/index.ts'
-import type { NumberOf } from './compile.ts'
+import type { NumberOf } from './compiler.ts'
 import { exists } from './labels.ts'
 import type { CompiledPolicy, RuleReference } from './model.ts'
 import { formatRule } from './references.ts'

@@ -1,5 +1,8 @@
 // Manifests -> the cluster they describe. It runs in a browser too; manifests/files reads them from the file system.
-export { compile, counter, type NumberOf } from './compile.ts'
+export { Claims } from './claims.ts'
+export { compile, counter } from './compile.ts'
+export { type ClusterChange, Compiler, type DocumentChange, type NumberOf } from './compiler.ts'
+export type { Changes } from './derivation.ts'
 export { ENTITIES, type Entity, selectorsOf as entitySelectors } from './cilium/entities.ts'
 export { type FaultDetail, formatDetail, formatPath, ManifestError, type ManifestErrorCode, type Path } from './document/errors.ts'
 export * as schema from './document/schema.ts'

@@ -1,7 +1,7 @@
 // What holds for workloads whose labels are not known yet: closed in both directions until a policy that selects
 // `reserved:init` opens something. No document says so; it is there as soon as there is such a workload.
 import type { CompiledPolicy, RuleReference, Workload } from './model.ts'
-import type { NumberOf } from './compile.ts'
+import type { NumberOf } from './compiler.ts'
 import { exists } from './labels.ts'
 import { formatRule } from './references.ts'
 

@@ -1,7 +1,7 @@
 // Text of one file -> documents. YAML 1.2 or JSON, several documents, kind List; every fault with its place.
 import { isMap, isScalar, isSeq, LineCounter } from 'yaml'
 import { ManifestError } from './document/errors.ts'
-import { CONTRADICTED } from './compile.ts'
+import { CONTRADICTED } from './claims.ts'
 import { KIND_NAMES, readerOf } from './kinds.ts'
 import type { Schema, Value } from './document/schema.ts'
 import { validate } from './document/validate.ts'

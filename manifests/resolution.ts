@@ -1,7 +1,9 @@
 // Peers that a policy names through another document: the backends of a Service, the prefixes of a CiliumCIDRGroup.
 import type { Peer, Requirement } from '../engine/index.ts'
 import { outsidePeer } from './cilium/peers.ts'
+import { type Changes, mapChanges } from './derivation.ts'
 import type { ManifestWarning } from './document/warnings.ts'
+import { Groups } from './groups.ts'
 import { NAMESPACE_KEY, equals } from './labels.ts'
 import type { DraftPeer, PeerReference } from './model.ts'
 import type { CidrGroupResource, Document, EndpointSliceResource, Labels, ServiceResource } from './resources.ts'
@@ -10,39 +12,25 @@ import { matchesLabels } from './selectors.ts'
 /** The Service that Kubernetes makes for its own API server. */
 const API_SERVER = { namespace: 'default', name: 'kubernetes' } as const
 
+/** Whether policies may refer to it. */
+export const isReferent = ({ resource: { kind } }: Document): boolean => kind === 'Service' || kind === 'CiliumCIDRGroup' || kind === 'EndpointSlice'
+
 interface Labelled {
   readonly name: string
   readonly labels: Labels
 }
 
-/** Documents of one kind. */
-class Catalog<T extends Labelled> {
-  readonly #all: readonly T[]
-  readonly #byName: ReadonlyMap<string, readonly T[]>
-
-  constructor(all: readonly T[]) {
-    this.#all = all
-    this.#byName = Map.groupBy(all, ({ name }) => name)
-  }
-
-  find({ name, labels = [] }: PeerReference): readonly T[] {
-    return name === undefined ? this.#all.filter((each) => matchesLabels(labels, each.labels)) : (this.#byName.get(name) ?? [])
-  }
-}
-
 /** The documents that policies refer to. */
 export class Referents {
-  readonly #services: Catalog<ServiceResource>
-  readonly #groups: Catalog<CidrGroupResource>
-  /** By `NAMESPACE/SERVICE`. */
-  readonly #slices: ReadonlyMap<string, readonly EndpointSliceResource[]>
+  readonly #services = new Groups<ServiceResource>(({ name }) => name)
+  readonly #cidrGroups = new Groups<CidrGroupResource>(({ name }) => name)
+  readonly #slices = new Groups<EndpointSliceResource>(({ namespace, service }) => `${namespace}/${service}`)
 
-  constructor(documents: readonly Document[]) {
-    const resources = documents.map(({ resource }) => resource)
-    this.#services = new Catalog(resources.filter((resource) => resource.kind === 'Service'))
-    this.#groups = new Catalog(resources.filter((resource) => resource.kind === 'CiliumCIDRGroup'))
-    const slices = resources.filter((resource) => resource.kind === 'EndpointSlice')
-    this.#slices = Map.groupBy(slices, ({ namespace, service }) => `${namespace}/${service}`)
+  change(documents: Changes<Document>): void {
+    const change = mapChanges(documents, ({ resource }) => resource)
+    this.#services.change(mapChanges(change, (resource) => (resource.kind === 'Service' ? resource : undefined)))
+    this.#cidrGroups.change(mapChanges(change, (resource) => (resource.kind === 'CiliumCIDRGroup' ? resource : undefined)))
+    this.#slices.change(mapChanges(change, (resource) => (resource.kind === 'EndpointSlice' ? resource : undefined)))
   }
 
   /** The peers themselves; what a reference does not find is told about in `warnings`. */
@@ -64,18 +52,18 @@ export class Referents {
   }
 
   #prefixesOf({ namespace, name }: { readonly namespace: string; readonly name: string }): readonly string[] {
-    return (this.#slices.get(`${namespace}/${name}`) ?? []).flatMap(({ prefixes }) => prefixes)
+    return this.#slices.in(`${namespace}/${name}`).flatMap(({ prefixes }) => prefixes)
   }
 
   #prefixes(reference: PeerReference, warnings: ManifestWarning[]): readonly Peer[] {
-    const groups = this.#groups.find(reference)
+    const groups = found(this.#cidrGroups, reference)
     if (groups.length === 0) warnings.push(unresolved(reference, `there is no CiliumCIDRGroup ${nameOf(reference)}`))
     return groups.flatMap(({ prefixes }) => prefixes.map(outsidePeer))
   }
 
   #backends(reference: PeerReference, warnings: ManifestWarning[]): readonly Peer[] {
     const { namespace } = reference
-    const services = this.#services.find(reference).filter((service) => namespace === undefined || service.namespace === namespace)
+    const services = found(this.#services, reference).filter((service) => namespace === undefined || service.namespace === namespace)
     if (services.length === 0) warnings.push(unresolved(reference, `there is no Service ${nameOf(reference)}`))
     return services.flatMap((service) => this.#backendsOf(service, reference, warnings))
   }
@@ -89,6 +77,10 @@ export class Referents {
     if (prefixes.length === 0) warnings.push(unresolved(reference, `Service ${namespace}/${name} has neither selector nor EndpointSlice`))
     return prefixes.map(outsidePeer)
   }
+}
+
+function found<T extends Labelled>(documents: Groups<T>, { name, labels = [] }: PeerReference): readonly T[] {
+  return name === undefined ? documents.all.filter((each) => matchesLabels(labels, each.labels)) : documents.in(name)
 }
 
 const workloads = (namespace: string, labels: readonly Requirement[]): Peer => ({

@@ -113,13 +113,16 @@ function checkBackends(
   })
 }
 
-/** Backends are the workloads of the namespace that the selector matches; a named target is each one's own. */
+/** Whether the service's selector matches a workload of its namespace. */
+export function selects({ namespace, selector }: ServiceResource, workload: Workload): boolean {
+  const wanted = Object.entries(selector ?? {})
+  return wanted.length > 0 && workload.namespace === namespace && wanted.every(([key, value]) => workload.labels.includes(`k8s:${key}=${value}`))
+}
+
+/** Backends are the workloads of the namespace that the selector matches, by name; a named target is each one's own. */
 export function balanceService(service: ServiceResource, workloads: readonly Workload[], location: Location): BalancedService {
-  const { namespace, name, selector, addresses, ports } = service
-  const wanted = Object.entries(selector ?? {}).map(([key, value]) => `k8s:${key}=${value}`)
-  const selected = workloads.filter(
-    (workload) => wanted.length > 0 && workload.namespace === namespace && wanted.every((label) => workload.labels.includes(label)),
-  )
+  const { namespace, name, addresses, ports } = service
+  const selected = workloads.filter((workload) => selects(service, workload)).sort((a, b) => (a.name < b.name ? -1 : 1))
   const frontends = addresses.flatMap((address) =>
     ports.map(({ protocol, port, target }): Frontend => {
       const backends = selected.flatMap((workload) => backendOf(workload, address, protocol, target))
