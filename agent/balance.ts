@@ -1,10 +1,10 @@
 // Services of the manifests as the datapath's frontends and backends, with their numbers.
-import { type BalancedService, type Backend, type Cluster, type Frontend, ManifestError, protocolName } from '../manifests/index.ts'
+import { type BalancedService, type Backend, type Document, type Frontend, ManifestError, protocolName } from '../manifests/index.ts'
 import { mapSpecs } from '../bpf/index.ts'
 import { type Family, familyOf, prefixCovers } from '../engine/index.ts'
 import { addressBytes, prefixOf } from './address.ts'
 import type { Backend as BackendItem, Service } from './api/types.ts'
-import type { Numbers } from './desired.ts'
+import type { Numbers } from './desired/index.ts'
 import { nameOf } from './endpoints.ts'
 import type { Interface } from './interfaces.ts'
 import type { BackendSpec, FrontendSpec, ServiceReport } from './reconcilers/services.ts'
@@ -15,19 +15,16 @@ export interface BalancedFrontend {
   readonly spec: FrontendSpec
 }
 
-/** One a frontend, of Kubernetes Services and LoadBalancers alike. */
-export function balancedFrontends(cluster: Cluster, numbers: Numbers): BalancedFrontend[] {
-  return [...cluster.services, ...cluster.loadBalancers].flatMap((service) =>
-    service.frontends.map((frontend) => ({ service, frontend, spec: toSpec(service, frontend, numbers) })),
-  )
+/** Of a Kubernetes Service or a LoadBalancer alike. */
+export function balancedFrontends(service: BalancedService, numbers: Numbers): BalancedFrontend[] {
+  return service.frontends.map((frontend) => ({ service, frontend, spec: toSpec(service, frontend, numbers) }))
 }
 
 /** XDP would hand packets to this node's own workloads without asking their ingress policy. */
-export function backendsOnNode({ forwarding, frontends, location }: BalancedService, workloadRanges: readonly string[]): ManifestError[] {
-  if (forwarding !== 'ipip') return []
+export function backendsOnNode({ resource, location }: Document, workloadRanges: readonly string[]): ManifestError[] {
+  if (resource.kind !== 'LoadBalancer' || resource.forwarding !== 'ipip') return []
   const ranges = workloadRanges.map((text) => ({ text, prefix: prefixOf(text) }))
-  const addresses = new Set(frontends.flatMap(({ backends }) => backends.map(({ address }) => address)))
-  return [...addresses].flatMap((address) => {
+  return resource.backends.flatMap(({ addresses }) => addresses).flatMap((address) => {
     const range = ranges.find(({ prefix }) => prefixCovers(prefix, addressBytes(address)))
     if (range === undefined) return []
     const problem = `backend ${address} lies in ${range.text}, the range of this node's own workloads, past whose ingress policy the balancer would send`

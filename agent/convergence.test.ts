@@ -50,7 +50,7 @@ class Node {
       onChange: () => undefined,
     })
     this.interfaces.watch(() => this.convergence.interfacesChanged())
-    this.convergence.start()
+    void this.convergence.start()
   }
 
   /** Resolves when all that follows from the listing is programmed. */
@@ -87,7 +87,7 @@ test('a workload becomes an endpoint when its interface exists, attached before 
   const { node } = await setUp(t)
   await node.files({ '/m/a.yaml': WEB })
   t.deepEqual(node.kernel.keys('endpoint'), [])
-  t.like(node.convergence.desired?.endpoints[0], { state: 'waiting' })
+  t.like(node.convergence.desired.endpoints[0], { state: 'waiting' })
   t.deepEqual(node.kernel.keys('address'), ['address 10.77.1.0/120'], 'only the range: nobody has the address yet')
 
   node.interfaces.add('sl-web', 7)
@@ -132,7 +132,7 @@ test('the last good version of a file holds also after a restart', async (t) => 
   const again = await restart()
   await again.files({ '/m/a.yaml': POLICY.replace('podSelector', 'podSelektor') })
   t.deepEqual(again.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'])
-  t.like(again.convergence.desired?.resolution.problems[0], { name: '/m/a.yaml', lastGood: true })
+  t.like(again.convergence.sources.problems[0], { name: '/m/a.yaml', lastGood: true })
 })
 
 test('what the engine refuses is no last good version, and is tried again', async (t) => {
@@ -149,11 +149,13 @@ test('what the engine refuses is no last good version, and is tried again', asyn
 test('what was applied through the API cannot take the name of a file', async (t) => {
   const { node } = await setUp(t)
   await node.files({ '/m/a.yaml': POLICY })
-  const details = await node.convergence.check([{ kind: 'NetworkPolicy', namespace: 'demo', name: 'web', text: POLICY }])
+  const apply = (text: string) => node.convergence.sources.changeApplied([{ name: 'api:NetworkPolicy/demo/x', content: { text } }])
+  const details = apply(POLICY)
   t.is(details.length, 1)
   t.is(details[0]?.other?.file, '/m/a.yaml')
   const other = POLICY.replace('name: web', 'name: other')
-  t.deepEqual(await node.convergence.check([{ kind: 'NetworkPolicy', namespace: 'demo', name: 'other', text: other }]), [])
+  t.is(node.convergence.sources.textOf('api:NetworkPolicy/demo/x'), undefined, 'nothing of it is left')
+  t.deepEqual(apply(other), [])
 })
 
 test('numbers stay the same over a restart', async (t) => {
@@ -262,29 +264,29 @@ test('what comes while a map refuses writes is told once it takes them again', a
 test('a balancer’s backend among the node’s own workloads is refused, where it stands', async (t) => {
   const { node } = await setUp(t)
   await node.files({ '/m/lb.yaml': balancer('10.77.1.11'), '/m/p.yaml': POLICY })
-  t.deepEqual(node.convergence.desired?.frontends, [])
-  t.deepEqual(node.convergence.desired?.resolution.problems.map(({ name }) => name), ['/m/lb.yaml'])
-  t.regex(node.convergence.desired?.resolution.problems[0]?.details[0]?.message ?? '', /10\.77\.1\.11 lies in 10\.77\.1\.0\/24/)
+  t.deepEqual(node.convergence.desired.frontends, [])
+  t.deepEqual(node.convergence.sources.problems.map(({ name }) => name), ['/m/lb.yaml'])
+  t.regex(node.convergence.sources.problems[0]?.details[0]?.message ?? '', /10\.77\.1\.11 lies in 10\.77\.1\.0\/24/)
   t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'], 'other files hold')
   await node.files({ '/m/lb.yaml': balancer('10.77.0.21') })
-  t.is(node.convergence.desired?.frontends.length, 1)
+  t.is(node.convergence.desired.frontends.length, 1)
 })
 
 test('what cannot be attached is said in the answer, does not keep policy from changing, and shows at the endpoint', async (t) => {
   const { node } = await setUp(t)
   const tables = new Tables()
-  const filler = new TableFiller(tables, node.store, [])
+  const filler = new TableFiller(tables, node.convergence, node.store)
   node.kernel.unattachable.add('to_endpoint sl-web')
   node.interfaces.add('sl-web', 7)
   await node.files({ '/m/a.yaml': WEB, '/m/p.yaml': POLICY })
   const missing = await node.convergence.converge()
   t.deepEqual(missing.map(({ what, why }) => `${what}: ${why}`), ['program to_endpoint is not attached to sl-web: no memory'])
   t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'])
-  filler.show(node.convergence)
+  filler.show()
   t.like(tables.endpoints.get('demo/web'), { state: 'waiting', reason: 'its programs are not attached yet' })
   node.kernel.unattachable.clear()
   t.deepEqual(await node.convergence.converge(), [])
-  filler.show(node.convergence)
+  filler.show()
   t.like(tables.endpoints.get('demo/web'), { state: 'ready' })
 })
 

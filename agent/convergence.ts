@@ -1,26 +1,24 @@
 // From sources to the datapath: what is desired now, and the reconcilers that make it so.
-import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { type Cluster, formatRule } from '../manifests/index.ts'
-import type { ApiErrorDetail, Degradation } from './api/types.ts'
-import { type BalancedFrontend, backendKey, backendsOnNode, balancedFrontends, encapsulationSources, serviceKey } from './balance.ts'
-import { desiredInputs, identityKeys } from './desired.ts'
-import { type LocalEndpoint, matchEndpoints, nameOf } from './endpoints.ts'
+import type { Degradation } from './api/types.ts'
+import { type BalancedFrontend, backendKey, encapsulationSources, serviceKey } from './balance.ts'
+import { Desired, Inputs, isLocal, Retired } from './desired/index.ts'
+import { type LocalEndpoint, matchEndpoints } from './endpoints.ts'
 import { AgentError } from './errors.ts'
 import type { Interface, InterfacePort } from './interfaces.ts'
 import type { Kernel, KernelOptions, KernelStart } from './kernel.ts'
 import type { Logger } from './log.ts'
 import type { RunOptions } from './options.ts'
-import { type InputChange, InputSet } from './reconcilers/inputs.ts'
+import type { InputChange } from './reconcilers/inputs.ts'
 import type { ApplyReport } from './reconcilers/policy.ts'
 import { type Attachment, type AttachmentFailure, NOT_LOADED, type ProgramReport } from './reconcilers/programs.ts'
 import { Reconciler } from './reconcilers/reconciler.ts'
 import type { ServiceReport } from './reconcilers/services.ts'
 import { groupRefusals } from './refusals.ts'
-import { isApplied, originOf } from './sources/applied.ts'
-import type { FileContent, FolderListing } from './sources/folder.ts'
-import { ManifestParser, type Origin, type Resolution, resolve } from './sources/manifests.ts'
-import type { AppliedManifest, NumberSpace, Store } from './store.ts'
+import type { FolderListing } from './sources/folder.ts'
+import type { EffectiveText } from './sources/manifests.ts'
+import { Sources } from './sources/sources.ts'
+import type { Store } from './store.ts'
 
 export interface ConvergenceParts {
   readonly options: Omit<KernelOptions, 'encapsulationSources'> & Pick<RunOptions, 'uplink' | 'workloadRanges' | 'denyAnswer' | 'hostPolicy' | 'hostAllow'>
@@ -32,26 +30,6 @@ export interface ConvergenceParts {
   readonly onChange: () => void
 }
 
-/** What is wanted at one moment, computed as a whole. */
-export interface Desired {
-  readonly resolution: Resolution
-  readonly endpoints: readonly LocalEndpoint[]
-  readonly links: readonly Interface[]
-  readonly inputs: InputSet
-  readonly frontends: readonly BalancedFrontend[]
-  readonly attachments: readonly Attachment[]
-  /** The uplink of the options does not exist. */
-  readonly missingUplink: boolean
-}
-
-/** What a desired state is computed from. */
-interface Facts {
-  readonly origins: readonly Origin[]
-  readonly links: readonly Interface[]
-  /** Every folder has listed: only then is anything written. */
-  readonly complete: boolean
-}
-
 /** What the datapath holds: `shares` in the order of `frontends`. */
 export interface ProgrammedServices {
   readonly frontends: readonly BalancedFrontend[]
@@ -59,26 +37,34 @@ export interface ProgrammedServices {
 }
 
 const RETRY_INTERFACES_MS = 1_000
+/** Notices of the kernel may be lost. */
+const LIST_INTERFACES_EVERY_MS = 10_000
 
 export class Convergence {
   readonly #parts: ConvergenceParts
-  readonly #parser = new ManifestParser()
+  readonly sources: Sources
+  readonly desired: Desired
+  readonly #inputs: Inputs
+  readonly #retired = new Retired()
   readonly #load: Reconciler
   readonly #desire: Reconciler
   readonly #policy: Reconciler
   readonly #services: Reconciler
   readonly #programs: Reconciler
-  #files: ReadonlyMap<string, FileContent> = new Map()
-  #unreadableFolders: ReadonlyMap<string, string> = new Map()
-  #foldersListed = false
-  #desired: Desired | undefined
-  /** The latest, from which the next desired state is being computed or was: its rules have their numbers. */
-  #resolution: Resolution | undefined
-  #facts: Facts | undefined
+  #links: readonly Interface[] | undefined
+  /** What the interfaces are may have changed since they were listed. */
+  #linksDue = true
+  /** What is desired is all that is: only then is anything written. */
+  #complete = false
+  #attachments: readonly Attachment[] = []
+  /** What the programs were reconciled with last. */
+  #attached: readonly Attachment[] | undefined
+  #missingUplink = false
+  /** Texts whose meaning is desired and not in the datapath yet. */
+  #unsettled: readonly EffectiveText[] = []
   #start: KernelStart | undefined
   /** Of the balancer that is loaded. */
   #encapsulationSources: readonly string[] = []
-  #told = new InputSet()
   #restoreFinished = false
   #enforced = false
   #programmedServices: ProgrammedServices | undefined
@@ -88,19 +74,18 @@ export class Convergence {
 
   constructor(parts: ConvergenceParts) {
     this.#parts = parts
+    this.sources = new Sources(parts.options, parts.store, this.#retired)
+    this.desired = new Desired(parts.options, parts.store, this.#retired)
+    this.#inputs = new Inputs(this.desired.tables)
     const reconciler = (name: string, reconcile: () => Promise<void>, everyMs?: number): Reconciler => {
       const observed = (): Promise<void> => reconcile().finally(parts.onChange)
       return new Reconciler({ name, log: parts.log, reconcile: observed, ...(everyMs !== undefined && { everyMs }) })
     }
     this.#load = reconciler('datapath', () => this.#loadDatapath())
-    this.#desire = reconciler('sources', () => this.#computeDesired(), 10_000)
+    this.#desire = reconciler('sources', () => this.#settleDesired())
     this.#policy = reconciler('policy', () => this.#reconcilePolicy())
     this.#services = reconciler('services', () => this.#reconcileServices())
     this.#programs = reconciler('programs', () => this.#reconcilePrograms(), 10_000)
-  }
-
-  get desired(): Desired | undefined {
-    return this.#desired
   }
 
   get kernelStart(): KernelStart | undefined {
@@ -115,13 +100,19 @@ export class Convergence {
     return this.#programReport
   }
 
+  /** The uplink of the options does not exist. */
+  get missingUplink(): boolean {
+    return this.#missingUplink
+  }
+
+  /** Whether sources and interfaces were read at all. */
+  get isDesired(): boolean {
+    return this.#links !== undefined
+  }
+
   /** Numbers of the interfaces that have all of their programs. */
   get guardedInterfaces(): ReadonlySet<number> {
     return this.#guarded
-  }
-
-  get unreadableFolders(): ReadonlyMap<string, string> {
-    return this.#unreadableFolders
   }
 
   /** Whether policy of the first complete listing is in the datapath. */
@@ -134,36 +125,35 @@ export class Convergence {
   }
 
   /** Loads programs and maps; the rest follows from it and from the sources' listings. */
-  start(): void {
+  async start(): Promise<void> {
     this.#load.request()
+    const look = setInterval(() => this.interfacesChanged(), LIST_INTERFACES_EVERY_MS)
+    look.unref()
+    this.#stopLooking = () => clearInterval(look)
+    await this.sources.start()
+    this.#desire.request()
   }
 
   async stop(): Promise<void> {
     clearTimeout(this.#retryInterfaces)
+    this.#stopLooking()
     await Promise.all(this.reconcilers.map((reconciler) => reconciler.stop()))
   }
 
-  /** Files of a folder that cannot be listed now stay what they were. */
-  async foldersListed({ files, unreadable }: FolderListing): Promise<void> {
-    const kept = [...this.#files].filter(([file]) => [...unreadable.keys()].some((folder) => file.startsWith(`${folder}/`)))
-    this.#files = new Map([...kept, ...files])
-    this.#unreadableFolders = unreadable
-    if (unreadable.size === 0) this.#foldersListed = true
+  #stopLooking = (): void => undefined
+
+  async foldersListed(listing: FolderListing): Promise<void> {
+    await this.sources.foldersListed(listing)
+    this.#desire.request()
+  }
+
+  sourcesChanged(): void {
     this.#desire.request()
   }
 
   interfacesChanged(): void {
+    this.#linksDue = true
     this.#desire.request()
-  }
-
-  /** What would be refused of `applied`, before it is stored. */
-  async check(applied: readonly AppliedManifest[]): Promise<readonly ApiErrorDetail[]> {
-    const stored = new Map(this.#parts.store.appliedManifests().map((manifest) => [JSON.stringify(manifest), manifest]))
-    const origins = applied.map((manifest) => originOf(manifest, stored.has(JSON.stringify(manifest)) ? manifest.text : undefined))
-    await this.#parser.warm(origins)
-    const { problems } = this.#resolve([...this.#fileOrigins(), ...origins])
-    await setImmediate()
-    return problems.filter(({ name }) => isApplied(name)).flatMap(({ details }) => details)
   }
 
   /**
@@ -173,12 +163,13 @@ export class Convergence {
   async converge(): Promise<readonly Degradation[]> {
     if (this.#start === undefined) throw new AgentError('UNAVAILABLE', 'the datapath is not loaded yet; see sluice status')
     await this.#desire.trigger()
-    if (!this.#foldersListed) {
-      const folders = [...this.#unreadableFolders.keys()].join(', ')
+    if (!this.#complete) {
+      const folders = [...this.sources.unreadableFolders.keys()].join(', ')
       throw new AgentError('UNAVAILABLE', `the first complete listing of manifests is still missing: ${folders}`)
     }
-    const programs = this.#programs.trigger().catch(() => undefined)
-    await Promise.all([programs, this.#policy.trigger(), this.#services.trigger()])
+    const programs = this.#programsDue() ? this.#programs.trigger().catch(() => undefined) : undefined
+    const services = this.#servicesDue() ? this.#services.trigger() : undefined
+    await Promise.all([programs, this.#policy.trigger(), services])
     return (this.#programReport?.failures ?? []).map(missingProgram)
   }
 
@@ -197,116 +188,113 @@ export class Convergence {
   }
 
   #requestAll(): void {
-    this.#programs.request()
     this.#policy.request()
-    this.#services.request()
+    if (this.#programsDue()) this.#programs.request()
+    if (this.#servicesDue()) this.#services.request()
   }
 
-  async #computeDesired(): Promise<void> {
-    const { interfaces, options, store } = this.#parts
-    const links = await interfaces.list()
-    const origins = [...this.#fileOrigins(), ...this.#appliedOrigins()]
-    const facts = { origins, links, complete: this.#foldersListed }
-    if (this.#isCurrent(facts)) return
-    await this.#parser.warm(origins)
-    const resolution = store.transaction(() => this.#resolve(origins))
-    this.#resolution = resolution
-    this.#parser.sweep()
-    await setImmediate() // Each of these steps takes milliseconds with thousands of workloads; others want their turn.
-    const { cluster } = resolution
-    const endpoints = await matchEndpoints(cluster.workloads, links, interfaces)
-    const uplink = uplinkOf(links, options.uplink)
-    this.#desired = store.transaction(() => ({
-      resolution,
-      endpoints,
-      links,
-      inputs: desiredInputs({ cluster, endpoints, links, ...options }, store),
-      frontends: balancedFrontends(cluster, store),
-      attachments: attachmentsOf(endpoints, uplink, options.xdpMode !== 'off'),
-      missingUplink: options.uplink !== undefined && uplink === undefined,
-    }))
-    this.#facts = facts
-    this.#retryIfFailed(endpoints)
+  async #settleDesired(): Promise<void> {
+    const links = await this.#currentLinks()
+    const { changes, texts, complete } = this.sources.take()
+    const touched = changes.some(({ workloads }) => [...workloads.removed, ...workloads.added].some(isLocal))
+    if (changes.length === 0 && links === this.#links && complete === this.#complete && !this.#hasFailed()) return
+    const local = touched || links !== this.#links || this.#hasFailed() ? this.sources.localWorkloads : undefined
+    const endpoints = local && (await matchEndpoints(local, links, this.#parts.interfaces))
+    this.#parts.store.transaction(() => {
+      for (const change of changes) this.desired.change(change)
+      if (endpoints !== undefined) this.#setLocal(links, endpoints)
+    })
+    this.#complete = complete
+    this.#unsettled = [...this.#unsettled, ...texts]
     this.#requestAll()
+    this.desired.checkNumbers()
+  }
+
+  /** The same array while they are the same. */
+  async #currentLinks(): Promise<readonly Interface[]> {
+    if (this.#links !== undefined && !this.#linksDue && !this.#hasFailed()) return this.#links
+    this.#linksDue = false
+    const links = await this.#parts.interfaces.list()
+    return isDeepStrictEqual(links, this.#links) ? (this.#links ?? links) : links
+  }
+
+  #setLocal(links: readonly Interface[], endpoints: readonly LocalEndpoint[]): void {
+    const { uplink: name, xdpMode } = this.#parts.options
+    const uplink = uplinkOf(links, name)
+    this.desired.setLocal(links, endpoints)
+    this.#links = links
+    this.#attachments = attachmentsOf(endpoints, uplink, xdpMode !== 'off')
+    this.#missingUplink = name !== undefined && uplink === undefined
+    this.#retryIfFailed()
     const sources = encapsulationSources(uplink)
     if (sources.length > 0 && !isDeepStrictEqual(sources, this.#encapsulationSources)) this.#load.request()
   }
 
-  /** Whether the desired state was computed from the same facts; what failed is always looked at again. */
-  #isCurrent(facts: Facts): boolean {
-    const failed = this.#desired?.endpoints.some(({ state }) => state === 'failed') ?? false
-    return !failed && isDeepStrictEqual(facts, this.#facts)
+  /** What failed is always looked at again: another namespace gives no notice of its changes. */
+  #hasFailed(): boolean {
+    return this.desired.endpoints.some(({ state }) => state === 'failed')
   }
 
-  /** Another namespace gives no notice of its changes. */
-  #retryIfFailed(endpoints: readonly LocalEndpoint[]): void {
+  #retryIfFailed(): void {
     clearTimeout(this.#retryInterfaces)
-    if (!endpoints.some(({ state }) => state === 'failed')) return
+    if (!this.#hasFailed()) return
     this.#retryInterfaces = setTimeout(() => this.#desire.request(), RETRY_INTERFACES_MS)
     this.#retryInterfaces.unref()
   }
 
-  #resolve(origins: readonly Origin[]): Resolution {
-    const { store, options } = this.#parts
-    const refuse = ({ loadBalancers }: Cluster) => loadBalancers.flatMap((service) => backendsOnNode(service, options.workloadRanges))
-    return resolve(origins, this.#parser, { numberOf: (reference) => store.number('rule', reference), refuse, hostPorts: options.hostAllow })
-  }
-
-  #fileOrigins(): Origin[] {
-    const lastGood = this.#parts.store.lastGood()
-    return [...this.#files].map(([name, content]) => ({ name, content, lastGood: lastGood.get(name) }))
-  }
-
-  #appliedOrigins(): Origin[] {
-    return this.#parts.store.appliedManifests().map((manifest) => originOf(manifest, manifest.text))
-  }
-
   /** Waits for the first complete listing: until then the pinned maps hold what an earlier agent wrote. */
   async #reconcilePolicy(): Promise<void> {
-    const desired = this.#desired
-    if (desired === undefined || this.#start === undefined || !this.#foldersListed) return
-    const changes = desired.inputs.changesSince(this.#told)
-    const { error } = await this.#tell(changes, desired.inputs)
+    if (!this.#mayWrite()) return
+    const unsettled = this.#unsettled
+    const retired = this.#retired.keys
+    const { error } = await this.#tell(this.#inputs.changes())
     if (error !== undefined) throw Object.assign(new AgentError('CAPACITY', error.message), { code: error.code ?? 'CAPACITY' })
+    this.#parts.store.transaction(() => {
+      this.sources.settle(unsettled)
+      if (this.#enforced) this.#parts.store.freeNumbers(this.#retired.take(retired))
+      else this.#freeForgottenNumbers()
+    })
+    this.#unsettled = this.#unsettled.filter((text) => !unsettled.includes(text))
     this.#enforced = true
-    const { effective, cluster } = desired.resolution
-    this.#parts.store.replaceLastGood(new Map([...effective].filter(([name]) => !isApplied(name))))
-    if (changes.length > 0) this.#releaseNumbers(cluster)
+  }
+
+  #mayWrite(): boolean {
+    return this.isDesired && this.#start !== undefined && this.#complete
   }
 
   /** A refusal leaves the engine as it was, but for the first listing: its inputs gather before they are committed. */
-  async #tell(changes: readonly InputChange[], wanted: InputSet): Promise<ApplyReport> {
+  async #tell(changes: readonly InputChange[]): Promise<ApplyReport> {
     try {
       const report = await this.#parts.kernel.applyPolicy({ changes, finishRestore: !this.#restoreFinished })
       if (report.accepted) {
-        this.#told = wanted
+        this.#inputs.accepted()
         this.#restoreFinished = true
       }
       return report
     } catch (error) {
-      if (!this.#restoreFinished) this.#told = InputSet.doubtful(this.#told, wanted)
+      if (!this.#restoreFinished) this.#inputs.doubted()
       throw error
     }
   }
 
-  /** The datapath holds none of the others any more, and no state that it is to be told next wants them. */
-  #releaseNumbers(told: Cluster): void {
-    const { store } = this.#parts
-    const clusters = [told, ...[this.#desired?.resolution, this.#resolution].flatMap((each) => each?.cluster ?? [])]
-    const keep = (space: NumberSpace, keysOf: (cluster: Cluster) => Iterable<string>): void =>
-      store.keepNumbers(space, new Set(clusters.flatMap((cluster) => [...keysOf(cluster)])))
-    keep('identity', identityKeys)
-    keep('endpoint', ({ workloads }) => workloads.map(nameOf))
-    keep('rule', ({ policies }) => [...policies.values()].flatMap(({ rules }) => [...rules.values()].map(formatRule)))
+  /** Of what went while no agent ran here. */
+  #freeForgottenNumbers(): void {
+    const { identity, endpoint } = this.desired.numbersInUse
+    this.#parts.store.keepNumbers('identity', identity)
+    this.#parts.store.keepNumbers('endpoint', endpoint)
+    this.#parts.store.keepNumbers('rule', this.sources.rules)
+  }
+
+  #servicesDue(): boolean {
+    return this.desired.frontends !== this.#programmedServices?.frontends || this.#services.state.error !== undefined
   }
 
   async #reconcileServices(): Promise<void> {
-    const desired = this.#desired
-    if (desired === undefined || this.#start === undefined || !this.#foldersListed) return
-    const { frontends } = desired
+    if (!this.#mayWrite()) return
+    const { frontends } = this.desired
     const shares = await this.#parts.kernel.reconcileServices(frontends.map(({ spec }) => spec))
     this.#programmedServices = { frontends, shares }
-    this.#releaseServiceNumbers([...frontends, ...(this.#desired?.frontends ?? [])])
+    this.#releaseServiceNumbers([...frontends, ...this.desired.frontends])
   }
 
   /** `used`: what is programmed and what may have become desired meanwhile. No slot leads to the others any more. */
@@ -317,12 +305,17 @@ export class Convergence {
     store.keepNumbers('service', new Set(used.map(({ service }) => serviceKey(service))))
   }
 
+  /** They are looked at now and then anyway, since somebody may have detached them. */
+  #programsDue(): boolean {
+    return this.#attachments !== this.#attached || this.#programs.state.error !== undefined
+  }
+
   async #reconcilePrograms(): Promise<void> {
-    const desired = this.#desired
-    if (desired === undefined || this.#start === undefined) return
-    const wanted = desired.attachments
-    const report = await this.#parts.kernel.reconcilePrograms({ wanted, complete: this.#foldersListed })
+    if (!this.isDesired || this.#start === undefined) return
+    const wanted = this.#attachments
+    const report = await this.#parts.kernel.reconcilePrograms({ wanted, complete: this.#complete })
     this.#programReport = report
+    this.#attached = wanted
     const failing = new Set(report.failures.map(({ attachment }) => attachment.ifindex))
     this.#guarded = new Set(wanted.map(({ ifindex }) => ifindex).filter((ifindex) => !failing.has(ifindex)))
     const first = report.failures.find(({ code }) => code !== NOT_LOADED) // The datapath's reconciler sees to the others.

@@ -2,7 +2,7 @@
 import type { Directory } from '../observe/index.ts'
 import { hostPrefix } from './address.ts'
 import type { PolicyItem, Service } from './api/types.ts'
-import { RESERVED_LABELS } from './desired.ts'
+import { RESERVED_LABELS } from './desired/index.ts'
 import { nameOf } from './endpoints.ts'
 import type { Table } from './table.ts'
 import type { Tables } from './tables.ts'

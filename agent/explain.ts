@@ -9,7 +9,7 @@ import { nameOf } from './endpoints.ts'
 import { AgentError } from './errors.ts'
 import type { VerdictQuery } from './reconcilers/ports.ts'
 import type { Table } from './table.ts'
-import { IPV4_WORLD, IPV6_WORLD, RESERVED_LABELS } from './desired.ts'
+import { IPV4_WORLD, IPV6_WORLD, RESERVED_LABELS } from './desired/index.ts'
 
 export interface ExplainSources {
   readonly cluster: Cluster

@@ -1,22 +1,24 @@
 // What is in force and not enforced as it is written is a degraded condition, never silent.
 import test from 'ava'
-import { compile, parseDocuments } from '../manifests/index.ts'
+import { Compiler, counter, parseDocuments } from '../manifests/index.ts'
+import { Desired, Retired } from './desired/index.ts'
 import { buildStatus, partsOf, type PartSources } from './status.ts'
 import { TableFiller } from './table-filler.ts'
 import { Tables } from './tables.ts'
 
 function statusOf(text: string, problems: readonly object[] = [], file = 'policies.yaml') {
   const { documents } = parseDocuments(text, file)
-  const cluster = compile(documents)
-  const resolution = { cluster, effective: new Map(), problems }
+  const numbers = { number: () => 1 }
+  const desired = new Desired({ workloadRanges: [], denyAnswer: 'drop', hostPolicy: 'audit' }, numbers, new Retired())
+  desired.change(new Compiler(counter(), []).change({ removed: [], added: documents }))
   const tables = new Tables()
   const convergence = {
-    desired: { resolution, endpoints: [], links: [], frontends: [] }, unreadableFolders: new Map(), reconcilers: [], enforced: true,
+    desired, isDesired: true, sources: { problems, effectiveCount: 0, unreadableFolders: new Map() }, reconcilers: [], enforced: true,
     kernelStart: { maps: [], refused: [], takenOver: 0 }, programReport: { attached: [], failures: [] }, guardedInterfaces: new Set(), programmedServices: { frontends: [], shares: [] },
   }
   // Of the convergence only what the status reads.
   const sources = { options: { manifests: [], workloadRanges: [] }, convergence, tables, conntrackEntries: 0 } as unknown as PartSources
-  new TableFiller(tables, { number: () => 1 }, []).show(sources.convergence)
+  new TableFiller(tables, sources.convergence, numbers).show()
   return { status: buildStatus(sources.options, new Date(0), partsOf(sources)), tables }
 }
 

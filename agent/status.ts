@@ -1,7 +1,7 @@
 // One answer to "does it work, and if not, what is to be done": GET /v1/status.
 import { release } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
-import { formatDetail, isHostPolicy, type ManifestWarning } from '../manifests/index.ts'
+import { formatDetail, type ManifestWarning } from '../manifests/index.ts'
 import type { Degradation, PartState, PartStatus, Status } from './api/types.ts'
 import { type Convergence, missingProgram } from './convergence.ts'
 import { nameOf } from './endpoints.ts'
@@ -82,8 +82,7 @@ export function partsOf(sources: PartSources): Parts {
 
 /** What is in force and not enforced as it is written: the first place of each kind in a policy stands for all. */
 function policyWarnings({ convergence }: PartSources): Degradation[] {
-  const policies = [...(convergence.desired?.resolution.cluster.policies.values() ?? [])]
-  return policies.flatMap(({ kind, namespace, name, warnings }) =>
+  return [...convergence.desired.degradedPolicies].flatMap(({ kind, namespace, name, warnings }) =>
     [...Map.groupBy(warnings, ({ code }) => code).values()].flatMap(([first, ...more]) => {
       if (first === undefined) return []
       const others = more.length === 0 ? '' : ` (and ${more.length} more places)`
@@ -103,8 +102,7 @@ function placeOf({ file, line, path }: ManifestWarning): string {
 
 /** The dry run is the default, so whoever wrote a policy of nodes may not know of it. */
 function hostPolicyAudit({ options, convergence }: PartSources): Degradation[] {
-  const policies = [...(convergence.desired?.resolution.cluster.policies.values() ?? [])]
-  if (options.hostPolicy === 'enforce' || !policies.some(isHostPolicy)) return []
+  if (options.hostPolicy === 'enforce' || !convergence.desired.hasHostPolicies) return []
   return [
     {
       what: 'policies of nodes',
@@ -115,16 +113,16 @@ function hostPolicyAudit({ options, convergence }: PartSources): Degradation[] {
 }
 
 function sourcesPart({ options, convergence }: PartSources, failures: Degradation[]): Part {
-  const folders = [...convergence.unreadableFolders].map(([folder, why]) => ({
+  const folders = [...convergence.sources.unreadableFolders].map(([folder, why]) => ({
     what: `manifests of ${folder}`,
     why,
     hint: 'make the folder readable; until then what it held before stays enforced',
   }))
-  const problems = convergence.desired?.resolution.problems ?? []
+  const { problems, effectiveCount } = convergence.sources
   return {
-    summary: `${convergence.desired?.resolution.effective.size ?? 0} manifests in force, folders: ${options.manifests.length}`,
+    summary: `${effectiveCount} manifests in force, folders: ${options.manifests.length}`,
     degraded: [...failures, ...folders, ...problems.map(problemOf)],
-    starting: convergence.desired === undefined,
+    starting: !convergence.isDesired,
   }
 }
 
@@ -156,7 +154,7 @@ function datapathPart({ convergence }: PartSources, failures: Degradation[]): Pa
 /** What keeps an endpoint's programs from being attached shows at programs or datapath. */
 function endpointsPart({ convergence, tables }: PartSources): Part {
   const { items } = tables.endpoints.list()
-  const degraded = (convergence.desired?.endpoints ?? [])
+  const degraded = convergence.desired.endpoints
     .filter(({ state }) => state !== 'ready')
     .map(({ workload, state, reason }) => ({
       what: `endpoint ${nameOf(workload)}`,
@@ -174,7 +172,7 @@ function programsPart({ convergence, options }: PartSources, failures: Degradati
   const fallbacks = attached.flatMap(({ name, interface: device, fallback }) =>
     fallback === undefined ? [] : [{ what: `program ${name} on ${device}`, why: fallback, hint: 'it works, but slower' }],
   )
-  const missing = convergence.desired?.missingUplink === true
+  const missing = convergence.missingUplink
     ? [{ what: `uplink ${options.uplink}`, why: 'the interface does not exist', hint: 'create it, or give another --uplink' }]
     : []
   const unattached = (convergence.programReport?.failures ?? []).filter(({ code }) => code !== NOT_LOADED).map(missingProgram)

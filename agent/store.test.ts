@@ -76,9 +76,10 @@ test('texts survive', (t) => {
   const manifest = { kind: 'NetworkPolicy', namespace: 'demo', name: 'web', text: '{}' }
   {
     using store = Store.open(folder)
-    store.replaceApplied([manifest])
-    store.replaceLastGood(new Map([['a.yaml', 'a'], ['b.yaml', 'b']]))
-    store.replaceLastGood(new Map([['b.yaml', 'changed']]))
+    store.changeApplied({ kept: [manifest, { ...manifest, name: 'gone' }], forgotten: [] })
+    store.changeApplied({ kept: [], forgotten: [{ ...manifest, name: 'gone' }] })
+    store.changeLastGood([{ file: 'a.yaml', text: 'a' }, { file: 'b.yaml', text: 'b' }])
+    store.changeLastGood([{ file: 'a.yaml', text: undefined }, { file: 'b.yaml', text: 'changed' }])
   }
   using store = Store.open(folder)
   t.deepEqual(store.appliedManifests(), [manifest])

@@ -2,6 +2,7 @@
 // otherwise lose. SQLite in WAL mode; everything else is rebuilt from sources and the pinned maps.
 import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { DocumentName } from './api/types.ts'
 import { AgentError } from './errors.ts'
 
 /** Each space has its own numbers; `last` is the largest that its records can hold, and `Store.open` may be told a lower one. */
@@ -16,10 +17,7 @@ export type NumberSpace = keyof typeof NUMBER_SPACES
 export type LastNumbers = Readonly<Partial<Record<NumberSpace, number>>>
 
 /** A manifest that came through the API. */
-export interface AppliedManifest {
-  readonly kind: string
-  readonly namespace: string
-  readonly name: string
+export interface AppliedManifest extends DocumentName {
   readonly text: string
 }
 
@@ -76,11 +74,16 @@ export class Store implements Disposable {
   /** Frees the numbers of all other keys. They are given again only after all others of their space. */
   keepNumbers(space: NumberSpace, used: ReadonlySet<string>): void {
     const unused = [...this.numbersOf(space).keys()].filter((key) => !used.has(key))
-    if (unused.length === 0) return
+    this.freeNumbers(unused.map((key) => [space, key] as const))
+  }
+
+  /** Frees the numbers of `keys`. */
+  freeNumbers(keys: readonly (readonly [space: NumberSpace, key: string])[]): void {
+    if (keys.length === 0) return
     this.transaction(() => {
-      for (const key of unused) this.#run('DELETE FROM numbers WHERE space = ? AND key = ?', space, key)
+      for (const [space, key] of keys) this.#run('DELETE FROM numbers WHERE space = ? AND key = ?', space, key)
     })
-    for (const key of unused) this.#numbers.get(space)?.delete(key)
+    for (const [space, key] of keys) this.#numbers.get(space)?.delete(key)
   }
 
   numbersOf(space: NumberSpace): ReadonlyMap<string, number> {
@@ -96,13 +99,11 @@ export class Store implements Disposable {
     }))
   }
 
-  /** Replaces all manifests that came through the API, in one transaction. */
-  replaceApplied(manifests: readonly AppliedManifest[]): void {
+  /** Keeps and forgets manifests that came through the API, in one transaction. */
+  changeApplied({ kept, forgotten }: { readonly kept: readonly AppliedManifest[]; readonly forgotten: readonly DocumentName[] }): void {
     this.transaction(() => {
-      this.#run('DELETE FROM applied')
-      for (const { kind, namespace, name, text } of manifests) {
-        this.#run('INSERT INTO applied VALUES (?, ?, ?, ?)', kind, namespace, name, text)
-      }
+      for (const { kind, namespace, name } of forgotten) this.#run('DELETE FROM applied WHERE kind = ? AND namespace = ? AND name = ?', kind, namespace, name)
+      for (const { kind, namespace, name, text } of kept) this.#run('INSERT OR REPLACE INTO applied VALUES (?, ?, ?, ?)', kind, namespace, name, text)
     })
   }
 
@@ -112,13 +113,13 @@ export class Store implements Disposable {
     return new Map(rows.map((row) => [String(row['file']), String(row['text'])]))
   }
 
-  /** Makes `files` the last good texts; only what differs is written. */
-  replaceLastGood(files: ReadonlyMap<string, string>): void {
-    const stored = this.lastGood()
+  /** Undefined: the file has no last good text any more. */
+  changeLastGood(files: readonly { readonly file: string; readonly text: string | undefined }[]): void {
+    if (files.length === 0) return
     this.transaction(() => {
-      for (const file of stored.keys()) if (!files.has(file)) this.#run('DELETE FROM last_good WHERE file = ?', file)
-      for (const [file, text] of files) {
-        if (stored.get(file) !== text) this.#run('INSERT OR REPLACE INTO last_good VALUES (?, ?)', file, text)
+      for (const { file, text } of files) {
+        if (text === undefined) this.#run('DELETE FROM last_good WHERE file = ?', file)
+        else this.#run('INSERT OR REPLACE INTO last_good VALUES (?, ?)', file, text)
       }
     })
   }

@@ -1,68 +1,107 @@
 // Fills the tables from what is desired and from what the datapath reports.
 import { Identity as ReservedIdentity } from '../bpf/index.ts'
-import { formatPrefix } from '../engine/index.ts'
 import { type CompiledPolicy, formatRule, formatWarning, type ManifestWarning } from '../manifests/index.ts'
 import type * as api from './api/types.ts'
 import { backendItems, frontendKey, serviceItem } from './balance.ts'
-import type { Convergence, Desired } from './convergence.ts'
-import { endpointId, hostAddresses, identityOf, nodeIdentities, type Numbers, RESERVED_LABELS } from './desired.ts'
+import type { Convergence } from './convergence.ts'
+import { type AddressFact, endpointId, type Numbers, RESERVED_LABELS } from './desired/index.ts'
 import { type LocalEndpoint, nameOf } from './endpoints.ts'
-import { hostPrefix, prefixOf } from './address.ts'
 import type { Interface } from './interfaces.ts'
 import type { AttachedProgram } from './reconcilers/programs.ts'
 import { isApplied } from './sources/applied.ts'
 import type { Tables } from './tables.ts'
+import type { TakeChanged } from './tracked-map.ts'
 
 export class TableFiller {
   readonly #tables: Tables
+  readonly #convergence: Convergence
   readonly #numbers: Numbers
-  readonly #workloadRanges: readonly string[]
-  /** What was shown last: an equal desired state changes nothing but endpoints, services and programs. */
-  #shown: Desired | undefined
+  readonly #takePolicies: TakeChanged
+  readonly #takeAddresses: TakeChanged
+  /** How many addresses an identity has, those that are shown. */
+  readonly #counts = new Map<number, number>()
+  #links: readonly Interface[] = []
+  #lastGood: ReadonlySet<string> = new Set()
 
-  constructor(tables: Tables, numbers: Numbers, workloadRanges: readonly string[]) {
+  constructor(tables: Tables, convergence: Convergence, numbers: Numbers) {
     this.#tables = tables
+    this.#convergence = convergence
     this.#numbers = numbers
-    this.#workloadRanges = workloadRanges
+    this.#takePolicies = convergence.desired.policies.reader()
+    this.#takeAddresses = convergence.desired.addresses.reader()
+    for (const number of RESERVED_LABELS.keys()) this.#showIdentity(number)
+    for (const [prefix, identity] of WORLD) this.#showAddress(prefix, { prefix, identity, flags: [], ifindex: 0, namedPorts: [] })
   }
 
-  show(convergence: Convergence): void {
-    const { desired } = convergence
-    if (desired !== undefined && desired !== this.#shown) {
-      this.#shown = desired
-      this.#showDesired(desired)
+  show(): void {
+    const { desired, kernelStart, programReport } = this.#convergence
+    this.#showPolicies()
+    for (const prefix of this.#takeAddresses()) this.#showAddress(prefix, desired.addresses.get(prefix))
+    if (desired.links !== this.#links) this.#tables.interfaces.replaceAll(desired.links.map(interfaceItem))
+    this.#links = desired.links
+    this.#showEndpoints()
+    this.#showServices()
+    this.#tables.programs.replaceAll((programReport?.attached ?? []).map((attached) => programItem(attached, desired.links)))
+    this.#tables.maps.replaceAll(kernelStart?.maps ?? [])
+  }
+
+  /** A file that has errors now changes nothing of its policies but what is said of them. */
+  #showPolicies(): void {
+    const { desired, sources } = this.#convergence
+    const lastGood = new Set(sources.problems.filter((problem) => problem.lastGood).map(({ name }) => name))
+    const changed = this.#takePolicies()
+    const keys = lastGood.symmetricDifference(this.#lastGood).size === 0 ? changed : [...changed, ...[...desired.policies.values()].map(({ key }) => key)]
+    this.#lastGood = lastGood
+    for (const key of keys) {
+      const policy = desired.policies.get(key)
+      if (policy === undefined) this.#tables.policies.delete(key)
+      else this.#tables.policies.set(policyItem(policy, lastGood))
     }
-    this.#showEndpoints(convergence)
-    this.#showServices(convergence)
-    const { programs, maps } = this.#tables
-    programs.replaceAll((convergence.programReport?.attached ?? []).map((attached) => programItem(attached, desired)))
-    maps.replaceAll(convergence.kernelStart?.maps ?? [])
   }
 
-  #showDesired(desired: Desired): void {
-    const { cluster, problems } = desired.resolution
-    const { addresses, identities, interfaces, policies } = this.#tables
-    const items = addressItems(desired, this.#numbers, this.#workloadRanges)
-    addresses.replaceAll(items)
-    identities.replaceAll(identityItems(items))
-    interfaces.replaceAll(desired.links.map(interfaceItem))
-    const lastGood = new Set(problems.filter((problem) => problem.lastGood).map(({ name }) => name))
-    policies.replaceAll([...cluster.policies.values()].map((policy) => policyItem(policy, lastGood)))
+  #showAddress(prefix: string, fact: AddressFact | undefined): void {
+    const { addresses } = this.#tables
+    const before = addresses.get(prefix)?.identity
+    if (fact === undefined) addresses.delete(prefix)
+    else addresses.set(addressItem(fact, this.#labelsOf(fact.identity)))
+    if (before !== undefined) this.#count(before, -1)
+    if (fact !== undefined) this.#count(fact.identity, 1)
+    for (const identity of new Set([before, fact?.identity])) if (identity !== undefined) this.#showIdentity(identity)
   }
 
-  #showEndpoints({ desired, guardedInterfaces }: Convergence): void {
-    const items = (desired?.endpoints ?? []).map((endpoint) => endpointItem(endpoint, this.#numbers))
+  #count(identity: number, more: 1 | -1): void {
+    this.#counts.set(identity, (this.#counts.get(identity) ?? 0) + more)
+  }
+
+  #labelsOf(identity: number): readonly string[] {
+    return this.#convergence.desired.identities.table.get(String(identity))?.labels ?? RESERVED_LABELS.get(identity) ?? []
+  }
+
+  #showIdentity(number: number): void {
+    const addresses = this.#counts.get(number) ?? 0
+    const reserved = number < ReservedIdentity.FIRST_USER
+    if (addresses === 0) this.#counts.delete(number)
+    if (addresses > 0 || reserved) this.#tables.identities.set({ number, labels: this.#labelsOf(number), reserved, addresses })
+    else this.#tables.identities.delete(String(number))
+  }
+
+  #showEndpoints(): void {
+    const { desired, guardedInterfaces } = this.#convergence
+    const items = desired.endpoints.map((endpoint) => endpointItem(endpoint, desired.identities.ofWorkload(endpoint.workload), this.#numbers))
     this.#tables.endpoints.replaceAll(items.map((item) => withPrograms(item, guardedInterfaces)))
   }
 
-  #showServices({ desired, programmedServices, reconcilers }: Convergence): void {
-    const frontends = desired?.frontends ?? []
+  #showServices(): void {
+    const { desired, programmedServices, reconcilers } = this.#convergence
+    const { frontends } = desired
     const reason = reconcilers.find(({ name }) => name === 'services')?.state.error?.message
     const shares = new Map(programmedServices?.frontends.map((each, index) => [frontendKey(each), programmedServices.shares[index]]))
     this.#tables.services.replaceAll(frontends.map((each) => serviceItem(each, shares.get(frontendKey(each)), reason)))
     this.#tables.backends.replaceAll(backendItems(frontends))
   }
 }
+
+const WORLD = [['0.0.0.0/0', ReservedIdentity.WORLD_IPV4], ['::/0', ReservedIdentity.WORLD_IPV6]] as const
 
 function interfaceItem({ ifindex, name, mac, kind, up, addresses, xdpMode }: Interface): api.Interface {
   return {
@@ -76,7 +115,7 @@ function interfaceItem({ ifindex, name, mac, kind, up, addresses, xdpMode }: Int
   }
 }
 
-function endpointItem({ workload, link, mac, state, reason }: LocalEndpoint, numbers: Numbers): api.Endpoint {
+function endpointItem({ workload, link, mac, state, reason }: LocalEndpoint, identity: number, numbers: Numbers): api.Endpoint {
   return {
     id: endpointId(workload, numbers),
     name: nameOf(workload),
@@ -87,7 +126,7 @@ function endpointItem({ workload, link, mac, state, reason }: LocalEndpoint, num
     ...(mac !== undefined && { mac }),
     addresses: workload.addresses,
     labels: workload.labels,
-    identity: identityOf(workload, numbers),
+    identity,
     state,
     ...(reason !== undefined && { reason }),
   }
@@ -99,54 +138,8 @@ function withPrograms(item: api.Endpoint, guarded: ReadonlySet<number>): api.End
   return { ...item, state: 'waiting', reason: 'its programs are not attached yet' }
 }
 
-function addressItems(desired: Desired, numbers: Numbers, workloadRanges: readonly string[]): api.Address[] {
-  const items = new Map<string, api.Address>()
-  const add = (item: api.Address): void => void items.set(item.prefix, item)
-  const reserved = (prefix: string, identity: number, flags: api.Address['flags']): void => {
-    add({ prefix, identity, labels: RESERVED_LABELS.get(identity) ?? [], flags })
-  }
-  reserved('0.0.0.0/0', ReservedIdentity.WORLD_IPV4, [])
-  reserved('::/0', ReservedIdentity.WORLD_IPV6, [])
-  for (const range of workloadRanges) reserved(formatPrefix(prefixOf(range)), ReservedIdentity.UNMANAGED, ['local-range'])
-  const own = hostAddresses(desired.links)
-  const nodes = nodeIdentities(desired.resolution.cluster.nodes, own, numbers)
-  const host = nodes.find(({ number }) => number === ReservedIdentity.HOST)?.labels ?? RESERVED_LABELS.get(ReservedIdentity.HOST) ?? []
-  for (const address of own) add({ prefix: hostPrefix(address), identity: ReservedIdentity.HOST, labels: host, flags: ['host'] })
-  for (const { number, labels, addresses } of nodes) {
-    for (const address of addresses) add({ prefix: hostPrefix(address), identity: number, labels, flags: [] })
-  }
-  const interfaces = new Map(desired.endpoints.map(({ workload, link }) => [workload, link?.name]))
-  for (const workload of desired.resolution.cluster.workloads) {
-    const device = interfaces.get(workload)
-    for (const address of workload.addresses) {
-      add({
-        prefix: hostPrefix(address),
-        identity: identityOf(workload, numbers),
-        labels: workload.labels,
-        workload: nameOf(workload),
-        ...(device !== undefined && { interface: device }),
-        flags: ['workload'],
-      })
-    }
-  }
-  return [...items.values()]
-}
-
-function identityItems(addresses: readonly api.Address[]): api.Identity[] {
-  const counts = new Map<number, number>()
-  const labels = new Map<number, readonly string[]>(RESERVED_LABELS)
-  for (const address of addresses) {
-    counts.set(address.identity, (counts.get(address.identity) ?? 0) + 1)
-    labels.set(address.identity, address.labels)
-  }
-  return [...labels]
-    .sort(([a], [b]) => a - b)
-    .map(([number, own]) => ({
-      number,
-      labels: own,
-      reserved: number < ReservedIdentity.FIRST_USER,
-      addresses: counts.get(number) ?? 0,
-    }))
+function addressItem({ prefix, identity, workload, interface: device, flags }: AddressFact, labels: readonly string[]): api.Address {
+  return { prefix, identity, labels, ...(workload !== undefined && { workload }), ...(device !== undefined && { interface: device }), flags }
 }
 
 function policyItem({ kind, namespace, name, location, rules, warnings }: CompiledPolicy, lastGood: ReadonlySet<string>): api.PolicyItem {
@@ -172,9 +165,9 @@ function warningText(warning: ManifestWarning, applied: boolean): string {
 }
 
 /** A link that was taken over does not say in which mode it is attached, but its interface does. */
-function programItem(attached: AttachedProgram, desired: Desired | undefined): api.Program {
+function programItem(attached: AttachedProgram, links: readonly Interface[]): api.Program {
   const { id, name, pin, linkId, instructions, verifiedInstructions } = attached
-  const mode = desired?.links.find(({ ifindex }) => ifindex === attached.ifindex)?.xdpMode
+  const mode = links.find(({ ifindex }) => ifindex === attached.ifindex)?.xdpMode
   const hook = attached.hook === 'xdp' && mode !== undefined ? `xdp/${mode}` : attached.hook
   return {
     id,

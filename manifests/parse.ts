@@ -22,13 +22,26 @@ export interface ParsedFile {
   readonly errors: readonly ManifestError[]
 }
 
+/** A document, and what is written there as plain data. */
+export interface Manifest {
+  readonly document: Document
+  readonly value: unknown
+}
+
 /** `file` is for positions only. Never throws for what `text` holds. */
 export function parseDocuments(text: string, file: string): ParsedFile {
   const documents: Document[] = []
-  const errors = readEach(text, file, (source) => {
-    for (const document of readSource(source, 0)) documents.push(document)
-  })
+  const errors = readEach(text, file, (source) => documents.push(...readSource(source, 0).map(({ document }) => document)))
   return { file, documents, errors }
+}
+
+/** The same for who keeps each document by itself. */
+export function parseManifests(text: string, file: string): { readonly manifests: readonly Manifest[]; readonly errors: readonly ManifestError[] } {
+  const manifests: Manifest[] = []
+  const errors = readEach(text, file, (source) => {
+    manifests.push(...readSource(source, 0).map(({ document, source: own }) => ({ document, value: own.value })))
+  })
+  return { manifests, errors }
 }
 
 /**
@@ -99,7 +112,12 @@ function reportSyntax(source: Source, { errors: [first] }: YamlDocument, { dupli
   for (const duplicate of duplicates) source.reportDuplicate(duplicate)
 }
 
-function readSource(source: Source, depth: number): readonly Document[] {
+interface Read {
+  readonly document: Document
+  readonly source: Source
+}
+
+function readSource(source: Source, depth: number): readonly Read[] {
   if (source.budget.exhausted) return []
   // Items that are aliases of Lists multiply too.
   if (source.budget.visit() === 'over') source.report('LIMIT', [], TOO_LARGE)
@@ -115,11 +133,12 @@ function readSource(source: Source, depth: number): readonly Document[] {
   const before = source.budget.errors.length
   const resource = read(source)
   if (resource === undefined || source.budget.errors.length > before) return []
-  return [{ location: source.location, places: source.places(CONTRADICTED), resource, warnings: source.warnings }]
+  const document = { location: source.location, places: source.places(CONTRADICTED), resource, warnings: source.warnings }
+  return [{ document, source }]
 }
 
 /** `kubectl get -o yaml` gives a List of what was asked for. */
-function readList(source: Source, depth: number): readonly Document[] {
+function readList(source: Source, depth: number): readonly Read[] {
   const items = source.nodeAt(['items'])
   if (items !== null && 'items' in items && !isMap(items)) {
     return items.items.flatMap((_, index) => readSource(source.below(['items', index]), depth + 1))

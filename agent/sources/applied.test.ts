@@ -1,5 +1,7 @@
 import test from 'ava'
-import { InvalidManifestError, inUsersFiles, mergeApplied, readApplied, withoutApplied } from './applied.ts'
+import type { DocumentName } from '../api/index.ts'
+import type { AppliedManifest } from '../store.ts'
+import { actionsOf, checkKnown, InvalidManifestError, inUsersFiles, inverseOf, originName, readApplied } from './applied.ts'
 
 const read = (text: string, file = 'body.yaml') => readApplied([{ file, text }])
 const manifestsOf = (value: object) => read(JSON.stringify(value)).map(({ manifest }) => manifest)
@@ -26,12 +28,20 @@ test('a name that stands twice and an empty body are errors', (t) => {
   t.throws(() => read('# nothing'), { code: 'BAD_REQUEST' })
 })
 
-test('merging says what it did', (t) => {
-  const current = [...manifestsOf(namespace('a')), ...manifestsOf(namespace('b'))]
+test('of each manifest it is said what applying it does', (t) => {
+  const current = new Map([...manifestsOf(namespace('a')), ...manifestsOf(namespace('b'))].map((manifest) => [originName(manifest), manifest.text]))
   const labelled = { ...namespace('b'), metadata: { name: 'b', labels: { x: 'y' } } }
-  const { merged, actions } = mergeApplied(current, [...manifestsOf(namespace('a')), ...manifestsOf(labelled), ...manifestsOf(namespace('c'))])
+  const added = [...manifestsOf(namespace('a')), ...manifestsOf(labelled), ...manifestsOf(namespace('c'))]
+  const actions = actionsOf(added, (name) => current.get(originName(name)))
   t.deepEqual(actions.map(({ name, action }) => `${name} ${action}`), ['a unchanged', 'b changed', 'c created'])
-  t.deepEqual(merged.map(({ name }) => name), ['a', 'b', 'c'])
+})
+
+test('a change and its inverse lead back to what was', (t) => {
+  const [a, b] = [...manifestsOf(namespace('a')), ...manifestsOf(namespace('b'))] as [AppliedManifest, AppliedManifest]
+  const texts = new Map([[originName(a), 'old a'], [originName(b), b.text]])
+  const inverse = inverseOf({ kept: [a, { ...a, name: 'new' }], forgotten: [b] }, (name) => texts.get(originName(name)))
+  t.deepEqual(inverse.kept, [{ ...a, text: 'old a' }, b])
+  t.deepEqual(inverse.forgotten.map(({ name }) => name), ['new'])
 })
 
 test('several files are one request, and each resource knows its own', (t) => {
@@ -57,10 +67,11 @@ test('a conflict of a request stands at its own field', (t) => {
   t.like(told, { file: 'a.yaml', line: 6, column: 3 })
 })
 
-test('all of a request is deleted, or none of it', (t) => {
-  const current = ['a', 'b', 'c'].flatMap((name) => manifestsOf(namespace(name)))
-  const both = [...read(JSON.stringify(namespace('a'))), ...read(JSON.stringify(namespace('c')))]
-  t.deepEqual(withoutApplied(current, both).map(({ name }) => name), ['b'])
+test('what was never applied cannot be deleted, and is told by its place', (t) => {
+  const current = new Map(manifestsOf(namespace('a')).map((manifest) => [originName(manifest), manifest.text]))
+  const textOf = (name: DocumentName) => current.get(originName(name))
+  const known = read(JSON.stringify(namespace('a')))
+  t.notThrows(() => checkKnown(known, textOf))
   const missing = read(`\n${JSON.stringify(namespace('d'))}`, 'd.yaml')
-  t.throws(() => withoutApplied(current, [...both, ...missing]), { code: 'NOT_FOUND', message: /^d\.yaml:2:1: Namespace d was not applied/ })
+  t.throws(() => checkKnown([...known, ...missing], textOf), { code: 'NOT_FOUND', message: /^d\.yaml:2:1: Namespace d was not applied/ })
 })

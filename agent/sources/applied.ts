@@ -1,11 +1,10 @@
 // Source: manifests that came through the API. Each resource is kept as a text of its own, so that it can be replaced
 // and deleted by its name whatever document it came in.
-import { parseAllDocuments } from 'yaml'
-import { type Document, formatDetail, type Location, parseDocuments } from '../../manifests/index.ts'
+import { type Document, formatDetail, type Location, parseManifests } from '../../manifests/index.ts'
 import type { ApiErrorDetail, AppliedDocument, DocumentName, ManifestText } from '../api/index.ts'
 import { AgentError } from '../errors.ts'
 import type { AppliedManifest } from '../store.ts'
-import type { Origin } from './manifests.ts'
+import type { OriginChange } from './manifests.ts'
 
 /** A resource of a request, and where the user has it. */
 export interface ReadManifest {
@@ -26,8 +25,29 @@ export class InvalidManifestError extends AgentError {
 
 const ORIGIN_PREFIX = 'api:'
 
-export function originOf(manifest: AppliedManifest, lastGood: string | undefined): Origin {
-  return { name: originName(manifest), content: { text: manifest.text }, lastGood }
+/** Manifests that are there from now on, and those that are no more. */
+export interface AppliedChange {
+  readonly kept: readonly AppliedManifest[]
+  readonly forgotten: readonly DocumentName[]
+}
+
+export function originChanges({ kept, forgotten }: AppliedChange): readonly OriginChange[] {
+  return [
+    ...kept.map((manifest) => ({ name: originName(manifest), content: { text: manifest.text } })),
+    ...forgotten.map((name) => ({ name: originName(name), content: undefined })),
+  ]
+}
+
+/** Text of the applied manifest; undefined where there is none. */
+export type TextOf = (name: DocumentName) => string | undefined
+
+/** What leads back from `change`. */
+export function inverseOf({ kept, forgotten }: AppliedChange, textOf: TextOf): AppliedChange {
+  const names = [...kept, ...forgotten].map(({ kind, namespace, name }) => ({ kind, namespace, name, text: textOf({ kind, namespace, name }) }))
+  return {
+    kept: names.flatMap(({ text, ...name }) => (text === undefined ? [] : [{ ...name, text }])),
+    forgotten: names.filter(({ text }) => text === undefined),
+  }
 }
 
 export function originName({ kind, namespace, name }: DocumentName): string {
@@ -46,22 +66,17 @@ export function titleOfOrigin(origin: string): string {
 
 /** The resources of a request. Throws InvalidManifestError, with places in the user's files, if any has a fault. */
 export function readApplied(files: readonly ManifestText[]): ReadManifest[] {
-  const parsed = files.map(({ text, file }) => parseDocuments(text, file))
+  const parsed = files.map(({ text, file }) => parseManifests(text, file))
   const errors = parsed.flatMap((each) => each.errors)
   if (errors.length > 0) throw new InvalidManifestError(errors.map(({ detail }) => detail))
-  const documents = parsed.flatMap((each) => each.documents)
-  if (documents.length === 0) throw new AgentError('BAD_REQUEST', `${files.map(({ file }) => file).join(', ')}: no document in it`)
-  checkDistinct(documents)
-  // Both list the same resources in the same order, since neither has those without effect.
-  return files.flatMap(({ text }) => manifestsOf(text)).map((manifest, index) => {
-    const { location, places } = documents[index] as Document
-    return { manifest, location, places }
-  })
-}
-
-function manifestsOf(text: string): AppliedManifest[] {
-  // Its own checks are off: parseDocuments has bounded what aliases expand to, and found keys that stand twice.
-  return parseAllDocuments(text, { uniqueKeys: false }).flatMap((document) => resourcesOf(document.toJS({ maxAliasCount: -1 }))).flatMap(toManifest)
+  const manifests = parsed.flatMap((each) => each.manifests)
+  if (manifests.length === 0) throw new AgentError('BAD_REQUEST', `${files.map(({ file }) => file).join(', ')}: no document in it`)
+  checkDistinct(manifests.map(({ document }) => document))
+  return manifests.map(({ document: { resource: { kind, namespace, name }, location, places }, value }) => ({
+    manifest: { kind, namespace, name, text: JSON.stringify(value) },
+    location,
+    places,
+  }))
 }
 
 /** Faults of applied manifests, which go by their names, told by the user's own file and line where `read` has them. */
@@ -83,31 +98,21 @@ type Place = Pick<ApiErrorDetail, 'file' | 'line' | 'column'>
 /** Of what was applied by a request that is over: nobody knows the file any more. */
 const EARLIER = 'applied earlier'
 
-/** `current` without the resources of `read`. Throws InvalidManifestError with those that were never applied. */
-export function withoutApplied(current: readonly AppliedManifest[], read: readonly ReadManifest[]): AppliedManifest[] {
-  const known = new Set(current.map(originName))
-  const missing = read.filter(({ manifest }) => !known.has(originName(manifest)))
-  if (missing.length > 0) {
-    const message = 'was not applied through the API, so it cannot be deleted there'
-    throw new InvalidManifestError(missing.map(({ manifest, location }) => ({ ...location, message: `${titleOf(manifest)} ${message}` })), 'NOT_FOUND')
-  }
-  const gone = new Set(read.map(({ manifest }) => originName(manifest)))
-  return current.filter((manifest) => !gone.has(originName(manifest)))
+/** Throws InvalidManifestError with those of `read` that were never applied. */
+export function checkKnown(read: readonly ReadManifest[], textOf: TextOf): void {
+  const missing = read.filter(({ manifest }) => textOf(manifest) === undefined)
+  if (missing.length === 0) return
+  const message = 'was not applied through the API, so it cannot be deleted there'
+  throw new InvalidManifestError(missing.map(({ manifest, location }) => ({ ...location, message: `${titleOf(manifest)} ${message}` })), 'NOT_FOUND')
 }
 
-/** `current` with `added` in place of what has the same names, and what that did. */
-export function mergeApplied(
-  current: readonly AppliedManifest[],
-  added: readonly AppliedManifest[],
-): { merged: AppliedManifest[]; actions: AppliedDocument[] } {
-  const byName = new Map(current.map((manifest) => [originName(manifest), manifest]))
-  const actions = added.map(({ kind, namespace, name, text }): AppliedDocument => {
-    const known = byName.get(originName({ kind, namespace, name }))
-    const action = known === undefined ? 'created' : known.text === text ? 'unchanged' : 'changed'
+/** What applying each manifest does. */
+export function actionsOf(added: readonly AppliedManifest[], textOf: TextOf): readonly AppliedDocument[] {
+  return added.map(({ kind, namespace, name, text }) => {
+    const known = textOf({ kind, namespace, name })
+    const action = known === undefined ? 'created' : known === text ? 'unchanged' : 'changed'
     return { kind, namespace, name, action }
   })
-  for (const manifest of added) byName.set(originName(manifest), manifest)
-  return { merged: [...byName.values()], actions }
 }
 
 function checkDistinct(documents: readonly Document[]): void {
@@ -124,17 +129,4 @@ function checkDistinct(documents: readonly Document[]): void {
 /** "CiliumNetworkPolicy demo/web" */
 export function titleOf({ kind, namespace, name }: DocumentName): string {
   return `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`
-}
-
-/** A List's items stand for themselves. */
-function resourcesOf(value: unknown): unknown[] {
-  if (typeof value !== 'object' || value === null) return []
-  const isList = 'kind' in value && String(value.kind).endsWith('List')
-  return isList && 'items' in value && Array.isArray(value.items) ? value.items.flatMap(resourcesOf) : [value]
-}
-
-/** None for a document without effect here, such as a Pod that has ended. JSON is YAML, so it parses again. */
-function toManifest(value: unknown): AppliedManifest[] {
-  const text = JSON.stringify(value)
-  return parseDocuments(text, 'request').documents.map(({ resource: { kind, namespace, name } }) => ({ kind, namespace, name, text }))
 }

@@ -1,6 +1,7 @@
 import test from 'ava'
-import { counter } from '../../manifests/index.ts'
-import { ManifestParser, type Origin, resolve } from './manifests.ts'
+import type { Document } from '../../manifests/index.ts'
+import type { FileContent } from './folder.ts'
+import { Manifests } from './manifests.ts'
 
 const workload = (name: string, address: string) => `
 apiVersion: sluice.io/v1
@@ -9,13 +10,32 @@ metadata: {name: ${name}, namespace: demo}
 spec: {addresses: [${address}]}
 `
 
+interface Origin {
+  readonly name: string
+  readonly content: FileContent
+  readonly lastGood?: string
+}
+
 function origin(name: string, text: string, lastGood?: string): Origin {
-  return { name, content: { text }, lastGood }
+  return { name, content: { text }, ...(lastGood !== undefined && { lastGood }) }
+}
+
+/** Manifests, and the documents that hold, as changes tell of them. */
+function setUp(origins: readonly Origin[]) {
+  const manifests = new Manifests(new Map(origins.flatMap(({ name, lastGood }) => (lastGood === undefined ? [] : [[name, lastGood] as const]))))
+  const holding = new Set<Document>()
+  const change = (changes: Parameters<Manifests['change']>[0]): void => {
+    const { removed, added } = manifests.change(changes)
+    for (const document of removed) holding.delete(document)
+    for (const document of added) holding.add(document)
+  }
+  change(origins)
+  return { manifests, change, workloads: () => [...holding].map(({ resource }) => resource).sort((a, b) => (a.name < b.name ? -1 : 1)) }
 }
 
 function names(origins: readonly Origin[]) {
-  const { cluster, problems } = resolve(origins, new ManifestParser(), { numberOf: counter() })
-  return { workloads: cluster.workloads.map(({ name }) => name).sort(), problems }
+  const { manifests, workloads } = setUp(origins)
+  return { workloads: workloads().map(({ name }) => name), problems: manifests.problems }
 }
 
 test('files without faults hold together', (t) => {
@@ -70,24 +90,45 @@ test('of two files with the same name the one that was there first holds, whatev
   t.is(problems[0]?.details[0]?.other?.file, 'z.yaml')
 })
 
-test('a change that takes another file\'s address falls back to what it was', (t) => {
+test("a change that takes another file's address falls back to what it was", (t) => {
   const a = workload('a', '10.0.0.1')
   const b = workload('b', '10.0.0.2')
-  const { cluster, problems } = resolve(
-    [origin('a.yaml', workload('a', '10.0.0.2'), a), origin('b.yaml', b, b)],
-    new ManifestParser(),
-    { numberOf: counter() },
-  )
-  t.deepEqual(cluster.workloads.find(({ name }) => name === 'a')?.addresses, ['10.0.0.1'])
-  t.like(problems[0], { name: 'a.yaml', lastGood: true })
+  const { manifests, workloads } = setUp([origin('a.yaml', workload('a', '10.0.0.2'), a), origin('b.yaml', b, b)])
+  t.like(workloads()[0], { name: 'a', addresses: ['10.0.0.1'] })
+  t.like(manifests.problems[0], { name: 'a.yaml', lastGood: true })
 })
 
-test('the parser parses a text once', (t) => {
-  const parser = new ManifestParser()
-  const first = parser.parse(workload('a', '10.0.0.1'), 'a.yaml')
-  parser.sweep()
-  t.is(parser.parse(workload('a', '10.0.0.1'), 'a.yaml'), first)
-  parser.sweep()
-  parser.sweep()
-  t.not(parser.parse(workload('a', '10.0.0.1'), 'a.yaml'), first)
+test('what was refused for another one holds once that is gone', (t) => {
+  const { manifests, change, workloads } = setUp([origin('a.yaml', workload('same', '10.0.0.1'))])
+  change([origin('b.yaml', workload('same', '10.0.0.2'))])
+  t.deepEqual(manifests.problems.map(({ name }) => name), ['b.yaml'])
+  change([{ name: 'a.yaml', content: undefined }])
+  t.like(workloads()[0], { addresses: ['10.0.0.2'] })
+  t.deepEqual(manifests.problems, [])
+})
+
+test('two files may exchange their addresses at once', (t) => {
+  const { manifests, change, workloads } = setUp([origin('a.yaml', workload('a', '10.0.0.1')), origin('b.yaml', workload('b', '10.0.0.2'))])
+  change([origin('a.yaml', workload('a', '10.0.0.2')), origin('b.yaml', workload('b', '10.0.0.1'))])
+  t.deepEqual(workloads().map((each) => ('addresses' in each ? each.addresses : [])), [['10.0.0.2'], ['10.0.0.1']])
+  t.deepEqual(manifests.problems, [])
+})
+
+test('a text becomes the last good one when it is settled, and its file forgotten with it', (t) => {
+  const { manifests, change, workloads } = setUp([origin('a.yaml', workload('a', '10.0.0.1'))])
+  const texts = manifests.takeUnsettled()
+  t.deepEqual(manifests.settle(texts), texts)
+  t.deepEqual(manifests.settle(texts), [], 'nothing new')
+  change([origin('a.yaml', 'kind: nonsense')])
+  t.deepEqual(workloads().map(({ name }) => name), ['a'])
+  t.deepEqual(manifests.settle(manifests.takeUnsettled()), [], 'what holds is what held')
+  change([{ name: 'a.yaml', content: undefined }])
+  t.deepEqual(manifests.settle(manifests.takeUnsettled()), [{ name: 'a.yaml', text: undefined }])
+})
+
+test('a change gives what became of its documents, and nothing of others', (t) => {
+  const { manifests } = setUp([origin('a.yaml', workload('a', '10.0.0.1')), origin('b.yaml', workload('b', '10.0.0.2'))])
+  t.deepEqual(manifests.change([origin('b.yaml', workload('b', '10.0.0.2'))]), { removed: [], added: [] }, 'the same again')
+  const { removed, added } = manifests.change([origin('b.yaml', workload('c', '10.0.0.2'))])
+  t.deepEqual([removed, added].map((documents) => documents.map(({ resource }) => resource.name)), [['b'], ['c']])
 })

@@ -1,18 +1,15 @@
 // All manifests together: files of the watched folders and what came through the API. Of a file with a fault its last
-// good version holds; the others hold as they are. Pure: texts in, cluster and problems out.
+// good version holds; the others hold as they are. A change costs what it touches.
 import { setImmediate } from 'node:timers/promises'
-import type { PortMatch } from '../../engine/index.ts'
-import { type Cluster, compile, type Document, type NumberOf, parseDocuments } from '../../manifests/index.ts'
+import { Claims, type Document, type DocumentChange, type ManifestError, parseDocuments } from '../../manifests/index.ts'
 import type { ApiErrorDetail } from '../api/types.ts'
-import type { ManifestError } from '../../manifests/index.ts'
 import type { FileContent } from './folder.ts'
 
-/** A file, or an applied document under a name that is no path. */
-export interface Origin {
+/** What became of an origin: a file, or an applied document under a name that is no path. */
+export interface OriginChange {
   readonly name: string
-  readonly content: FileContent
-  /** Its text when it last was without fault; undefined where it never was. */
-  readonly lastGood: string | undefined
+  /** Undefined: it is gone. */
+  readonly content: FileContent | undefined
 }
 
 export interface Problem {
@@ -22,150 +19,199 @@ export interface Problem {
   readonly lastGood: boolean
 }
 
-export interface Resolution {
-  readonly cluster: Cluster
-  /** By name of the origin: the text that holds, last good or new. */
-  readonly effective: ReadonlyMap<string, string>
-  readonly problems: readonly Problem[]
+/** The text that holds of an origin; undefined where nothing does. */
+export interface EffectiveText {
+  readonly name: string
+  readonly text: string | undefined
 }
 
-interface Parsed {
+/** What this node cannot do of a document that is right in itself. */
+export type Refuse = (document: Document) => readonly ManifestError[]
+
+/** A text and what it says: documents, or faults. */
+interface Version {
+  readonly text: string
   readonly documents: readonly Document[]
   readonly details: readonly ApiErrorDetail[]
 }
 
-interface ParsedText {
-  readonly text: string
-  readonly parsed: Parsed
+interface Origin {
+  readonly name: string
+  readonly content: FileContent
+  /** Of its content, once it was read. */
+  readonly newest: Version | undefined
+  /** What holds of it. */
+  readonly effective: Version | undefined
+  /** Why that is not its content. */
+  readonly details: readonly ApiErrorDetail[]
+  /** It has no fault but that it contradicts others, who may go. */
+  readonly contested: boolean
 }
 
-/** Parsing is most of the work and most files do not change. */
-export class ManifestParser {
-  #cache = new Map<string, ParsedText[]>()
-  #used = new Map<string, ParsedText[]>()
+export class Manifests {
+  readonly #refuse: Refuse
+  readonly #origins = new Map<string, Origin>()
+  readonly #claims = new Claims()
+  /** Of each origin, also of those that are still to come: its text when it was enforced last. */
+  readonly #lastGood: Map<string, string>
+  readonly #parsed = new Map<string, Version>()
+  readonly #faulty = new Set<string>()
+  /** Origins that may hold another text than their last good one. */
+  readonly #unsettled = new Set<string>()
 
-  parse(text: string, file: string): Parsed {
-    const entry = this.#find(text, file) ?? { text, parsed: parseText(text, file) }
-    this.#used.set(file, [...(this.#used.get(file) ?? []).filter((other) => other !== entry), entry])
-    return entry.parsed
+  constructor(lastGood: ReadonlyMap<string, string>, refuse: Refuse = () => []) {
+    this.#lastGood = new Map(lastGood)
+    this.#refuse = refuse
   }
 
-  /** Parses what is new, a file a turn of the event loop: parsing YAML takes a third of a millisecond a document. */
-  async warm(origins: readonly Origin[]): Promise<void> {
-    for (const { content, name } of origins) {
-      if ('error' in content || this.#find(content.text, name) !== undefined) continue
-      this.parse(content.text, name)
+  contentOf(name: string): FileContent | undefined {
+    return this.#origins.get(name)?.content
+  }
+
+  get problems(): readonly Problem[] {
+    return this.#faultyOrigins().map(({ name, details, effective }) => ({ name, details, lastGood: effective !== undefined }))
+  }
+
+  /** How many origins hold, be it by their last good version. */
+  get effectiveCount(): number {
+    return this.#origins.size - this.#faultyOrigins().filter(({ effective }) => effective === undefined).length
+  }
+
+  /** Parses new texts, one a turn of the event loop: YAML takes a third of a millisecond a document. */
+  async warm(changes: readonly OriginChange[]): Promise<void> {
+    for (const { name, content } of changes) {
+      if (content === undefined || 'error' in content) continue
+      this.#parsed.set(name, this.#versionOf(name, content.text))
       await setImmediate()
     }
   }
 
-  /** Forgets what was not parsed since the last call. */
-  sweep(): void {
-    this.#cache = this.#used
-    this.#used = new Map()
+  /**
+   * Of those that contradict each other the one holds that was enforced before, so that the newcomer is refused, and
+   * gets its turn when what it contradicts goes.
+   */
+  change(changes: readonly OriginChange[]): DocumentChange {
+    const touched = new Set([...changes.map(({ name }) => name), ...this.#contested()])
+    const removed = [...touched].flatMap((name) => this.#withdraw(name))
+    for (const { name, content } of changes) this.#set(name, content)
+    const candidates = [...touched].flatMap((name) => this.#origins.get(name) ?? []).sort((a, b) => this.#settledFirst(a, b))
+    const added = candidates.flatMap((origin) => this.#place(origin))
+    for (const { name } of changes) this.#parsed.delete(name)
+    return difference(removed, added)
   }
 
-  #find(text: string, file: string): ParsedText | undefined {
-    return [...(this.#used.get(file) ?? []), ...(this.#cache.get(file) ?? [])].find((entry) => entry.text === text)
+  /** What leads back from `changes` to what holds now. */
+  inverse(changes: readonly OriginChange[]): readonly OriginChange[] {
+    return changes.map(({ name }) => ({ name, content: this.#origins.get(name)?.content }))
   }
-}
 
-/** Where one origin stands: new text, its last good one, or nothing. */
-interface Candidate {
-  readonly origin: Origin
-  readonly text: string | undefined
-  readonly documents: readonly Document[]
-  readonly details: readonly ApiErrorDetail[]
-}
-
-/** What this node cannot do of a cluster that is right in itself. */
-export type Refuse = (cluster: Cluster) => readonly ManifestError[]
-
-/** What the node has to do with the cluster that manifests describe. */
-export interface NodeFacts {
-  readonly numberOf: NumberOf
-  readonly refuse?: Refuse
-  /** Stay open whatever host policies say. */
-  readonly hostPorts?: readonly PortMatch[]
-}
-
-/**
- * Files that are as they were when they last were enforced come first, so that in a conflict the newcomer is the one
- * that is refused. Each round takes back at least one origin, so it ends.
- */
-export function resolve(origins: readonly Origin[], parser: ManifestParser, { numberOf, refuse = () => [], hostPorts = [] }: NodeFacts): Resolution {
-  let candidates = origins.map((origin) => firstCandidate(origin, parser)).sort(settledFirst)
-  for (;;) {
-    const cluster = compile(candidates.flatMap(({ documents }) => documents), numberOf, hostPorts)
-    const errors = [...cluster.errors, ...refuse(cluster)]
-    if (errors.length === 0) return resolution(cluster, candidates)
-    const refused = groupByFile(errors)
-    candidates = candidates
-      .map((candidate) => {
-        const details = refused.get(candidate.origin.name)
-        return details === undefined ? candidate : takeBack(candidate, details, parser)
-      })
-      .sort(settledFirst)
+  /** What holds of the origins that changed since the last call. */
+  takeUnsettled(): readonly EffectiveText[] {
+    const names = [...this.#unsettled]
+    this.#unsettled.clear()
+    return names.map((name) => ({ name, text: this.#origins.get(name)?.effective?.text }))
   }
-}
 
-function firstCandidate(origin: Origin, parser: ManifestParser): Candidate {
-  const { content, name } = origin
-  if ('error' in content) {
-    return takeBack({ origin, text: undefined, documents: [], details: [] }, [{ file: name, message: content.error }], parser)
+  /** The datapath holds these texts: from now on they are the last good ones. Returns those that are new as such. */
+  settle(texts: readonly EffectiveText[]): readonly EffectiveText[] {
+    const news = texts.filter(({ name, text }) => this.#lastGood.get(name) !== text)
+    for (const { name, text } of news) {
+      if (text === undefined) this.#lastGood.delete(name)
+      else this.#lastGood.set(name, text)
+    }
+    return news
   }
-  const { documents, details } = parser.parse(content.text, name)
-  const candidate = { origin, text: content.text, documents, details: [] }
-  if (details.length > 0) return takeBack(candidate, details, parser)
-  return documents.length === 0 && heldDocuments(origin, parser) ? takeBack(candidate, [emptied(name)], parser) : candidate
-}
 
-/** A file that was cut off must not take its policies away; whoever wants that deletes the file. */
-function heldDocuments({ lastGood, name }: Origin, parser: ManifestParser): boolean {
-  return lastGood !== undefined && parser.parse(lastGood, name).documents.length > 0
+  #faultyOrigins(): readonly Origin[] {
+    return [...this.#faulty].flatMap((name) => this.#origins.get(name) ?? [])
+  }
+
+  #contested(): readonly string[] {
+    return this.#faultyOrigins().filter(({ contested }) => contested).map(({ name }) => name)
+  }
+
+  #withdraw(name: string): readonly Document[] {
+    const documents = this.#origins.get(name)?.effective?.documents ?? []
+    for (const document of documents) this.#claims.remove(document)
+    return documents
+  }
+
+  #set(name: string, content: FileContent | undefined): void {
+    const { newest, effective } = this.#origins.get(name) ?? { newest: undefined, effective: undefined }
+    this.#origins.delete(name)
+    this.#faulty.delete(name)
+    if (content !== undefined) this.#origins.set(name, { name, content, newest, effective, details: [], contested: false })
+    this.#unsettled.add(name)
+  }
+
+  #settledFirst(a: Origin, b: Origin): number {
+    return Number(this.#isNew(a)) - Number(this.#isNew(b)) || (a.name < b.name ? -1 : 1)
+  }
+
+  #isNew({ name, content }: Origin): boolean {
+    return !('text' in content) || content.text !== this.#lastGood.get(name)
+  }
+
+  /** The new text, or the last good one, or nothing. Returns what holds. */
+  #place(origin: Origin): readonly Document[] {
+    const newest = this.#newest(origin)
+    const details = [...newest.details, ...(newest.details.length > 0 ? [] : this.#admit(newest.documents))]
+    const held = details.length === 0 ? newest : this.#placeLastGood(origin, newest, details)
+    const { name, content } = origin
+    this.#origins.set(name, { name, content, newest, effective: held, details, contested: details.length > 0 && newest.details.length === 0 })
+    if (details.length > 0) this.#faulty.add(name)
+    else this.#faulty.delete(name)
+    this.#unsettled.add(name)
+    return held?.documents ?? []
+  }
+
+  #newest(origin: Origin): Version {
+    const { name, content } = origin
+    if ('error' in content) return { text: '', documents: [], details: [{ file: name, message: content.error }] }
+    const version = this.#versionOf(name, content.text)
+    const lastGood = this.#lastGood.get(name)
+    // A file that was cut off must not take its policies away; whoever wants that deletes the file.
+    const isEmptied = version.details.length === 0 && version.documents.length === 0 && lastGood !== undefined && this.#versionOf(name, lastGood).documents.length > 0
+    return isEmptied ? { ...version, details: [emptied(name)] } : version
+  }
+
+  #placeLastGood({ name }: Origin, newest: Version, details: ApiErrorDetail[]): Version | undefined {
+    const text = this.#lastGood.get(name)
+    if (text === undefined || text === newest.text) return undefined
+    const version = this.#versionOf(name, text)
+    const faults = version.details.length > 0 ? version.details : this.#admit(version.documents)
+    details.push(...faults)
+    return faults.length === 0 ? version : undefined
+  }
+
+  /** All of the documents or none: why not. */
+  #admit(documents: readonly Document[]): readonly ApiErrorDetail[] {
+    const errors: ManifestError[] = []
+    for (const document of documents) {
+      const conflict = this.#claims.conflict(document)
+      errors.push(...(conflict === undefined ? [] : [conflict]), ...this.#refuse(document))
+      if (conflict === undefined) this.#claims.add(document)
+    }
+    if (errors.length > 0) for (const document of documents) this.#claims.remove(document)
+    return errors.map(({ detail }) => detail)
+  }
+
+  /** Most texts are known already: parsing is most of the work. */
+  #versionOf(name: string, text: string): Version {
+    const origin = this.#origins.get(name)
+    const known = [origin?.effective, origin?.newest, this.#parsed.get(name)].find((version) => version?.text === text)
+    if (known !== undefined) return known
+    const { documents, errors } = parseDocuments(text, name)
+    return { text, documents, details: errors.map(({ detail }) => detail) }
+  }
 }
 
 function emptied(file: string): ApiErrorDetail {
   return { file, message: 'the file holds no document any more; delete the file to take away what it held' }
 }
 
-/** From the new text to the last good one, from that to nothing. */
-function takeBack(candidate: Candidate, details: readonly ApiErrorDetail[], parser: ManifestParser): Candidate {
-  const { origin } = candidate
-  const { lastGood } = origin
-  const all = [...candidate.details, ...details]
-  if (lastGood !== undefined && candidate.text !== lastGood) {
-    const parsed = parser.parse(lastGood, origin.name)
-    if (parsed.details.length === 0) return { origin, text: lastGood, documents: parsed.documents, details: all }
-  }
-  return { origin, text: undefined, documents: [], details: all }
-}
-
-function settledFirst(a: Candidate, b: Candidate): number {
-  return Number(isNew(a)) - Number(isNew(b)) || (a.origin.name < b.origin.name ? -1 : 1)
-}
-
-function isNew({ text, origin }: Candidate): boolean {
-  return text !== origin.lastGood
-}
-
-function resolution(cluster: Cluster, candidates: readonly Candidate[]): Resolution {
-  const effective = new Map<string, string>()
-  const problems: Problem[] = []
-  for (const { origin, text, details } of candidates) {
-    if (text !== undefined) effective.set(origin.name, text)
-    if (details.length > 0) problems.push({ name: origin.name, details, lastGood: text !== undefined })
-  }
-  return { cluster, effective, problems }
-}
-
-function parseText(text: string, file: string): Parsed {
-  const { documents, errors } = parseDocuments(text, file)
-  return { documents, details: errors.map(({ detail }) => detail) }
-}
-
-function groupByFile(errors: readonly ManifestError[]): Map<string, ApiErrorDetail[]> {
-  const groups = new Map<string, ApiErrorDetail[]>()
-  for (const error of errors) groups.set(error.file, [...(groups.get(error.file) ?? []), error.detail])
-  return groups
+/** Without what went and came back. */
+function difference(removed: readonly Document[], added: readonly Document[]): DocumentChange {
+  const [before, after] = [new Set(removed), new Set(added)]
+  return { removed: removed.filter((document) => !after.has(document)), added: added.filter((document) => !before.has(document)) }
 }

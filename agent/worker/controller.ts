@@ -1,8 +1,8 @@
 // All of the agent that may take long: store, sources, convergence and datapath, in the worker thread. What the main
 // thread answers from is published after every change.
 import type { ApplyResult, Degradation, DeleteResult, DocumentName, Explanation, ManifestText } from '../api/types.ts'
-import { lastBackendNumber } from '../balance.ts'
-import { Convergence, type Desired } from '../convergence.ts'
+import { type BalancedFrontend, lastBackendNumber } from '../balance.ts'
+import { Convergence } from '../convergence.ts'
 import { AgentError } from '../errors.ts'
 import { explain } from '../explain.ts'
 import { SystemInterfaces } from '../interfaces.ts'
@@ -10,10 +10,10 @@ import { Logger } from '../log.ts'
 import type { RunOptions } from '../options.ts'
 import type { ConntrackReport } from '../reconcilers/conntrack.ts'
 import { NeighbourWarmer } from '../reconcilers/neighbours.ts'
-import { InvalidManifestError, inUsersFiles, isApplied, mergeApplied, originName, readApplied, titleOf, withoutApplied } from '../sources/applied.ts'
+import { actionsOf, type AppliedChange, checkKnown, InvalidManifestError, inUsersFiles, inverseOf, isApplied, originChanges, originName, type ReadManifest, readApplied, titleOf } from '../sources/applied.ts'
 import { FolderSource } from '../sources/folder.ts'
 import { partsOf } from '../status.ts'
-import { type AppliedManifest, Store } from '../store.ts'
+import { Store } from '../store.ts'
 import { TableFiller } from '../table-filler.ts'
 import { Tables } from '../tables.ts'
 import { LinuxKernel } from './kernel.ts'
@@ -40,21 +40,21 @@ export class Controller {
   #changing: Promise<unknown> = Promise.resolve()
   #conntrack: ConntrackReport | undefined
   #wasEnforced = false
-  /** Neighbours are those of this desired state. */
-  #warmed: Desired | undefined
+  /** Neighbours are those of these. */
+  #warmed: readonly BalancedFrontend[] | undefined
 
   /** Throws what keeps an agent from running at all; everything else shows in its status and is tried again. */
   constructor(options: RunOptions, send: (publication: Publication) => void) {
     this.#options = options
     this.#log = new Logger(options.logLevel)
     this.#store = this.#resources.use(Store.open(options.stateDir, { backend: lastBackendNumber(options.mapSizes) }))
-    this.#filler = new TableFiller(this.#tables, this.#store, options.workloadRanges)
     this.#publisher = new Publisher(this.#tables.all, send)
     this.#kernel = this.#resources.use(new LinuxKernel())
     this.#neighbours = this.#resources.use(new NeighbourWarmer(this.#log))
     this.#interfaces = new SystemInterfaces(this.#log)
     const parts = { options, store: this.#store, kernel: this.#kernel, interfaces: this.#interfaces, log: this.#log }
     this.#convergence = new Convergence({ ...parts, onChange: () => this.#changed() })
+    this.#filler = new TableFiller(this.#tables, this.#convergence, this.#store)
     this.#resources.defer(() => this.#convergence.stop())
   }
 
@@ -65,7 +65,7 @@ export class Controller {
     this.#publish()
     await this.#publisher.flushed()
     this.#interfaces.watch(() => this.#convergence.interfacesChanged(), signal)
-    this.#convergence.start()
+    await this.#convergence.start()
     folder.start()
     const collect = setInterval(() => this.#collectConntrack(), COLLECT_EVERY_MS)
     this.#resources.defer(() => clearInterval(collect))
@@ -81,61 +81,66 @@ export class Controller {
   }
 
   explain(from: string, to: string, port: string): Explanation {
-    const cluster = this.#convergence.desired?.resolution.cluster
-    if (cluster === undefined) throw new AgentError('UNAVAILABLE', 'manifests are not read yet')
-    return explain({ cluster, addresses: this.#tables.addresses, verdict: (query) => this.#kernel.verdict(query) }, from, to, port)
+    const { sources, isDesired } = this.#convergence
+    if (!isDesired) throw new AgentError('UNAVAILABLE', 'manifests are not read yet')
+    return explain({ cluster: sources.cluster, addresses: this.#tables.addresses, verdict: (query) => this.#kernel.verdict(query) }, from, to, port)
   }
 
   apply(files: readonly ManifestText[]): Promise<ApplyResult> {
     return this.#inTurn(async () => {
       const read = readApplied(files)
-      const current = this.#store.appliedManifests()
-      const { merged, actions } = mergeApplied(current, read.map(({ manifest }) => manifest))
-      const details = await this.#convergence.check(merged)
-      if (details.length > 0) throw new InvalidManifestError(inUsersFiles(details, read), 'CONFLICT')
-      const missing = await this.#replaceApplied(current, merged)
-      return { applied: actions, ...(missing.length > 0 && { missing }) }
+      const applied = actionsOf(read.map(({ manifest }) => manifest), this.#textOf)
+      const kept = read.map(({ manifest }) => manifest).filter((_, index) => applied[index]?.action !== 'unchanged')
+      const missing = await this.#changeApplied({ kept, forgotten: [] }, read)
+      return { applied, ...(missing.length > 0 && { missing }) }
     })
   }
 
   deleteAll(files: readonly ManifestText[]): Promise<DeleteResult> {
     return this.#inTurn(async () => {
       const read = readApplied(files)
-      const current = this.#store.appliedManifests()
-      await this.#replaceApplied(current, withoutApplied(current, read))
-      return { deleted: read.map(({ manifest: { kind, namespace, name } }) => ({ kind, namespace, name })) }
+      checkKnown(read, this.#textOf)
+      const deleted = read.map(({ manifest: { kind, namespace, name } }) => ({ kind, namespace, name }))
+      await this.#changeApplied({ kept: [], forgotten: deleted }, read)
+      return { deleted }
     })
   }
 
   delete(name: DocumentName): Promise<DeleteResult> {
     return this.#inTurn(async () => {
-      const current = this.#store.appliedManifests()
-      const wanted = originName(name)
-      const rest = current.filter((manifest) => originName(manifest) !== wanted)
-      if (rest.length === current.length) throw this.#notApplied(name)
-      await this.#replaceApplied(current, rest)
+      if (this.#textOf(name) === undefined) throw this.#notApplied(name)
+      await this.#changeApplied({ kept: [], forgotten: [name] }, [])
       return { deleted: [name] }
     })
   }
 
+  readonly #textOf = (name: DocumentName): string | undefined => this.#convergence.sources.textOf(originName(name))
+
   /** Stored first: what was answered with success must not be lost. Taken back where the datapath cannot hold it. */
-  async #replaceApplied(current: readonly AppliedManifest[], wanted: readonly AppliedManifest[]): Promise<readonly Degradation[]> {
-    this.#store.replaceApplied(wanted)
+  async #changeApplied(change: AppliedChange, read: readonly ReadManifest[]): Promise<readonly Degradation[]> {
+    const inverse = inverseOf(change, this.#textOf)
+    this.#takeIn(change, read)
     try {
       const missing = await this.#convergence.converge()
       await this.#publisher.flushed()
       return missing
     } catch (error) {
-      this.#store.replaceApplied(current)
-      this.#convergence.interfacesChanged()
+      this.#takeIn(inverse, [])
+      this.#convergence.sourcesChanged()
       throw error
     }
+  }
+
+  #takeIn(change: AppliedChange, read: readonly ReadManifest[]): void {
+    const details = this.#convergence.sources.changeApplied(originChanges(change))
+    if (details.length > 0) throw new InvalidManifestError(inUsersFiles(details, read), 'CONFLICT')
+    this.#store.changeApplied(change)
   }
 
   #notApplied(document: DocumentName): AgentError {
     const { kind, namespace, name } = document
     const text = titleOf(document)
-    const policy = this.#convergence.desired?.resolution.cluster.policies.get(`${kind}/${namespace}/${name}`)
+    const policy = this.#convergence.desired.policies.get(`${kind}/${namespace}/${name}`)
     if (policy === undefined || isApplied(policy.location.file)) return new AgentError('NOT_FOUND', `there is no ${text} that was applied through the API`)
     return new AgentError('CONFLICT', `${text} comes from the file ${policy.location.file}: remove it there`)
   }
@@ -148,7 +153,7 @@ export class Controller {
 
   /** Whatever a reconciler did may show in tables, statistics and neighbours. */
   #changed(): void {
-    this.#filler.show(this.#convergence)
+    this.#filler.show()
     if (!this.#wasEnforced && this.#convergence.enforced) this.#log.info('the first complete listing is enforced')
     this.#wasEnforced = this.#convergence.enforced
     this.#warmNeighbours()
@@ -156,10 +161,10 @@ export class Controller {
   }
 
   #warmNeighbours(): void {
-    const { desired } = this.#convergence
-    if (desired === undefined || desired === this.#warmed) return
-    this.#warmed = desired
-    const encapsulated = desired.frontends.filter(({ service }) => service.forwarding === 'ipip')
+    const { frontends } = this.#convergence.desired
+    if (frontends === this.#warmed) return
+    this.#warmed = frontends
+    const encapsulated = frontends.filter(({ service }) => service.forwarding === 'ipip')
     const backends = encapsulated.flatMap(({ frontend }) => frontend.backends.map(({ address }) => address))
     this.#neighbours.setAddresses([...new Set(backends)])
   }

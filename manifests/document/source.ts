@@ -121,6 +121,11 @@ export class Source {
     return this.nodeAt([])
   }
 
+  /** As plain data; aliases are bounded already. */
+  get value(): unknown {
+    return this.node?.toJS(this.#origin.document, { maxAliasCount: -1 })
+  }
+
   /** What an alias stands for; any other node is itself. */
   resolve(node: unknown): Node | null {
     if (isAlias(node)) return this.#origin.aliases.get(node) ?? null

@@ -1,11 +1,14 @@
 // What manifests become for the engine: nodes, workloads without labels, audit.
 import test from 'ava'
-import { EndpointFlags, HOST_IFINDEX, Identity } from '../bpf/index.ts'
-import { compile, type DenyAnswer, parseDocuments } from '../manifests/index.ts'
-import type { Interface } from './interfaces.ts'
-import { desiredInputs, identityKeys, type Numbers } from './desired.ts'
-import { matchEndpoints } from './endpoints.ts'
-import { InputSet, type EngineInput } from './reconcilers/inputs.ts'
+import { EndpointFlags, HOST_IFINDEX, Identity } from '../../bpf/index.ts'
+import { Compiler, counter, type DenyAnswer, type Document, parseDocuments } from '../../manifests/index.ts'
+import type { Interface } from '../interfaces.ts'
+import { Desired } from './desired.ts'
+import type { Numbers } from './identities.ts'
+import { Inputs } from './inputs.ts'
+import { Retired } from './retired.ts'
+import { matchEndpoints } from '../endpoints.ts'
+import type { EngineInput } from '../reconcilers/inputs.ts'
 
 const LINK: Interface = {
   ifindex: 7, name: 'sl-web', mac: '02:00:00:00:00:02', kind: 'veth', up: true, peerIfindex: 2, peerName: undefined, peerNamespaceId: 0,
@@ -20,15 +23,31 @@ function numbering(): Numbers & { readonly keys: Map<string, number> } {
   return { keys, number: (space, key) => keys.get(`${space} ${key}`) ?? keys.set(`${space} ${key}`, 256 + keys.size).size + 255 }
 }
 
-async function inputsOf(text: string, denyAnswer: DenyAnswer = 'drop') {
+const documentsOf = (text: string): readonly Document[] => {
   const { documents, errors } = parseDocuments(text, 'f.yaml')
   if (errors[0]) throw errors[0]
-  const cluster = compile(documents, undefined, [SSH])
-  const links = [LINK, UPLINK]
-  const endpoints = await matchEndpoints(cluster.workloads, links, { peerMac: async () => '02:00:00:00:00:01' })
+  return documents
+}
+
+async function setUp(text: string, denyAnswer: DenyAnswer = 'drop') {
   const numbers = numbering()
-  const changes = desiredInputs({ cluster, endpoints, links, workloadRanges: [], denyAnswer, hostPolicy: 'enforce' }, numbers).changesSince(new InputSet())
-  return { cluster, numbers, inputs: changes.map(({ input }) => input) }
+  const retired = new Retired()
+  const desired = new Desired({ workloadRanges: [], denyAnswer, hostPolicy: 'enforce' }, numbers, retired)
+  const compiler = new Compiler(counter(), [SSH])
+  const inputs = new Inputs(desired.tables)
+  const change = async (removed: readonly Document[], added: readonly Document[]): Promise<void> => {
+    desired.change(compiler.change({ removed, added }))
+    const links = [LINK, UPLINK]
+    desired.setLocal(links, await matchEndpoints(compiler.cluster.workloads, links, { peerMac: async () => '02:00:00:00:00:01' }))
+  }
+  const documents = documentsOf(text)
+  await change([], documents)
+  return { desired, retired, numbers, inputs, change, documents }
+}
+
+async function inputsOf(text: string, denyAnswer: DenyAnswer = 'drop') {
+  const { inputs } = await setUp(text, denyAnswer)
+  return { inputs: inputs.changes().flatMap((change) => (change.operation === 'set' ? [change.input] : [])) }
 }
 
 const entries = <K extends EngineInput['input']>(inputs: readonly EngineInput[], kind: K) =>
@@ -80,10 +99,31 @@ test('a workload whose labels are not known has the reserved identity, and there
 test('this node gives its labels to the host, another has an identity and addresses', async (t) => {
   const node = (name: string, address: string) =>
     `{apiVersion: v1, kind: Node, metadata: {name: ${name}, labels: {zone: ${name}}}, status: {addresses: [{type: InternalIP, address: ${address}}]}}\n---\n`
-  const { cluster, inputs, numbers } = await inputsOf(`${node('here', '192.168.0.1')}${node('there', '192.168.0.2')}`)
+  const { inputs } = await inputsOf(`${node('here', '192.168.0.1')}${node('there', '192.168.0.2')}`)
   const labels = new Map(entries(inputs, 'identity').map(({ number, labels: own }) => [number, own]))
   t.deepEqual(labels.get(Identity.HOST), ['reserved:host=', 'node:zone=here'])
   const addresses = entries(inputs, 'address').map(({ entry }) => [[...entry.address.subarray(12)].join('.'), labels.get(entry.identity)])
   t.deepEqual(addresses, [['192.168.0.1', labels.get(Identity.HOST)], ['192.168.0.2', ['reserved:remote-node=', 'node:zone=there']]])
-  for (const key of numbers.keys.keys()) t.true(identityKeys(cluster).has(key.slice('identity '.length)))
+})
+
+test('what two have in common is told once, and stays until the last of them goes', async (t) => {
+  const remote = (name: string, address: string) => `{apiVersion: sluice.io/v1, kind: Workload, metadata: {name: ${name}, labels: {app: web}}, spec: {addresses: [${address}]}}\n---\n`
+  const { desired, inputs, change, documents, retired } = await setUp(remote('a', '10.0.0.1') + remote('b', '10.0.0.2'))
+  const tell = (): string[] => {
+    const changes = inputs.changes().map(({ operation, input }) => `${operation} ${input.input}`)
+    inputs.accepted()
+    return changes
+  }
+  t.is(tell().filter((each) => each === 'set address').length, 3, 'two workloads and the node')
+  await change(documents.slice(0, 1), [])
+  t.deepEqual(tell(), ['remove address'])
+  t.deepEqual(retired.keys, [])
+  await change(documents.slice(1), [])
+  t.deepEqual(tell(), ['remove address', 'remove identity'])
+  const [[space] = []] = retired.keys
+  t.is(space, 'identity')
+  await change([], documents.slice(0, 1))
+  t.deepEqual(tell(), ['set identity', 'set address'])
+  t.deepEqual(retired.keys, [], 'its number is in use again')
+  t.is(desired.numbersInUse.identity.size, 1)
 })
