@@ -182,12 +182,14 @@ export class Convergence {
     this.#start = await kernel.start({ ...options, encapsulationSources: this.#encapsulationSources })
     const { takenOver, maps, refused } = this.#start
     if (first) log.info('datapath loaded', { takenOver, maps: maps.length })
-    this.#requestAll()
+    this.#programs.request() // There may be other programs now.
+    this.#policy.request()
+    this.#services.request()
     if (refused.length === 0) return
     throw new AgentError('UNAVAILABLE', groupRefusals(refused).map(({ objects, message }) => `${objects.join(', ')}: ${message}`).join('; '))
   }
 
-  #requestAll(): void {
+  #requestDue(): void {
     this.#policy.request()
     if (this.#programsDue()) this.#programs.request()
     if (this.#servicesDue()) this.#services.request()
@@ -206,7 +208,7 @@ export class Convergence {
     })
     this.#complete = complete
     this.#unsettled = [...this.#unsettled, ...texts]
-    this.#requestAll()
+    this.#requestDue()
     this.desired.checkNumbers()
   }
 
@@ -307,7 +309,7 @@ export class Convergence {
 
   /** They are looked at now and then anyway, since somebody may have detached them. */
   #programsDue(): boolean {
-    return this.#attachments !== this.#attached || this.#programs.state.error !== undefined
+    return this.#attachments !== this.#attached || (this.#programReport?.failures ?? []).length > 0 || this.#programs.state.error !== undefined
   }
 
   async #reconcilePrograms(): Promise<void> {
