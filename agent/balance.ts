@@ -21,14 +21,15 @@ export function balancedFrontends(service: BalancedService, numbers: Numbers): B
 }
 
 /** XDP would hand packets to this node's own workloads without asking their ingress policy. */
-export function backendsOnNode({ resource, location }: Document, workloadRanges: readonly string[]): ManifestError[] {
+export function backendsOnNode(document: Document, workloadRanges: readonly string[]): ManifestError[] {
+  const { resource } = document
   if (resource.kind !== 'LoadBalancer' || resource.forwarding !== 'ipip') return []
   const ranges = workloadRanges.map((text) => ({ text, prefix: prefixOf(text) }))
   return resource.backends.flatMap(({ addresses }) => addresses).flatMap((address) => {
     const range = ranges.find(({ prefix }) => prefixCovers(prefix, addressBytes(address)))
     if (range === undefined) return []
     const problem = `backend ${address} lies in ${range.text}, the range of this node's own workloads, past whose ingress policy the balancer would send`
-    return [new ManifestError({ code: 'CONFLICT', ...location, path: ['spec', 'backends'], problem, allowed: 'backends outside it, or a Service' })]
+    return [new ManifestError({ code: 'CONFLICT', ...document.location, path: ['spec', 'backends'], problem, allowed: 'backends outside it, or a Service' })]
   })
 }
 

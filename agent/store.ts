@@ -39,6 +39,7 @@ export class Store implements Disposable {
   /** By space, then by key: all of them, since most calls ask for what is known. */
   readonly #numbers = new Map<string, Map<string, number>>()
   readonly #statements = new Map<string, StatementSync>()
+  #inTransaction = false
 
   private constructor(database: DatabaseSync, last: LastNumbers) {
     this.#database = database
@@ -124,18 +125,20 @@ export class Store implements Disposable {
     })
   }
 
-  /** Many numbers at once cost one commit. Nested calls join the outer transaction. */
+  /** Many numbers at once cost one commit, and none where nothing is written. Nested calls join the outer transaction. */
   transaction<T>(body: () => T): T {
-    if (this.#database.isTransaction) return body()
-    this.#database.exec('BEGIN IMMEDIATE')
+    if (this.#inTransaction) return body()
+    this.#inTransaction = true
     try {
       const result = body()
-      this.#database.exec('COMMIT')
+      if (this.#database.isTransaction) this.#database.exec('COMMIT')
       return result
     } catch (error) {
-      this.#database.exec('ROLLBACK')
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
       this.#readNumbers()
       throw error
+    } finally {
+      this.#inTransaction = false
     }
   }
 
@@ -199,7 +202,9 @@ export class Store implements Disposable {
     return candidate <= to ? candidate : undefined
   }
 
+  /** Writes; the first one begins the transaction that it is part of. */
   #run(sql: string, ...values: (string | number)[]): void {
+    if (this.#inTransaction && !this.#database.isTransaction) this.#database.exec('BEGIN IMMEDIATE')
     this.#statement(sql).run(...values)
   }
 

@@ -5,8 +5,9 @@ import { CONTRADICTED } from './claims.ts'
 import { KIND_NAMES, readerOf } from './kinds.ts'
 import type { Schema, Value } from './document/schema.ts'
 import { validate } from './document/validate.ts'
-import type { Document } from './resources.ts'
-import { Budget, Source, survey, TOO_LARGE, type Survey } from './document/source.ts'
+import { parseJson } from './document/json.ts'
+import type { Document, Resource } from './resources.ts'
+import { Budget, type Origin, Source, survey, TOO_LARGE, type Survey } from './document/source.ts'
 import { type Excess, streamDocuments, type YamlDocument } from './document/stream.ts'
 
 /** Fifty times what Kubernetes takes for one object (etcd's 1.5 MiB). */
@@ -31,7 +32,9 @@ export interface Manifest {
 /** `file` is for positions only. Never throws for what `text` holds. */
 export function parseDocuments(text: string, file: string): ParsedFile {
   const documents: Document[] = []
-  const errors = readEach(text, file, (source) => documents.push(...readSource(source, 0).map(({ document }) => document)))
+  const errors = readEach(text, file, (source) => {
+    for (const { document } of readSource(source, 0)) documents.push(document)
+  })
   return { file, documents, errors }
 }
 
@@ -39,7 +42,7 @@ export function parseDocuments(text: string, file: string): ParsedFile {
 export function parseManifests(text: string, file: string): { readonly manifests: readonly Manifest[]; readonly errors: readonly ManifestError[] } {
   const manifests: Manifest[] = []
   const errors = readEach(text, file, (source) => {
-    manifests.push(...readSource(source, 0).map(({ document, source: own }) => ({ document, value: own.value })))
+    for (const { document, source: own } of readSource(source, 0)) manifests.push({ document, value: own.value })
   })
   return { manifests, errors }
 }
@@ -88,6 +91,8 @@ function* sourcesOf(text: string, file: string, budget: Budget): Generator<Sourc
   if (text.length > SIZE_LIMIT) {
     return void budget.errors.push(excessive(file, { problem: `the file has ${text.length} characters`, allowed: `at most ${SIZE_LIMIT}` }))
   }
+  const json = parseJson(text)
+  if (json !== undefined) return void (yield jsonSource(json, text, file, budget))
   const lines = new LineCounter()
   for (const streamed of streamDocuments(text, lines)) {
     if (budget.exhausted) return
@@ -98,6 +103,27 @@ function* sourcesOf(text: string, file: string, budget: Budget): Generator<Sourc
     if (document.errors.length + found.duplicates.length > 0) reportSyntax(source, document, found)
     else if (document.contents !== null && !isNullScalar(document.contents)) yield source
   }
+}
+
+function jsonSource(document: YamlDocument, text: string, file: string, budget: Budget): Source {
+  const origin = { file, document, aliases: new Map(), lines: new LineCounter(), budget }
+  const before = text.slice(0, text.indexOf('{')).split('\n')
+  const start = { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 }
+  let placed: WeakRef<Origin> | undefined // Many items of one List may ask, and parsed documents are large.
+  const place = (): Origin => {
+    const known = placed?.deref() ?? placedOrigin(origin, text)
+    placed = new WeakRef(known)
+    return known
+  }
+  return new Source({ ...origin, unplaced: { start, place } })
+}
+
+/** Of a text that has no fault as JSON. */
+function placedOrigin(origin: Origin, text: string): Origin {
+  const lines = new LineCounter()
+  const [streamed] = streamDocuments(text, lines)
+  if (streamed === undefined || 'excess' in streamed) throw new TypeError(`${origin.file}: JSON that is no YAML`)
+  return { ...origin, document: streamed.document, lines }
 }
 
 const isNullScalar = (node: unknown): boolean => isScalar(node) && node.value === null
@@ -133,8 +159,36 @@ function readSource(source: Source, depth: number): readonly Read[] {
   const before = source.budget.errors.length
   const resource = read(source)
   if (resource === undefined || source.budget.errors.length > before) return []
-  const document = { location: source.location, places: source.places(CONTRADICTED), resource, warnings: source.warnings }
-  return [{ document, source }]
+  return [{ document: documentOf(source, resource), source }]
+}
+
+function documentOf(source: Source, resource: Resource): Document {
+  const { warnings, placed } = source
+  if (placed === undefined) return { location: source.location, places: source.places(CONTRADICTED), resource, warnings }
+  return new UnplacedDocument(resource, warnings, placed, source.start)
+}
+
+/** Where it stands is found out for who asks; hardly anybody does. */
+class UnplacedDocument implements Document {
+  readonly resource: Resource
+  readonly warnings: Document['warnings']
+  readonly #placed: () => Source
+  #location: Document['location'] | undefined
+
+  constructor(resource: Resource, warnings: Document['warnings'], placed: () => Source, location: Document['location'] | undefined) {
+    this.resource = resource
+    this.warnings = warnings
+    this.#placed = placed
+    this.#location = location
+  }
+
+  get location(): Document['location'] {
+    return (this.#location ??= this.#placed().location)
+  }
+
+  get places(): Document['places'] {
+    return this.#placed().places(CONTRADICTED)
+  }
 }
 
 /** `kubectl get -o yaml` gives a List of what was asked for. */

@@ -48,7 +48,7 @@ test('several files are one request, and each resource knows its own', (t) => {
   const ended = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'ended' }, status: { phase: 'Succeeded' } }
   const first = ['# a comment', JSON.stringify(namespace('a')), '---', JSON.stringify(ended), '---', ` ${JSON.stringify(namespace('b'))}`].join('\n')
   const files = [{ file: 'a.yaml', text: first }, { file: 'c.json', text: JSON.stringify(namespace('c')) }]
-  const places = readApplied(files).map(({ manifest: { name }, location: { file, line, column } }) => `${name} ${file}:${line}:${column}`)
+  const places = readApplied(files).map(({ manifest: { name }, document: { location: { file, line, column } } }) => `${name} ${file}:${line}:${column}`)
   t.deepEqual(places, ['a a.yaml:2:1', 'b a.yaml:6:2', 'c c.json:1:1'])
 })
 

@@ -6,11 +6,10 @@ import { AgentError } from '../errors.ts'
 import type { AppliedManifest } from '../store.ts'
 import type { OriginChange } from './manifests.ts'
 
-/** A resource of a request, and where the user has it. */
+/** A resource of a request, and the document that the user has of it. */
 export interface ReadManifest {
   readonly manifest: AppliedManifest
-  readonly location: Location
-  readonly places: Document['places']
+  readonly document: Document
 }
 
 export class InvalidManifestError extends AgentError {
@@ -72,11 +71,10 @@ export function readApplied(files: readonly ManifestText[]): ReadManifest[] {
   const manifests = parsed.flatMap((each) => each.manifests)
   if (manifests.length === 0) throw new AgentError('BAD_REQUEST', `${files.map(({ file }) => file).join(', ')}: no document in it`)
   checkDistinct(manifests.map(({ document }) => document))
-  return manifests.map(({ document: { resource: { kind, namespace, name }, location, places }, value }) => ({
-    manifest: { kind, namespace, name, text: JSON.stringify(value) },
-    location,
-    places,
-  }))
+  return manifests.map(({ document, value }) => {
+    const { kind, namespace, name } = document.resource
+    return { manifest: { kind, namespace, name, text: JSON.stringify(value) }, document }
+  })
 }
 
 /** Faults of applied manifests, which go by their names, told by the user's own file and line where `read` has them. */
@@ -84,7 +82,7 @@ export function inUsersFiles(details: readonly ApiErrorDetail[], read: readonly 
   const users = new Map(read.map((each) => [originName(each.manifest), each]))
   const placeOf = ({ file, line, column }: Place, path = ''): Place => {
     const own = users.get(file)
-    if (isApplied(file)) return own?.places[path] ?? own?.location ?? { file: EARLIER }
+    if (isApplied(file)) return own?.document.places[path] ?? own?.document.location ?? { file: EARLIER }
     return { file, ...(line !== undefined && { line }), ...(column !== undefined && { column }) }
   }
   return details.map((detail) => {
@@ -103,7 +101,7 @@ export function checkKnown(read: readonly ReadManifest[], textOf: TextOf): void 
   const missing = read.filter(({ manifest }) => textOf(manifest) === undefined)
   if (missing.length === 0) return
   const message = 'was not applied through the API, so it cannot be deleted there'
-  throw new InvalidManifestError(missing.map(({ manifest, location }) => ({ ...location, message: `${titleOf(manifest)} ${message}` })), 'NOT_FOUND')
+  throw new InvalidManifestError(missing.map(({ manifest, document: { location } }) => ({ ...location, message: `${titleOf(manifest)} ${message}` })), 'NOT_FOUND')
 }
 
 /** What applying each manifest does. */
@@ -116,14 +114,18 @@ export function actionsOf(added: readonly AppliedManifest[], textOf: TextOf): re
 }
 
 function checkDistinct(documents: readonly Document[]): void {
-  const first = new Map<string, Location>()
-  for (const { resource, location, places } of documents) {
-    const name = originName(resource)
+  const first = new Map<string, Document>()
+  for (const document of documents) {
+    const name = originName(document.resource)
     const other = first.get(name)
-    const message = `${titleOf(resource)} stands twice; allowed: each name once for a kind`
-    if (other !== undefined) throw new InvalidManifestError([{ ...(places['metadata.name'] ?? location), path: 'metadata.name', message, other }])
-    first.set(name, location)
+    if (other !== undefined) throw new InvalidManifestError([repeated(document, other.location)])
+    first.set(name, document)
   }
+}
+
+function repeated({ resource, location, places }: Document, other: Location): ApiErrorDetail {
+  const message = `${titleOf(resource)} stands twice; allowed: each name once for a kind`
+  return { ...(places['metadata.name'] ?? location), path: 'metadata.name', message, other }
 }
 
 /** "CiliumNetworkPolicy demo/web" */

@@ -40,6 +40,7 @@ export class Controller {
   #changing: Promise<unknown> = Promise.resolve()
   #conntrack: ConntrackReport | undefined
   #wasEnforced = false
+  #publishing: NodeJS.Immediate | undefined
   /** Neighbours are those of these. */
   #warmed: readonly BalancedFrontend[] | undefined
 
@@ -122,6 +123,7 @@ export class Controller {
     this.#takeIn(change, read)
     try {
       const missing = await this.#convergence.converge()
+      this.#publish()
       await this.#publisher.flushed()
       return missing
     } catch (error) {
@@ -157,7 +159,12 @@ export class Controller {
     if (!this.#wasEnforced && this.#convergence.enforced) this.#log.info('the first complete listing is enforced')
     this.#wasEnforced = this.#convergence.enforced
     this.#warmNeighbours()
-    this.#publish()
+    this.#publishSoon()
+  }
+
+  /** One reconciler's run leads to another's: the main thread is told when they have come to rest. */
+  #publishSoon(): void {
+    this.#publishing ??= setImmediate(() => this.#publish())
   }
 
   #warmNeighbours(): void {
@@ -170,6 +177,8 @@ export class Controller {
   }
 
   #publish(): void {
+    clearImmediate(this.#publishing)
+    this.#publishing = undefined
     const { reconcilers, kernelStart } = this.#convergence
     this.#publisher.publish({
       parts: partsOf({ options: this.#options, convergence: this.#convergence, tables: this.#tables, conntrackEntries: this.#conntrack?.entries ?? 0 }),

@@ -47,7 +47,7 @@ export class Publisher {
   #continue(): void {
     if (this.#unacknowledged) return
     if (this.#pending.size === 0 && this.#state === undefined) return this.#settle()
-    const next = [...this.#pending].slice(0, CHANGES_PER_MESSAGE)
+    const next = this.#pending.entries().take(CHANGES_PER_MESSAGE).toArray()
     for (const [key] of next) this.#pending.delete(key)
     this.#unacknowledged = true
     this.#send({ changes: next.map(([, change]) => change), ...this.#stateIfLast() })

@@ -90,10 +90,19 @@ export interface Origin {
   readonly aliases: ReadonlyMap<Alias, Node>
   readonly lines: LineCounter
   readonly budget: Budget
+  /** Of a document whose nodes have no places. */
+  readonly unplaced?: Unplaced
+}
+
+export interface Unplaced {
+  /** Where the document begins. */
+  readonly start: { readonly line: number; readonly column: number }
+  /** The same document, its nodes with places. */
+  readonly place: () => Origin
 }
 
 export class Source {
-  readonly #origin: Origin
+  #origin: Origin
   readonly #root: Path
   /** Of this document, in the order of reading. */
   readonly warnings: ManifestWarning[] = []
@@ -145,8 +154,15 @@ export class Source {
     return null
   }
 
+  /** Gives the same with the places of its nodes; undefined where it has them. */
+  get placed(): (() => Source) | undefined {
+    const { unplaced } = this.#origin
+    return unplaced && (() => new Source(unplaced.place(), this.#root))
+  }
+
   /** The nearest place that exists: a missing field is looked for where its object stands. */
   #place(path: Path): { line: number; column: number } {
+    this.#origin = this.#origin.unplaced?.place() ?? this.#origin
     const parent = path.slice(0, -1)
     const step = path.at(-1)
     const holder = this.nodeAt(parent)
@@ -159,6 +175,12 @@ export class Source {
   position(offset: number): { line: number; column: number } {
     const { line, col } = this.#origin.lines.linePos(offset)
     return { line, column: col }
+  }
+
+  /** Of a document whose nodes have no places: where it begins, if the resource is all of it. */
+  get start(): Location | undefined {
+    const { unplaced } = this.#origin
+    return unplaced === undefined || this.#root.length > 0 ? undefined : { file: this.file, ...unplaced.start }
   }
 
   /** Where the resource begins. */
