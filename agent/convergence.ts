@@ -266,6 +266,7 @@ export class Convergence {
 
   /** A refusal leaves the engine as it was, but for the first listing: its inputs gather before they are committed. */
   async #tell(changes: readonly InputChange[]): Promise<ApplyReport> {
+    this.#parts.store.commit()
     try {
       const report = await this.#parts.kernel.applyPolicy({ changes, finishRestore: !this.#restoreFinished })
       if (report.accepted) {
@@ -294,6 +295,7 @@ export class Convergence {
   async #reconcileServices(): Promise<void> {
     if (!this.#mayWrite()) return
     const { frontends } = this.desired
+    this.#parts.store.commit()
     const shares = await this.#parts.kernel.reconcileServices(frontends.map(({ spec }) => spec))
     this.#programmedServices = { frontends, shares }
     this.#releaseServiceNumbers([...frontends, ...this.desired.frontends])

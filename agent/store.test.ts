@@ -71,6 +71,24 @@ test('a transaction that fails leaves nothing behind, also not in memory', (t) =
   t.deepEqual([...store.numbersOf('rule')], [['kept', 1]])
 })
 
+test('of writes that wait for their commit only those of the transaction that fails are taken back', (t) => {
+  const folder = stateDir(t)
+  {
+    using store = Store.open(folder)
+    store.number('rule', 'kept')
+    t.throws(() =>
+      store.transaction(() => {
+        store.number('rule', 'lost')
+        throw new Error('no')
+      }),
+    )
+    store.number('rule', 'later')
+    t.deepEqual([...store.numbersOf('rule').keys()], ['kept', 'later'])
+  }
+  using again = Store.open(folder)
+  t.deepEqual([...again.numbersOf('rule')], [['kept', 1], ['later', 2]])
+})
+
 test('texts survive', (t) => {
   const folder = stateDir(t)
   const manifest = { kind: 'NetworkPolicy', namespace: 'demo', name: 'web', text: '{}' }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { DocumentName } from './api/types.ts'
 import { AgentError } from './errors.ts'
+import { NumberPool } from './number-pool.ts'
 
 /** Each space has its own numbers; `last` is the largest that its records can hold, and `Store.open` may be told a lower one. */
 export const NUMBER_SPACES = {
@@ -21,6 +22,9 @@ export interface AppliedManifest extends DocumentName {
   readonly text: string
 }
 
+/** For what nobody waits for. */
+const COMMIT_AFTER_MS = 100
+
 const SCHEMA_VERSION = 1
 const SCHEMA = `
   CREATE TABLE numbers (
@@ -36,10 +40,13 @@ const SCHEMA = `
 export class Store implements Disposable {
   readonly #database: DatabaseSync
   readonly #last: LastNumbers
-  /** By space, then by key: all of them, since most calls ask for what is known. */
-  readonly #numbers = new Map<string, Map<string, number>>()
+  /** All numbers, since most calls ask for what is known. */
+  readonly #pools = new Map<string, NumberPool>()
+  /** Spaces of which the number given last is to be written. */
+  readonly #given = new Set<NumberSpace>()
   readonly #statements = new Map<string, StatementSync>()
   #inTransaction = false
+  #commitLater: NodeJS.Timeout | undefined
 
   private constructor(database: DatabaseSync, last: LastNumbers) {
     this.#database = database
@@ -84,11 +91,11 @@ export class Store implements Disposable {
     this.transaction(() => {
       for (const [space, key] of keys) this.#run('DELETE FROM numbers WHERE space = ? AND key = ?', space, key)
     })
-    for (const [space, key] of keys) this.#numbers.get(space)?.delete(key)
+    for (const [space, key] of keys) this.#pool(space).delete(key)
   }
 
   numbersOf(space: NumberSpace): ReadonlyMap<string, number> {
-    return this.#numbers.get(space) ?? new Map()
+    return this.#pool(space).numbers
   }
 
   appliedManifests(): AppliedManifest[] {
@@ -125,16 +132,18 @@ export class Store implements Disposable {
     })
   }
 
-  /** Many numbers at once cost one commit, and none where nothing is written. Nested calls join the outer transaction. */
+  /** All or nothing of what `body` writes. Nested calls join the outer one. */
   transaction<T>(body: () => T): T {
     if (this.#inTransaction) return body()
+    const others = this.#database.isTransaction
     this.#inTransaction = true
     try {
+      if (others) this.#database.exec('SAVEPOINT body')
       const result = body()
-      if (this.#database.isTransaction) this.#database.exec('COMMIT')
+      if (others) this.#database.exec('RELEASE body')
       return result
     } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+      if (this.#database.isTransaction) this.#database.exec(others ? 'ROLLBACK TO body; RELEASE body' : 'ROLLBACK')
       this.#readNumbers()
       throw error
     } finally {
@@ -142,45 +151,46 @@ export class Store implements Disposable {
     }
   }
 
+  /** What was written survives from here on. The kernel is told of a number, and a user of success, only after it. */
+  commit(): void {
+    clearTimeout(this.#commitLater)
+    for (const space of this.#given) this.#run('INSERT OR REPLACE INTO last_numbers VALUES (?, ?)', space, this.#pool(space).given ?? 0)
+    this.#given.clear()
+    if (this.#database.isTransaction) this.#database.exec('COMMIT')
+  }
+
   [Symbol.dispose](): void {
+    this.commit()
     this.#database.close()
   }
 
   #readNumbers(): void {
-    this.#numbers.clear()
+    this.#pools.clear()
     for (const row of this.#all('SELECT space, key, number FROM numbers')) {
-      this.#remember(String(row['space']), String(row['key']), Number(row['number']))
+      this.#pool(String(row['space'])).set(String(row['key']), Number(row['number']))
     }
+    for (const row of this.#all('SELECT space, number FROM last_numbers')) this.#pool(String(row['space'])).given = Number(row['number'])
   }
 
-  #remember(space: string, key: string, number: number): void {
-    const numbers = this.#numbers.get(space)
-    if (numbers === undefined) this.#numbers.set(space, new Map([[key, number]]))
-    else numbers.set(key, number)
+  #pool(space: string): NumberPool {
+    const known = this.#pools.get(space) ?? new NumberPool()
+    this.#pools.set(space, known)
+    return known
   }
 
   #allocate(space: NumberSpace, key: string): number {
-    return this.transaction(() => {
-      const number = this.#free(space)
-      this.#run('INSERT OR REPLACE INTO numbers VALUES (?, ?, ?)', space, key, number)
-      this.#run('INSERT OR REPLACE INTO last_numbers VALUES (?, ?)', space, number)
-      this.#remember(space, key, number)
-      return number
-    })
-  }
-
-  /** The next number after the one given last, round the whole space: a freed number rests as long as it can. */
-  #free(space: NumberSpace): number {
-    const { first } = NUMBER_SPACES[space]
-    const last = this.#lastOf(space)
-    const given = this.#all('SELECT number FROM last_numbers WHERE space = ?', space)[0]
-    const start = given === undefined ? first : Math.min(Number(given['number']), last) + 1
-    const number = this.#firstFree(space, start, last) ?? this.#firstFree(space, first, start - 1)
+    const pool = this.#pool(space)
+    const [first, last] = [NUMBER_SPACES[space].first, this.#lastOf(space)]
+    const number = pool.next(first, last)
     if (number === undefined) {
       throw new AgentError('CAPACITY', `all ${last - first + 1} numbers for kind "${space}" are in use`, {
         ...(space in this.#last && { hint: `use fewer, or give the maps that hold a ${space} by its number more room (--map-size)` }),
       })
     }
+    this.#run('INSERT OR REPLACE INTO numbers VALUES (?, ?, ?)', space, key, number)
+    pool.set(key, number)
+    pool.given = number
+    this.#given.add(space)
     return number
   }
 
@@ -188,24 +198,17 @@ export class Store implements Disposable {
     return this.#last[space] ?? NUMBER_SPACES[space].last
   }
 
-  #firstFree(space: NumberSpace, from: number, to: number): number | undefined {
-    let candidate = from
-    for (const row of this.#all(
-      'SELECT number FROM numbers WHERE space = ? AND number BETWEEN ? AND ? ORDER BY number',
-      space,
-      from,
-      to,
-    )) {
-      if (Number(row['number']) !== candidate) break
-      candidate++
-    }
-    return candidate <= to ? candidate : undefined
+  /** A commit costs more than many writes, so they wait for the next one. */
+  #run(sql: string, ...values: (string | number)[]): void {
+    if (!this.#database.isTransaction) this.#begin()
+    this.#statement(sql).run(...values)
   }
 
-  /** Writes; the first one begins the transaction that it is part of. */
-  #run(sql: string, ...values: (string | number)[]): void {
-    if (this.#inTransaction && !this.#database.isTransaction) this.#database.exec('BEGIN IMMEDIATE')
-    this.#statement(sql).run(...values)
+  #begin(): void {
+    this.#database.exec('BEGIN IMMEDIATE')
+    clearTimeout(this.#commitLater)
+    this.#commitLater = setTimeout(() => this.commit(), COMMIT_AFTER_MS)
+    this.#commitLater.unref()
   }
 
   #all(sql: string, ...values: (string | number)[]): Record<string, unknown>[] {

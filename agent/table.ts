@@ -44,10 +44,23 @@ export class Table<T> {
   }
 
   set(item: T): void {
+    this.#set({ item, text: JSON.stringify(item) })
+  }
+
+  /** The item as the JSON that another table has of it. */
+  setText(text: string): void {
+    this.#set({ item: JSON.parse(text) as T, text })
+  }
+
+  textOf(key: string): string | undefined {
+    return this.#items.get(key)?.text
+  }
+
+  #set(row: Row<T>): void {
+    const { item, text } = row
     const key = this.#keyOf(item)
-    const text = JSON.stringify(item)
     if (this.#items.get(key)?.text === text) return
-    this.#items.set(key, { item, text })
+    this.#items.set(key, row)
     this.#notify({ type: 'update', revision: ++this.#revision, key, item })
   }
 

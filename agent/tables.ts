@@ -2,11 +2,11 @@
 import type * as api from './api/types.ts'
 import { Table } from './table.ts'
 
-/** What became of one item; none: it is gone. */
+/** What became of one item, as JSON, which threads exchange faster than objects; none: it is gone. */
 export interface TableChange {
   readonly table: string
   readonly key: string
-  readonly item?: unknown
+  readonly item?: string
 }
 
 export class Tables {
@@ -30,7 +30,7 @@ export class Tables {
     const byName = new Map(this.all.map((table) => [table.name, table]))
     for (const { table, key, item } of changes) {
       if (item === undefined) byName.get(table)?.delete(key)
-      else byName.get(table)?.set(item)
+      else byName.get(table)?.setText(item)
     }
   }
 }

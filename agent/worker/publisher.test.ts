@@ -35,7 +35,7 @@ test('of changes that were not sent yet only the last counts, removals too', (t)
   t.is(sent.length, 1, 'the first is not acknowledged yet')
   publisher.acknowledged()
   t.deepEqual(sent[1]?.changes, [
-    { table: 'identities', key: '1', item: identity(1, ['k8s:app=web']) },
+    { table: 'identities', key: '1', item: JSON.stringify(identity(1, ['k8s:app=web'])) },
     { table: 'identities', key: '2' },
   ])
 })

@@ -18,7 +18,7 @@ export class Publisher {
 
   constructor(tables: readonly Table<unknown>[], send: (publication: Publication) => void) {
     this.#send = send
-    for (const table of tables) table.watch((event) => this.#add(table.name, event))
+    for (const table of tables) table.watch((event) => this.#add(table, event))
   }
 
   /** Sends what the tables have become, and `state` last. */
@@ -38,10 +38,11 @@ export class Publisher {
     if (this.#unacknowledged) await this.#flushed.promise
   }
 
-  #add(table: string, event: TableEvent<unknown>): void {
+  #add(table: Table<unknown>, event: TableEvent<unknown>): void {
     if (event.type === 'synced') return
     const { key } = event
-    this.#pending.set(`${table} ${key}`, event.type === 'update' ? { table, key, item: event.item } : { table, key })
+    const item = table.textOf(key)
+    this.#pending.set(`${table.name} ${key}`, { table: table.name, key, ...(item !== undefined && { item }) })
   }
 
   #continue(): void {
