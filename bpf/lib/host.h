@@ -31,8 +31,8 @@ static __always_inline bool icmp_is_vital(const struct tuple *tuple)
 {
 	__u32 type = bpf_ntohs(tuple->destination_port_be) >> 8;
 
-	if (tuple->source_port_be)
-		return false; /* an echo reply, whose destination's port is its identifier */
+	if (tuple->echo == ECHO_IS_REPLY)
+		return false; /* the destination's port is an identifier, and no type */
 	if (tuple->protocol == IPPROTO_ICMPV6)
 		return icmp_is_error(type, true) || (type >= ICMP6_MULTICAST_QUERY && type <= ICMP6_REDIRECT);
 	return tuple->protocol == IPPROTO_ICMP && icmp_is_error(type, false);
