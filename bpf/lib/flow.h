@@ -74,7 +74,7 @@ static __always_inline bool service_key_is_free(const struct tuple *tuple, const
  * Turns packet->tuple into the flow to the backend. state->translated is set when the destination is a service.
  * The policy that counts is the one for the backend.
  */
-static __noinline int flow_translate(struct packet *packet, struct flow_state *state, __u32 now)
+static __noinline int flow_translate(struct packet *packet, struct flow_state *state)
 {
 	const struct tuple original = packet->tuple;
 	const struct service *service = service_find(&original, true);
@@ -101,7 +101,7 @@ static __noinline int flow_translate(struct packet *packet, struct flow_state *s
 			state->flags |= FLOW_HAIRPIN;
 		packet->tuple = original;
 		tuple_translate(&packet->tuple, state);
-		if (service_key_is_free(&packet->tuple, &original, now))
+		if (service_key_is_free(&packet->tuple, &original, state->last_seen))
 			return REASON_FORWARDED;
 	}
 	return REASON_NO_BACKEND;
@@ -124,21 +124,15 @@ static __always_inline int flow_check_destination(const struct tuple *tuple)
 	return ipv6_is_link_local(&tuple->destination) ? REASON_UNKNOWN_DESTINATION : REASON_FORWARDED;
 }
 
-static __noinline int flow_open_with(struct packet *packet, enum hook hook, __u32 ifindex, struct opening *opening)
+static __noinline int flow_open_with(struct packet *packet, struct opening *opening, bool from_origin)
 {
-	struct flow_state *state = &opening->state;
-	int reason;
+	int reason = admit(packet, &opening->state, &opening->admission, from_origin);
 
-	if (hook_knows_sender(hook))
-		state->source_ifindex = ifindex;
-	if (hook == HOOK_TO_ENDPOINT)
-		state->destination_ifindex = ifindex;
-	reason = admit(packet, state, &opening->admission, true);
 	if (!reason)
 		reason = flow_write(packet, opening);
 	if (!reason && report_flows)
 		send_event(packet, EVENT_FLOW, REASON_FORWARDED);
-	return reason;
+	return reason == NO_END_HERE ? NOT_OURS : reason;
 }
 
 /* Back to what the packet carries and where it was seen, after events told of what policy compared. */
@@ -156,46 +150,56 @@ SUBPROGRAM int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, _
 
 	if (!opening || !packet)
 		return REASON_CONNTRACK_FULL;
+	opening->state.last_seen = now;
+	if (hook_knows_sender(hook))
+		opening->state.source_ifindex = ifindex;
+	if (hook == HOOK_TO_ENDPOINT)
+		opening->state.destination_ifindex = ifindex;
 	tuple_map(&packet->tuple);
 	reason = flow_check_destination(&packet->tuple);
 	if (reason)
 		return hook_is_at_uplink(hook) ? NOT_OURS : reason;
 	opening->original = packet->tuple;
-	opening->state.last_seen = now;
 	if (feature_services && hook == HOOK_FROM_ENDPOINT)
-		reason = flow_translate(packet, &opening->state, now);
+		reason = flow_translate(packet, &opening->state);
 	if (!reason)
-		reason = flow_open_with(packet, hook, ifindex, opening);
+		reason = flow_open_with(packet, opening, true);
 	if (!reason)
 		packet_restore(packet, &opening->original, hook);
-	return reason == NO_END_HERE ? NOT_OURS : reason;
+	return reason;
 }
 
 /*
- * For what the node's own policy refused. A connection may be older than policy or outlive its conntrack
- * entry: then the other end may have opened it. Without the node's socket a segment out of nowhere would open a way in by
- * the rules of the way out.
+ * Whether an unknown flow's first packet at the uplink is a reply: the connection may be older than the node's policies or
+ * outlive its conntrack entry. Who opened one that policy has cut is not asked again: conntrack knows it.
  */
-SUBPROGRAM int flow_open_reversed(struct __sk_buff *skb, struct packet *packet, enum hook hook, __u32 now)
+SUBPROGRAM int flow_is_of_receiver(struct __sk_buff *skb, const struct packet *packet, enum hook hook)
+{
+	const struct flow_state *known;
+
+	if (!packet || !host_has_policy())
+		return false;
+	known = conntrack_find_any(&packet->tuple);
+	if (known && known->flags & FLOW_REVOKED)
+		return false;
+	return connection_is_of_receiver(skb, packet, hook == HOOK_FROM_WORLD);
+}
+
+/* The same as flow_open, where the packet's receiver has opened the flow. */
+SUBPROGRAM int flow_open_reversed(struct packet *packet, enum hook hook, __u32 now)
 {
 	struct opening *opening = opening_take();
-	struct decision decision;
 	int reason;
 
-	if (!opening || !packet || packet->decision.ifindex != HOST_IFINDEX)
-		return REASON_POLICY_DENIED;
-	if (!connection_stands(skb, packet, hook == HOOK_FROM_WORLD))
-		return REASON_POLICY_DENIED;
-	decision = packet->decision;
+	if (!opening || !packet)
+		return REASON_CONNTRACK_FULL;
+	tuple_map(&packet->tuple);
+	opening->original = packet->tuple;
 	opening->state.last_seen = now;
 	tuple_reverse(&packet->tuple);
-	reason = admit(packet, &opening->state, &opening->admission, false);
+	reason = flow_open_with(packet, opening, false);
 	if (!reason)
-		reason = flow_write(packet, opening);
-	if (!reason && report_flows)
-		send_event(packet, EVENT_FLOW, REASON_FORWARDED);
-	tuple_reverse(&packet->tuple);
-	packet->decision = decision;
+		packet_restore(packet, &opening->original, hook);
 	return reason;
 }
 

@@ -144,6 +144,24 @@ static __always_inline void echo_becomes_message(struct tuple *tuple, const bool
 	tuple->destination_port_be = bpf_htons((ipv6 ? ICMP6_ECHO_REPLY : ICMP4_ECHO_REPLY) << 8);
 }
 
+static __always_inline int passage_open(struct __sk_buff *skb, struct packet *packet, struct passage *passage,
+	const enum hook hook, const bool ipv6)
+{
+	int reason;
+
+	/* An error's flow vanished between two looks. */
+	if (packet->flags & PACKET_RELATED)
+		return REASON_POLICY_DENIED;
+	if (hook_is_at_uplink(hook) && unlikely(flow_is_of_receiver(skb, packet, hook)))
+		reason = flow_open_reversed(packet, hook, passage->now);
+	else
+		reason = flow_open(packet, hook, near_ifindex(skb, hook), passage->now);
+	if (reason)
+		return reason;
+	passage->flow = conntrack_find(&packet->tuple, ipv6);
+	return passage->flow ? REASON_FORWARDED : REASON_CONNTRACK_FULL;
+}
+
 /* Finds the packet's flow, and opens or renews it where needed. */
 static __always_inline int passage_find(struct __sk_buff *skb, struct packet *packet, struct passage *passage,
 	const enum hook hook, const bool ipv6)
@@ -157,17 +175,9 @@ static __always_inline int passage_find(struct __sk_buff *skb, struct packet *pa
 		passage->flow = find_alive(packet, passage->now, ipv6);
 	}
 	if (unlikely(!passage->flow)) {
-		/* An error's flow vanished between two looks. */
-		if (packet->flags & PACKET_RELATED)
-			return REASON_POLICY_DENIED;
-		reason = flow_open(packet, hook, ifindex, passage->now);
-		if (hook_is_at_uplink(hook) && unlikely(reason == REASON_POLICY_DENIED))
-			reason = flow_open_reversed(skb, packet, hook, passage->now);
+		reason = passage_open(skb, packet, passage, hook, ipv6);
 		if (reason)
 			return reason;
-		passage->flow = conntrack_find(&packet->tuple, ipv6);
-		if (!passage->flow)
-			return REASON_CONNTRACK_FULL;
 	}
 	passage->from_origin = flow_is_from_origin(passage->flow, &packet->tuple, ipv6);
 	find_receiver(passage, hook);

@@ -1,13 +1,15 @@
 // The node's own traffic under policies of nodes: with the world and with its workloads, from the first packet on and for
 // connections that are older than the policy.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
 import type { Flow } from '../../agent/api/types.ts'
 import { type Agent, type Host, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
 import { kernelTest } from '../helpers/index.ts'
+import { kill } from './scene.ts'
 
 const families = ['ipv4', 'ipv6'] as const
 const timeoutMs = 700
-const ports = { open: 80, closed: 81, management: 2222, names: 53, echo: 7001, source: 7002 } as const
+const ports = { open: 80, closed: 81, management: 2222, names: 53, echo: 7001, source: 7002, late: 7003, once: 7004 } as const
 const servers = [`tcp:${ports.open}`, `tcp:${ports.closed}`, `tcp:${ports.management}`, `udp:${ports.names}`, `echo:${ports.echo}`, `source:${ports.source}`] as const
 
 interface Scene {
@@ -17,12 +19,15 @@ interface Scene {
   readonly outside: Host
 }
 
-async function makeScene(lab: Lab, mode: 'audit' | 'enforce'): Promise<Scene> {
+type Mode = 'audit' | 'enforce'
+
+const startAgent = (node: Node, mode: Mode) => node.startAgent({ options: ['--host-policy', mode, '--host-allow', `${ports.management}/TCP`] })
+
+async function makeScene(lab: Lab, mode: Mode): Promise<Scene> {
   const node = await lab.addNode('n1')
   const outside = await lab.addHost('outside', 30)
   const web = await node.addWorkload({ name: 'web', number: 11 })
-  const options = ['--host-policy', mode, '--host-allow', `${ports.management}/TCP`]
-  const [agent] = await Promise.all([node.startAgent({ options }), ...[node, outside, web].map((host) => host.serve(...servers))])
+  const [agent] = await Promise.all([startAgent(node, mode), ...[node, outside, web].map((host) => host.serve(...servers))])
   await agent.apply(web.manifest())
   return { node, agent, web, outside }
 }
@@ -31,6 +36,21 @@ const toPorts = (protocol: string, ...numbers: readonly number[]) => [{ ports: n
 
 function hostPolicy(rules: object): object {
   return { apiVersion: 'cilium.io/v2', kind: 'CiliumClusterwideNetworkPolicy', metadata: { name: 'nodes' }, spec: { nodeSelector: {}, ...rules } }
+}
+
+/** Answers a datagram only after a while. */
+const lateServer = `
+  const socket = require('node:dgram').createSocket('udp6')
+  socket.on('message', (_, from) => setTimeout(() => socket.send('late', from.port, from.address), 1500))
+  socket.bind(${ports.late}, '::', () => console.log('ready'))`
+
+/** Takes one connection and closes its port. */
+const onceServer = `
+  const server = require('node:net').createServer((socket) => { server.close(); socket.pipe(socket) })
+  server.listen(${ports.once}, '::', () => console.log('ready'))`
+
+async function startScript(host: Host, what: string, script: string): Promise<void> {
+  await host.start(what, [process.execPath, '-e', script]).waitForLine('ready')
 }
 
 /** The world may come to one port, the node may ask for names; the management port is denied, which must not work. */
@@ -83,7 +103,7 @@ kernelTest('policies of nodes hold for the node’s own traffic, and go with the
   t.true((await hostFlows(agent, 'dropped')).length > 0)
   agent.service.kill('SIGKILL')
   await expect(t, underGuard(scene).slice(0, 3), 'with a dead agent')
-  const next = await node.startAgent({ options: ['--host-policy', 'enforce', '--host-allow', `${ports.management}/TCP`] })
+  const next = await startAgent(node, 'enforce')
   await next.deletePolicy('CiliumClusterwideNetworkPolicy', '', 'nodes')
   await expect(t, all(scene), 'after')
 })
@@ -112,6 +132,48 @@ kernelTest('connections that are older than the policy live if it allows them, w
     ingress: [{ fromEntities: ['world'], toPorts: toPorts('TCP', ports.echo, ports.source) }],
     egress: [{ toPorts: toPorts('TCP', ports.source) }],
   }))
+  for (const [index, stream] of allowed.entries()) t.true(await stream.alive(), `allowed ${index}`)
+  for (const [index, stream] of forbidden.entries()) t.false(await stream.alive(), `forbidden ${index}`)
+})
+
+kernelTest('an answer to what the node asked before its policy comes in if it may ask so', async (t) => {
+  await using lab = await Lab.create()
+  const { node, outside, agent } = await makeScene(lab, 'enforce')
+  await startScript(outside, 'late', lateServer)
+  const ask = () => Promise.all(families.map((family) => node.request({ address: outside.addresses[family], port: ports.late, protocol: 'UDP', timeoutMs: 3000 })))
+  for (const [port, outcome] of [[ports.late, 'answered'], [ports.names, 'timeout']] as const) {
+    const answers = ask()
+    await sleep(300)
+    await agent.apply(hostPolicy({ ingress: [{ fromEntities: ['world'], toPorts: toPorts('TCP', ports.open) }], egress: [{ toPorts: toPorts('UDP', port) }] }))
+    for (const answer of await answers) t.is(answer.outcome, outcome)
+    await agent.deletePolicy('CiliumClusterwideNetworkPolicy', '', 'nodes')
+  }
+})
+
+kernelTest('a connection that policy cut does not come back as one of the node’s, though its port takes none any more', async (t) => {
+  await using lab = await Lab.create()
+  const { node, outside, agent } = await makeScene(lab, 'enforce')
+  await startScript(node, 'once', onceServer)
+  const ingress = (port: number) => hostPolicy({ ingress: [{ fromEntities: ['world'], toPorts: toPorts('TCP', port) }] })
+  await agent.apply(ingress(ports.once))
+  const stream = outside.stream({ address: node.addresses.ipv4, port: ports.once })
+  t.true(await stream.alive())
+  await agent.apply(ingress(ports.open))
+  t.false(await stream.alive())
+})
+
+kernelTest('what passed by audit alone is cut as soon as the mode is enforce', async (t) => {
+  await using lab = await Lab.create()
+  const { node, web, outside, agent } = await makeScene(lab, 'audit')
+  const open = (from: Host, to: Host, port: number) => families.map((family) => from.stream({ address: to.addresses[family], port }))
+  const older = open(outside, node, ports.echo)
+  for (const stream of older) t.true(await stream.alive())
+  await agent.apply(hostPolicy({ ingress: [{ fromEntities: ['world'], toPorts: toPorts('TCP', ports.source) }] }))
+  const allowed = [...open(outside, node, ports.source), ...open(node, outside, ports.echo)]
+  const forbidden = [...older, ...open(outside, node, ports.echo), ...open(web, node, ports.source)]
+  for (const stream of [...allowed, ...forbidden]) t.true(await stream.alive())
+  await kill(agent)
+  await startAgent(node, 'enforce')
   for (const [index, stream] of allowed.entries()) t.true(await stream.alive(), `allowed ${index}`)
   for (const [index, stream] of forbidden.entries()) t.false(await stream.alive(), `forbidden ${index}`)
 })
