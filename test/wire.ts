@@ -3,7 +3,7 @@
 export const EtherType = { IPV4: 0x0800, ARP: 0x0806, IPV6: 0x86dd } as const
 
 /** IANA protocol numbers, IPv6 extension headers among them. */
-export const IpProtocol = { ICMP: 1, IPV4: 4, TCP: 6, UDP: 17, IPV6: 41, FRAGMENT: 44, ICMPV6: 58, DESTINATION_OPTIONS: 60, SCTP: 132 } as const
+export const IpProtocol = { ICMP: 1, IGMP: 2, IPV4: 4, TCP: 6, UDP: 17, IPV6: 41, FRAGMENT: 44, ICMPV6: 58, DESTINATION_OPTIONS: 60, SCTP: 132 } as const
 
 export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const result = new Uint8Array(parts.reduce((length, part) => length + part.byteLength, 0))

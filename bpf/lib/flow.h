@@ -114,7 +114,7 @@ static __noinline int flow_write(struct packet *packet, struct opening *opening)
 	return conntrack_write(&packet->tuple, &opening->state) ? REASON_CONNTRACK_FULL : REASON_FORWARDED;
 }
 
-/* Destinations that no flow goes to. */
+/* Destinations that no workload's flow goes to. */
 static __always_inline int flow_check_destination(const struct tuple *tuple)
 {
 	if (!tuple->ipv6)
@@ -133,6 +133,20 @@ static __noinline int flow_open_with(struct packet *packet, struct opening *open
 	if (!reason && report_flows)
 		send_event(packet, EVENT_FLOW, REASON_FORWARDED);
 	return reason == NO_END_HERE ? NOT_OURS : reason;
+}
+
+/*
+ * Ends that no flow has. The node sends to groups as to anybody (Cilium's host firewall, too, goes by the node's own address
+ * alone); what it says and hears by link-local addresses, and what it hears as one of a group, is no matter of policy.
+ */
+static __always_inline int flow_check_ends(const struct tuple *tuple, const enum hook hook)
+{
+	int reason;
+
+	if (hook == HOOK_TO_WORLD)
+		return tuple->ipv6 && ipv6_is_link_local(&tuple->source) ? NOT_OURS : REASON_FORWARDED;
+	reason = flow_check_destination(tuple);
+	return reason && hook == HOOK_FROM_WORLD ? NOT_OURS : reason;
 }
 
 /* Back to what the packet carries and where it was seen, after events told of what policy compared. */
@@ -156,9 +170,9 @@ SUBPROGRAM int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, _
 	if (hook == HOOK_TO_ENDPOINT)
 		opening->state.destination_ifindex = ifindex;
 	tuple_map(&packet->tuple);
-	reason = flow_check_destination(&packet->tuple);
+	reason = flow_check_ends(&packet->tuple, hook);
 	if (reason)
-		return hook_is_at_uplink(hook) ? NOT_OURS : reason;
+		return reason;
 	opening->original = packet->tuple;
 	if (feature_services && hook == HOOK_FROM_ENDPOINT)
 		reason = flow_translate(packet, &opening->state);

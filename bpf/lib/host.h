@@ -26,6 +26,12 @@ static __always_inline bool end_is_host(const struct peer *peer, __u32 ifindex)
 	return peer->flags & PEER_HOST && (!ifindex || ifindex == HOST_IFINDEX);
 }
 
+static __always_inline bool icmp6_is_vital(__u8 type)
+{
+	return icmp_is_error(type, true) || (type >= ICMP6_MULTICAST_QUERY && type <= ICMP6_REDIRECT) ||
+	       type == ICMP6_MULTICAST_REPORT;
+}
+
 /* ICMP as policy sees it, of both families: what a node cannot do without, asked for by nobody. */
 static __always_inline bool icmp_is_vital(const struct tuple *tuple)
 {
@@ -34,7 +40,7 @@ static __always_inline bool icmp_is_vital(const struct tuple *tuple)
 	if (tuple->echo == ECHO_IS_REPLY)
 		return false; /* the destination's port is an identifier, and no type */
 	if (tuple->protocol == IPPROTO_ICMPV6)
-		return icmp_is_error(type, true) || (type >= ICMP6_MULTICAST_QUERY && type <= ICMP6_REDIRECT);
+		return icmp6_is_vital(type);
 	return tuple->protocol == IPPROTO_ICMP && icmp_is_error(type, false);
 }
 
@@ -44,14 +50,14 @@ static __always_inline bool dhcp_is_client(__u16 own, __u16 server)
 	return (own == 68 && server == 67) || (own == 546 && server == 547);
 }
 
-/* What no policy takes from the node: its addresses, its neighbours, and errors about what it sent. */
+/* What no policy takes from the node: its addresses, its neighbours, the groups it is in, and errors about what it sent. */
 static __always_inline bool host_is_exempt(const struct tuple *tuple, bool is_source)
 {
 	__u16 source = bpf_ntohs(tuple->source_port_be), destination = bpf_ntohs(tuple->destination_port_be);
 
 	if (tuple->protocol == IPPROTO_UDP)
 		return is_source ? dhcp_is_client(source, destination) : dhcp_is_client(destination, source);
-	return icmp_is_vital(tuple);
+	return tuple->protocol == IPPROTO_IGMP || icmp_is_vital(tuple);
 }
 
 #endif

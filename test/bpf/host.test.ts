@@ -3,15 +3,16 @@
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
 
-import { HOST_IFINDEX } from '../../bpf/index.ts'
+import { HOST_IFINDEX, PeerFlags } from '../../bpf/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { buildIpPacket } from '../packet.ts'
+import { IpProtocol } from '../wire.ts'
 import type { PacketDescription, Transport } from '../packet.ts'
 import { flowsOf } from './conntrack.ts'
 import { TestNode } from './node.ts'
 import { ack, answer, packet, runStep, runSteps, syn, tcp, udp } from './table.ts'
 import type { Step } from './table.ts'
-import { addressOf, allow, deny, FAMILIES, OPEN, removeEndpoint, setHost, setPolicy, TCP, UDP } from './world.ts'
+import { addressOf, allow, deny, FAMILIES, OPEN, removeEndpoint, setAddress, setHost, setPolicy, TCP, UDP } from './world.ts'
 import type { Family, Rule } from './world.ts'
 
 let node: TestNode
@@ -38,6 +39,9 @@ const workloadToHost = (family: Family, transport: Transport) => ({ hook: 'from_
 const hostToWorkload = (family: Family, transport: Transport) => ({ hook: 'to_endpoint', at: 'a', packet: packet(family, 'host', 'a', transport) }) as const
 
 const icmp = (type: number): Transport => ({ kind: 'icmp', type })
+const GROUPS = { 4: '224.0.0.1', 6: 'ff02::1' } as const
+/** Ports of client and server. */
+const DHCP = { 4: [68, 67], 6: [546, 547] } as const
 const neighbours = [133, 134, 135, 136, 137]
 
 /** Each passes without a word. */
@@ -123,16 +127,29 @@ for (const family of FAMILIES) {
     setPolicy(node.map, CLOSED)
     setHost(node.map)
     const errors = (family === 4 ? [3, 11, 12] : [1, 2, 3, 4]).map(icmp)
-    const [client, server] = family === 4 ? [68, 67] : [546, 547]
+    const [client, server] = DHCP[family]
     for (const transport of [...errors, ...(family === 6 ? neighbours.map(icmp) : [])]) pass(t, [into(family, transport), out(family, transport)])
     pass(t, [into(family, udp(server, client)), out(family, udp(client, server))])
-    for (const destination of family === 4 ? ['224.0.0.1', '255.255.255.255'] : ['ff02::1', 'fe80::1'])
-      pass(t, [into(family, udp(5, 6), { destination }), out(family, udp(5, 6), { destination })])
+    pass(t, [out(family, family === 4 ? { kind: 'raw', protocol: IpProtocol.IGMP } : icmp(143), { destination: GROUPS[family] })])
     runSteps(t, node, [
       { ...into(family, icmp(family === 4 ? 8 : 128)), expect: 'policy-denied' },
       { ...out(family, icmp(family === 4 ? 8 : 128)), expect: 'policy-denied' },
       { ...into(family, udp(client, server)), expect: 'policy-denied' },
     ])
+  })
+
+  kernelTest(`IPv${family}: what the node sends to groups its egress decides; what comes for them is not for its addresses`, (t) => {
+    setPolicy(node.map, GUARDED)
+    setHost(node.map)
+    for (const destination of [GROUPS[family], ...(family === 4 ? ['255.255.255.255'] : ['fe80::1'])])
+      runSteps(t, node, [
+        { ...into(family, udp(5, 54), { destination }), expect: 'pass', events: [] },
+        { ...out(family, udp(5, 54), { destination }), expect: 'policy-denied', events: ['drop'], rule: 9 },
+        { ...out(family, udp(5, 53), { destination }), expect: 'pass', events: ['flow'] },
+      ])
+    t.is(flowsOf(node.map, family).length, 2)
+    const [client, server] = DHCP[family]
+    pass(t, [out(family, udp(client, server), { destination: GROUPS[family] }), into(family, udp(server, client), { destination: GROUPS[family] })])
   })
 
   kernelTest(`IPv${family}: the node’s errors about others’ packets leave their flows alone`, (t) => {
@@ -159,6 +176,13 @@ for (const family of FAMILIES) {
     ])
   })
 }
+
+kernelTest('IPv6: what the node sends from a link-local address is no matter of policy', (t) => {
+  setPolicy(node.map, CLOSED)
+  setHost(node.map)
+  setAddress(node.map, 'fe80::254', { class: 'host', flags: PeerFlags.HOST })
+  for (const destination of [GROUPS[6], 'fe80::1']) runStep(t, node, { ...out(6, udp(5, 54), { source: 'fe80::254', destination }), expect: 'pass', events: [] })
+})
 
 kernelTest('what only the stack can read does not pass a closed node', (t) => {
   const hidden = { ...into(6, syn, { extensions: 7 }), expect: 'malformed' } as const
