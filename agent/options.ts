@@ -25,7 +25,7 @@ export interface RunOptions {
   readonly uplink: string | undefined
   readonly xdpMode: 'auto' | 'native' | 'generic' | 'off'
   readonly workloadRanges: readonly string[]
-  /** Of workloads that do not say themselves. */
+  /** Of this node, and of workloads that do not say themselves. */
   readonly denyAnswer: DenyAnswer
   readonly hostPolicy: HostPolicyMode
   /** Ports of this node that host policies cannot close. */
@@ -77,7 +77,7 @@ const RUN_FLAGS = {
   uplink: { type: 'string', describe: 'Interface towards the world', requiresArg: true },
   'xdp-mode': { choices: ['auto', 'native', 'generic', 'off'], default: 'auto', describe: 'How the balancer attaches to the uplink' },
   'workload-range': { type: 'string', array: true, default: [], describe: "Range of this node's workloads; repeatable", requiresArg: true },
-  'deny-answer': { choices: DENY_ANSWERS, default: 'drop', describe: 'What a sender hears of a packet that a workload\'s policy refuses: nothing, or a reset or ICMP error' },
+  'deny-answer': { choices: DENY_ANSWERS, default: 'drop', describe: 'What a sender hears of a packet that a policy refuses: nothing, or a reset or ICMP error' },
   'host-policy': { choices: HOST_POLICY_MODES, default: 'audit', describe: "Whether policies of nodes only report what they would drop of this node's own traffic" },
   'host-allow': { type: 'string', array: true, default: ['22/TCP'], describe: 'Port of this node that no host policy closes; repeatable', requiresArg: true },
   'flow-history': { type: 'number', default: 16_384, describe: 'Flows that are kept for `sluice observe`' },

@@ -66,6 +66,10 @@ int from_world(struct __sk_buff *skb)
 		.decision = {.ifindex = skb->ifindex, .direction = DIRECTION_INGRESS},
 	};
 
+	if (unlikely(skb->mark == MARK_ANSWER)) {
+		skb->mark = 0;
+		return TC_ACT_OK;
+	}
 	if (unlikely(!frame_is_for_node(skb)))
 		return TC_ACT_OK;
 	if (likely(skb->protocol == bpf_htons(ETH_P_IP)))

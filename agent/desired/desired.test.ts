@@ -85,6 +85,7 @@ test('a policy of nodes makes this node an endpoint, whose SSH stays open', asyn
   const { inputs } = await inputsOf(policy)
   t.like(entries(inputs, 'endpoint')[0]?.entry, { ifindex: HOST_IFINDEX, identity: Identity.HOST, flags: 0 })
   t.like(entries(inputs, 'policy').find(({ key }) => key === 'Default//host')?.policies[0], { tier: 'admin', rules: [{ action: 'allow', ports: [SSH] }] })
+  t.is(entries((await inputsOf(policy, 'reject')).inputs, 'endpoint')[0]?.entry.flags, EndpointFlags.REJECT)
   const without = await inputsOf(workload('{name: web}'))
   t.false(entries(without.inputs, 'endpoint').some(({ entry }) => entry.ifindex === HOST_IFINDEX))
   t.deepEqual(entries(without.inputs, 'policy'), [])

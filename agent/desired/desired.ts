@@ -198,7 +198,7 @@ export class Desired {
       const numbers = { id: endpointId(workload, this.#numbers), identity: this.#identities.ofWorkload(workload) }
       return endpointEntry(endpoint, { ...numbers, denyAnswer })
     })
-    const wanted = this.hasHostPolicies ? [...entries, hostEntry(hostPolicy)] : entries
+    const wanted = this.hasHostPolicies ? [...entries, hostEntry(hostPolicy, denyAnswer)] : entries
     const gone = new Set([...this.endpointEntries.values()].map(({ ifindex }) => ifindex))
     for (const entry of wanted) {
       gone.delete(entry.ifindex)

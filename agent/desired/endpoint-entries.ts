@@ -35,12 +35,12 @@ export function endpointEntry({ workload, link, mac }: LocalEndpoint, { id, iden
 }
 
 /** The node as an endpoint. It has no MAC address to check and more than one address; its id only says that it is there. */
-export function hostEntry(mode: HostPolicyMode): EndpointEntry {
+export function hostEntry(mode: HostPolicyMode, denyAnswer: DenyAnswer): EndpointEntry {
   return {
     ifindex: HOST_IFINDEX,
     id: ReservedIdentity.HOST,
     identity: ReservedIdentity.HOST,
-    flags: mode === 'audit' ? EndpointFlags.AUDIT : 0,
+    flags: (mode === 'audit' ? EndpointFlags.AUDIT : 0) | rejectFlag(denyAnswer),
     mac: new Uint8Array(6),
     nodeMac: new Uint8Array(6),
     namedPorts: [],
@@ -49,5 +49,9 @@ export function hostEntry(mode: HostPolicyMode): EndpointEntry {
 
 function flagsOf({ audit, denyAnswer }: Workload, { kind, peerNamespaceId }: Interface): number {
   const peerIsElsewhere = kind === 'veth' && peerNamespaceId !== undefined
-  return (peerIsElsewhere ? EndpointFlags.PEER_NETNS : 0) | (audit ? EndpointFlags.AUDIT : 0) | (denyAnswer === 'reject' ? EndpointFlags.REJECT : 0)
+  return (peerIsElsewhere ? EndpointFlags.PEER_NETNS : 0) | (audit ? EndpointFlags.AUDIT : 0) | rejectFlag(denyAnswer)
+}
+
+function rejectFlag(denyAnswer: DenyAnswer | undefined): number {
+  return denyAnswer === 'reject' ? EndpointFlags.REJECT : 0
 }

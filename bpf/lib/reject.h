@@ -306,7 +306,7 @@ static __always_inline int answer_build(struct __sk_buff *skb, const struct pack
 
 static __always_inline int answer_send(struct __sk_buff *skb, const enum hook hook)
 {
-	if (hook == HOOK_TO_ENDPOINT) {
+	if (hook_is_of_stack(hook)) {
 		mark_decided(skb, MARK_ANSWER);
 		return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 	}

@@ -11,7 +11,8 @@
  * by bpf_redirect leaves through to_endpoint, what goes out through to_world, also by way of the stack. Each hook takes
  * its own mark alone: what was decided to be for the world may be routed to a workload. Only a process with
  * CAP_NET_ADMIN in the node's namespace could set them otherwise; crossing namespaces clears them. MARK_ANSWER is for what
- * to_endpoint answers in its workload's name: from_endpoint hands it to the stack, undecided about as it is.
+ * to_endpoint and to_world answer to the stack, in the other end's name: from_endpoint and from_world, to which the answer
+ * comes as from there, hand it on, undecided about as it is.
  */
 #define MARK_TO_ENDPOINT 0x51a1ce00
 #define MARK_TO_WORLD    0x51a1ce01

@@ -8,9 +8,9 @@ import { kernelTest } from '../helpers/index.ts'
 import { buildIpPacket, buildPacket, parsePacket } from '../packet.ts'
 import type { PacketDescription, ParsedPacket, TcpFlag, Transport } from '../packet.ts'
 import type { Hook, Port, Seen } from './node.ts'
-import { TestNode, UPLINK } from './node.ts'
+import { GATEWAY, TestNode, UPLINK } from './node.ts'
 import { ack, answer, packet, request, runStep, runSteps, syn, tcp, udp } from './table.ts'
-import { addressOf, allow, deny, FAMILIES, key32, mapped, OPEN, setEndpoint, setPolicy, TCP } from './world.ts'
+import { addressOf, allow, deny, FAMILIES, key32, mapped, OPEN, setEndpoint, setHost, setPolicy, TCP } from './world.ts'
 import type { Family } from './world.ts'
 
 let node: TestNode
@@ -129,6 +129,27 @@ for (const family of FAMILIES) {
       t.is(taken.verdict, 'pass')
       t.is(node.send('to_world', 'uplink', taken.data, { mark: taken.mark }).verdict, 'pass')
       t.is(node.send('from_endpoint', 'b', stack.data, { mark: taken.mark }).reason, 'spoofed-mac', 'the mark serves once')
+    })
+
+  for (const [name, transport] of [['TCP', syn], ['UDP', udp(5, 53)]] as const)
+    kernelTest(`IPv${family}: the node answers for its own policies about ${name}, itself included`, (t) => {
+      setPolicy(node.map, [deny('host', 'egress'), deny('host', 'ingress'), ...OPEN])
+      setHost(node.map, { reject: true })
+      const hostMacs = { sourceMac: UPLINK.mac, destinationMac: GATEWAY.mac }
+      const ways = [
+        ['from_world', 'uplink', packet(family, 'world', 'host', transport, { destinationMac: UPLINK.mac }), 'to_world'],
+        ['to_world', 'uplink', packet(family, 'host', 'world', transport, hostMacs), 'from_world'],
+        ['from_endpoint', 'a', packet(family, 'a', 'host', transport), 'to_endpoint'],
+        ['to_endpoint', 'a', packet(family, 'host', 'a', transport), 'from_endpoint'],
+      ] as const
+      for (const [hook, at, description, next] of ways) {
+        const answered = refused(t, hook, at, description)
+        const taken = node.send(next, at, answered.data, { mark: answered.mark })
+        t.is(taken.verdict, 'pass', hook)
+        t.not(taken.mark, answered.mark, `${hook}: the mark serves once`)
+      }
+      setHost(node.map)
+      for (const [hook, at, description] of ways) runStep(t, node, { hook, at, packet: description, expect: 'policy-denied' })
     })
 
   kernelTest(`IPv${family}: a flow that policy cuts is answered at either end`, (t) => {

@@ -106,13 +106,16 @@ export interface EndpointOverrides {
   readonly peerNetns?: boolean
 }
 
-export function setEndpoint(maps: Maps, name: Local, ifindex: number, { subject, audit, reject, peerNetns }: EndpointOverrides = {}): void {
-  const flags = (audit === true ? EndpointFlags.AUDIT : 0) | (reject === true ? EndpointFlags.REJECT : 0) | (peerNetns === true ? EndpointFlags.PEER_NETNS : 0)
+function flagsOf({ audit, reject, peerNetns }: EndpointOverrides): number {
+  return (audit === true ? EndpointFlags.AUDIT : 0) | (reject === true ? EndpointFlags.REJECT : 0) | (peerNetns === true ? EndpointFlags.PEER_NETNS : 0)
+}
+
+export function setEndpoint(maps: Maps, name: Local, ifindex: number, { subject, ...overrides }: EndpointOverrides = {}): void {
   const record = {
     id: ifindex,
     identity: IDENTITIES[name],
     subject: subject ?? SUBJECTS[name],
-    flags,
+    flags: flagsOf(overrides),
     ipv4: mapped(addressOf(name, 4)),
     ipv6: mapped(addressOf(name, 6)),
     mac: macBytes(MACS[name]),
@@ -130,9 +133,9 @@ function endpointsOf(maps: Maps): SplitMap {
 }
 
 /** The node's own record, which only host policies make. */
-export function setHost(maps: Maps, { subject = SUBJECTS.host, audit = false }: EndpointOverrides = {}): void {
+export function setHost(maps: Maps, { subject = SUBJECTS.host, ...overrides }: EndpointOverrides = {}): void {
   const none = new Uint8Array(16)
-  const record = { id: 1, identity: IDENTITIES.host, subject, flags: audit ? EndpointFlags.AUDIT : 0, ipv4: none, ipv6: none, mac: none.subarray(10), nodeMac: none.subarray(10) }
+  const record = { id: 1, identity: IDENTITIES.host, subject, flags: flagsOf(overrides), ipv4: none, ipv6: none, mac: none.subarray(10), nodeMac: none.subarray(10) }
   endpointsOf(maps).update(key32(HOST_IFINDEX), endpointRecord.encode(record))
 }
 

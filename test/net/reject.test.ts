@@ -83,6 +83,24 @@ kernelTest('a host of the LAN hears of what a workload’s policy refuses', asyn
   t.deepEqual(await checksumErrors(outside), [])
 })
 
+kernelTest('who speaks to a node that refuses it hears of it, and the node’s own processes of what they may not send', async (t) => {
+  await using lab = await Lab.create()
+  const node = await lab.addNode('n1')
+  const outside = await lab.addHost('outside', 30)
+  const client = await node.addWorkload({ name: 'client', number: 11, labels: { app: 'client' } })
+  const agent = await node.startAgent({ options: ['--deny-answer', 'reject', '--host-policy', 'enforce'] })
+  const nobody = { ingressDeny: [{ fromEntities: ['all'] }], egressDeny: [{ toEntities: ['all'] }] }
+  await agent.apply(client.manifest(), { apiVersion: 'cilium.io/v2', kind: 'CiliumClusterwideNetworkPolicy', metadata: { name: 'nodes' }, spec: { nodeSelector: {}, ...nobody } })
+  for (const offload of ['on', 'off']) {
+    for (const [host, device] of [[node, 'eth0'], [node, client.interface], [outside, 'eth0'], [client, 'eth0']] as const) await host.run(['ethtool', '-K', device, 'tx', offload])
+    await isRefused(t, outside, node.addresses, `to the node, offloads ${offload}`)
+    await isRefused(t, node, outside.addresses, `from the node, offloads ${offload}`)
+    await isRefused(t, client, node.addresses, `from a workload to the node, offloads ${offload}`)
+    await isRefused(t, node, client.addresses, `from the node to a workload, offloads ${offload}`)
+  }
+  for (const host of [node, outside, client]) t.deepEqual(await checksumErrors(host), [])
+})
+
 /** A host behind an interface that is not the uplink: the node's stack forwards what it sends. */
 async function addSide(lab: Lab, node: Node): Promise<Host> {
   const host = await lab.addHost('side', 66)
