@@ -76,7 +76,8 @@ export const FlowFlags = {
   HAIRPIN: 128,
   AUDITED: 256,
   HOST: 512,
-  REVOKED: 1024
+  REVOKED: 1024,
+  FORWARDED: 2048
 } as const
 export type FlowFlags = (typeof FlowFlags)[keyof typeof FlowFlags]
 

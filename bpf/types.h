@@ -191,6 +191,7 @@ enum flow_flags {
 	FLOW_AUDITED = 1 << 8,
 	FLOW_HOST = 1 << 9, /* the end that is no local endpoint is this node: packets to it go to the stack */
 	FLOW_REVOKED = 1 << 10, /* policy cut it; kept, so that the replier opens no flow of the other direction */
+	FLOW_FORWARDED = 1 << 11, /* the stack forwards the originator's packets, maybe translated: it gets the replies */
 };
 
 /* Life of an entry after the flow's last packet, in seconds. */

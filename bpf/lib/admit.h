@@ -104,6 +104,12 @@ static __noinline int admit_resolve(struct packet *packet, struct flow_state *st
 	return REASON_FORWARDED;
 }
 
+/* Health probes are the node's own: whom the stack has given its address goes by policy. */
+static __always_inline bool host_may_pass(const struct flow_state *state)
+{
+	return allow_host && !(state->flags & FLOW_FORWARDED);
+}
+
 /* A workload reaches itself whatever policy says, as it would without leaving its namespace. */
 static __always_inline int admit_sides(
 	struct packet *packet, struct flow_state *state, const struct admission *admission)
@@ -124,7 +130,7 @@ static __always_inline int admit_sides(
 		packet->decision.direction = DIRECTION_INGRESS;
 		packet->decision.ifindex = state->destination_ifindex;
 		exempt = self || (destination_is_host ? host_is_exempt(&packet->tuple, false) :
-							allow_host && source_is_host);
+							source_is_host && host_may_pass(state));
 		reason = admit_side(packet, &admission->source, &state->destination, exempt);
 	}
 	if (source_is_host || destination_is_host)
@@ -136,20 +142,22 @@ static __always_inline int admit_sides(
 
 /*
  * Whether the packet's sender, who is the flow's originator or not, can have sent it this way: from elsewhere comes nothing
- * of the node or of its workloads, and from the node's stack nothing of a workload but errors about its packets.
+ * of the node or of its workloads, and from the node's stack nothing of a workload but errors about its packets. What the
+ * stack forwards bears the node's address where it was masqueraded, or is the answer of somebody whom the stack has put in
+ * the node's place; but whoever forges it gets into no flow of the node's own.
  */
 static __always_inline int admit_sender(const struct packet *packet, const struct flow_state *state,
 	const struct admission *admission, bool from_origin)
 {
 	const struct peer *sender = from_origin ? &admission->source.peer : &admission->destination.peer;
 	__u32 ifindex = from_origin ? state->source_ifindex : state->destination_ifindex;
-	bool spoofed;
+	bool is_host = sender->flags & PEER_HOST, spoofed = false;
 
-	if (packet->origin == ORIGIN_CHECKED)
-		return REASON_FORWARDED;
 	if (packet->origin == ORIGIN_WORLD)
-		spoofed = ifindex || sender->flags & PEER_HOST;
-	else
+		spoofed = ifindex || is_host;
+	else if (packet->origin == ORIGIN_FORWARDED)
+		spoofed = is_host ? from_origin && !(state->flags & FLOW_FORWARDED) : ifindex;
+	else if (packet->origin == ORIGIN_STACK)
 		spoofed = ifindex && ifindex != HOST_IFINDEX && !(packet->flags & PACKET_RELATED);
 	return spoofed ? REASON_SPOOFED_ADDRESS : REASON_FORWARDED;
 }
@@ -178,7 +186,7 @@ static __always_inline bool peer_is_current(const struct known_peer *known)
 
 /*
  * Decides about the flow packet->tuple, in its own direction, and fills `state`. Its ifindexes say which ends the hook
- * knows already; the others come from the address table. `from_origin`: the flow's originator sent the packet.
+ * knows already, and FLOW_FORWARDED how its originator's packets come; the other ends are those of the address table. `from_origin`: the flow's originator sent the packet.
  */
 SUBPROGRAM int admit(
 	struct packet *packet, struct flow_state *state, struct admission *admission, bool from_origin)

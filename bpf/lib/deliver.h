@@ -108,7 +108,7 @@ static __always_inline int deliver_world(
 
 	if (unlikely(!route_is_fresh(flow, now)))
 		reason = route_refresh(skb, packet, flow, now);
-	if (!reason && skb_packet_size(skb, packet) > flow->route_mtu)
+	if (!reason && (flow->flags & FLOW_FORWARDED || skb_packet_size(skb, packet) > flow->route_mtu))
 		reason = NOT_OURS;
 	if (reason == NOT_OURS)
 		return deliver_stack(skb, packet);

@@ -169,6 +169,8 @@ SUBPROGRAM int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, _
 		opening->state.source_ifindex = ifindex;
 	if (hook == HOOK_TO_ENDPOINT)
 		opening->state.destination_ifindex = ifindex;
+	if (packet->origin == ORIGIN_FORWARDED)
+		opening->state.flags = FLOW_FORWARDED;
 	tuple_map(&packet->tuple);
 	reason = flow_check_ends(&packet->tuple, hook);
 	if (reason)
@@ -280,6 +282,7 @@ SUBPROGRAM int flow_renew(
 	tuple_map(&packet->tuple);
 	tuple = packet->tuple;
 	packet->decision.service = flow->service;
+	opening->state.flags = flow->flags & FLOW_FORWARDED;
 	if (hook != HOOK_FROM_WORLD) {
 		bool known_is_source = hook_knows_sender(hook) == from_origin;
 

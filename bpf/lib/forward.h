@@ -96,11 +96,13 @@ static __always_inline bool sender_is_current(
 		return sender_ifindex == ifindex && side_is_current(side, sender);
 	if (likely(!sender_ifindex && !sender_is_host(passage)))
 		return true;
-	if (hook == HOOK_FROM_WORLD || packet->origin == ORIGIN_WORLD)
+	if (hook == HOOK_FROM_WORLD)
+		return false;
+	if (packet->origin == ORIGIN_FORWARDED && passage->from_origin && !(passage->flow->flags & FLOW_FORWARDED))
 		return false;
 	if (!sender_ifindex)
 		return !host_has_policy();
-	if (sender_ifindex != HOST_IFINDEX && !(packet->flags & PACKET_RELATED))
+	if (sender_ifindex != HOST_IFINDEX && !(packet->origin == ORIGIN_STACK && packet->flags & PACKET_RELATED))
 		return false;
 	sender = endpoint_find(sender_ifindex);
 	return sender && side_is_current(side, sender);
@@ -219,7 +221,9 @@ static __always_inline enum origin origin_of(const struct __sk_buff *skb, const 
 {
 	if (hook_knows_sender(hook))
 		return ORIGIN_CHECKED;
-	return hook == HOOK_FROM_WORLD || skb->ingress_ifindex ? ORIGIN_WORLD : ORIGIN_STACK;
+	if (hook == HOOK_FROM_WORLD)
+		return ORIGIN_WORLD;
+	return skb->ingress_ifindex ? ORIGIN_FORWARDED : ORIGIN_STACK;
 }
 
 static __always_inline int forward(struct __sk_buff *skb, struct packet *packet, const struct endpoint *near,

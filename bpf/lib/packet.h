@@ -75,7 +75,8 @@ enum packet_flags {
 enum origin {
 	ORIGIN_CHECKED, /* from_endpoint, or the stack for the node's own */
 	ORIGIN_STACK, /* this node's stack made the packet */
-	ORIGIN_WORLD, /* nobody: it came in from elsewhere, through the stack or not */
+	ORIGIN_FORWARDED, /* nobody, but for the node's own address: the stack that forwards the packet may have given it that */
+	ORIGIN_WORLD, /* nobody: it comes in from elsewhere */
 };
 
 /* Who decided about the packet, for its event. */

@@ -25,13 +25,20 @@ static __noinline int quoted_read(struct __sk_buff *skb, const struct packet *pa
 	return parse_quoted(quoted, skb_data(skb), skb_end(skb), offset, false);
 }
 
-static __always_inline bool source_is_here(struct packet *packet)
+/* Whether the error comes from elsewhere in the name of somebody here: the stack may have put the node's on what it forwards. */
+static __always_inline bool source_is_forged(struct packet *packet)
 {
 	const struct peer *source;
 
+	if (packet->origin != ORIGIN_WORLD && packet->origin != ORIGIN_FORWARDED)
+		return false;
 	tuple_map(&packet->tuple);
 	source = address_find(&packet->tuple.source);
-	return source && (source->ifindex || source->flags & PEER_HOST || peer_is_nobody(source));
+	if (!source)
+		return false;
+	if (source->flags & PEER_HOST)
+		return packet->origin == ORIGIN_WORLD;
+	return source->ifindex || peer_is_nobody(source);
 }
 
 /*
@@ -48,7 +55,7 @@ SUBPROGRAM int related_find(struct __sk_buff *skb, struct packet *packet)
 		return 0;
 	if (!address_same(&quoted.tuple.source, &packet->tuple.destination, quoted.tuple.ipv6))
 		return 0;
-	if (packet->origin == ORIGIN_WORLD && source_is_here(packet))
+	if (source_is_forged(packet))
 		return 0;
 	if (packet->origin == ORIGIN_CHECKED && !address_same(&quoted.tuple.destination, &packet->tuple.source, quoted.tuple.ipv6))
 		return 0;

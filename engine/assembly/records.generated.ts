@@ -55,6 +55,7 @@ export const FLOW_HAIRPIN: u32 = 128
 export const FLOW_AUDITED: u32 = 256
 export const FLOW_HOST: u32 = 512
 export const FLOW_REVOKED: u32 = 1024
+export const FLOW_FORWARDED: u32 = 2048
 
 // enum flow_lifetime
 export const FLOW_LIFETIME_CLOSING_S: u32 = 10

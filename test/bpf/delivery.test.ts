@@ -5,7 +5,7 @@ import test from 'ava'
 import { PeerFlags, Reason } from '../../bpf/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { buildIpPacket, buildPacket } from '../packet.ts'
-import type { PacketDescription } from '../packet.ts'
+import type { PacketDescription, Transport } from '../packet.ts'
 import { forgetRoute, onlyFlow } from './conntrack.ts'
 import { GATEWAY, NARROW, TestNode } from './node.ts'
 import { ack, answer, packet, reply, request, runStep, runSteps, syn, tcp, udp } from './table.ts'
@@ -171,19 +171,48 @@ for (const family of FAMILIES) {
   kernelTest(`IPv${family}: what the stack forwards is from elsewhere, whatever source it names`, (t) => {
     setPolicy(node.map, [allow('a', 'egress'), deny('a', 'ingress'), ...OPEN.filter(({ subject }) => subject === 'b')])
     const forwarded = { hook: 'to_endpoint', at: 'a', metadata: { cameInBy: 'uplink' } } as const
-    const toHost = { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'host', syn) } as const
     runSteps(t, node, [
-      { ...forwarded, packet: packet(family, 'host', 'a', answer), expect: 'spoofed-address' },
+      { ...forwarded, packet: packet(family, 'b', 'a', answer), expect: 'spoofed-address' },
       { ...forwarded, packet: packet(family, 'world', 'a', answer), expect: 'policy-denied' },
-      { ...toHost, expect: 'pass', events: ['flow'] },
-      { ...forwarded, packet: packet(family, 'host', 'a', answer), expect: 'spoofed-address', events: ['drop'] },
-      { ...forwarded, metadata: {}, packet: packet(family, 'host', 'a', answer), expect: 'pass', events: [] },
       { ...request(family), expect: 'redirect' },
+      { ...forwarded, packet: packet(family, 'b', 'a', answer), expect: 'spoofed-address', events: ['drop'] },
     ])
     const quoted = buildIpPacket(packet(family, 'a', 'b', syn))
     const unreachable = { kind: 'icmp', type: family === 4 ? 3 : 1, code: 1 } as const
     runStep(t, node, { ...forwarded, packet: packet(family, 'world', 'a', unreachable, { payload: quoted }), expect: 'spoofed-address' }, 'about a flow that never left the node')
     runStep(t, node, { ...forwarded, metadata: {}, packet: packet(family, 'host', 'a', unreachable, { payload: quoted }), expect: 'pass' }, 'the node’s own word')
+  })
+
+  kernelTest(`IPv${family}: whom the stack gives the node’s address goes by policy, and gets into no flow of the node’s own`, (t) => {
+    setPolicy(node.map, [allow('a', 'egress'), deny('a', 'ingress'), ...OPEN.filter(({ subject }) => subject === 'b')])
+    const forwarded = (name: 'a' | 'b', transport: Transport) => ({ hook: 'to_endpoint', at: name, metadata: { cameInBy: 'uplink' }, packet: packet(family, 'host', name, transport) }) as const
+    const own = { ...forwarded('a', syn), metadata: {} }
+    const answers = { hook: 'from_endpoint', at: 'b', packet: packet(family, 'b', 'host', answer) } as const
+    runSteps(t, node, [
+      { ...forwarded('a', syn), expect: 'policy-denied' },
+      { ...own, expect: 'pass', events: ['flow'] },
+      { ...forwarded('a', ack), expect: 'spoofed-address', events: ['drop'] },
+      { ...own, expect: 'pass', events: [] },
+      { ...forwarded('b', syn), expect: 'pass', events: ['flow'] },
+      { ...answers, expect: 'pass', events: [] },
+      { ...forwarded('b', ack), expect: 'pass', events: [] },
+    ])
+    setPolicy(node.map, [deny('b', 'ingress'), allow('b', 'egress')], { b: 22 }, 100)
+    setEndpoint(node.map, 'b', node.ifindexes.b, { subject: 22 })
+    runSteps(t, node, [
+      { ...answers, expect: 'policy-denied', events: ['revoked'] },
+      { ...forwarded('b', ack), expect: 'policy-denied' },
+    ])
+  })
+
+  kernelTest(`IPv${family}: what the stack forwards is answered by way of the stack, which may have translated it`, (t) => {
+    setPolicy(node.map, OPEN)
+    runSteps(t, node, [
+      { hook: 'to_endpoint', at: 'a', metadata: { cameInBy: 'uplink' }, packet: packet(family, 'world', 'a', syn), expect: 'pass', events: ['flow'] },
+      { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'world', answer), expect: 'pass', events: [] },
+      { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'host', syn), expect: 'pass', events: ['flow'] },
+      { hook: 'to_endpoint', at: 'a', metadata: { cameInBy: 'uplink' }, packet: packet(family, 'host', 'a', answer), expect: 'pass', events: [] },
+    ])
   })
 
   kernelTest(`IPv${family}: no error from outside bears a name of this node’s`, (t) => {
