@@ -11,7 +11,7 @@ import { StateLock } from './lock.ts'
 import { type Logger, messageOf } from './log.ts'
 import { registerAgentMetrics } from './metrics.ts'
 import type { RunOptions } from './options.ts'
-import { buildStatus, type Parts } from './status.ts'
+import { buildStatus, flowsSummary, type Parts } from './status.ts'
 import { Tables } from './tables.ts'
 import { ControllerClient } from './worker/client.ts'
 import type { Publication, PublishedState } from './worker/protocol.ts'
@@ -101,7 +101,7 @@ export class Agent implements ApiBackend, AsyncDisposable {
 
   #flowsPart(): Parts {
     const fault = this.#flowFault
-    return { flows: { summary: `${this.flows.size} flows kept`, degraded: fault === undefined ? [] : [fault] } }
+    return { flows: { summary: flowsSummary(this.flows), degraded: fault === undefined ? [] : [fault] } }
   }
 
   #openMaps(): void {

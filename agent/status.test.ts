@@ -1,8 +1,9 @@
 // What is in force and not enforced as it is written is a degraded condition, never silent.
 import test from 'ava'
 import { Compiler, counter, parseDocuments } from '../manifests/index.ts'
+import { type Flow, FlowHistory } from '../observe/index.ts'
 import { Desired, Retired } from './desired/index.ts'
-import { buildStatus, partsOf, type PartSources } from './status.ts'
+import { buildStatus, flowsSummary, partsOf, type PartSources } from './status.ts'
 import { TableFiller } from './table-filler.ts'
 import { Tables } from './tables.ts'
 
@@ -86,4 +87,16 @@ test('what was applied is told by its name: its file is not known any more', (t)
     what: 'Service demo/web, applied through the API',
     why: 'applied earlier: spec.clusterIPs: 10.0.0.1 is taken; the other: /m/b.yaml:1',
   })
+})
+
+test('what only audit has let pass is told by policy, the most frequent first', (t) => {
+  const history = new FlowHistory(100)
+  const push = (count: number, verdict: Flow['verdict'], policy: string) => {
+    for (let i = 0; i < count; i++) history.push({ verdict, policy, rule: 1 } as Flow)
+  }
+  push(5, 'forwarded', 'a')
+  push(5, 'dropped', 'b')
+  t.is(flowsSummary(history), '10 flows kept')
+  for (const [count, policy] of [[1, 'c'], [3, 'd'], [2, 'e'], [4, 'f']] as const) push(count, 'audited', policy)
+  t.is(flowsSummary(history), '20 flows kept; would be dropped but for audit: 4 by f, 3 by d, 2 by e and 1 more')
 })

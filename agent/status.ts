@@ -2,6 +2,7 @@
 import { release } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
 import { formatDetail, type ManifestWarning } from '../manifests/index.ts'
+import type { FlowHistory } from '../observe/index.ts'
 import type { Degradation, PartState, PartStatus, Status } from './api/types.ts'
 import { type Convergence, missingProgram } from './convergence.ts'
 import { nameOf } from './endpoints.ts'
@@ -12,6 +13,9 @@ import { groupRefusals } from './refusals.ts'
 import { inUsersFiles, isApplied, titleOf, titleOfOrigin } from './sources/applied.ts'
 import type { Problem } from './sources/manifests.ts'
 import type { Tables } from './tables.ts'
+
+/** One screen names no more of them. */
+const NAMED_POLICIES = 3
 
 /** What the worker says of itself. */
 export interface PartSources {
@@ -78,6 +82,17 @@ export function partsOf(sources: PartSources): Parts {
     programs: programsPart(sources, reconciler('programs')),
     conntrack: { summary: `${conntrackEntries} entries`, degraded: [] },
   }
+}
+
+/** With what audit alone has let pass: by which policies, those with the most flows first. */
+export function flowsSummary(history: FlowHistory): string {
+  const kept = `${history.size} flows kept`
+  const audited = history.last(history.size, ({ verdict }) => verdict === 'audited')
+  if (audited.length === 0) return kept
+  const policies = [...Map.groupBy(audited, ({ policy, rule }) => policy ?? `rule ${rule}`)].sort(([, a], [, b]) => b.length - a.length)
+  const named = policies.slice(0, NAMED_POLICIES).map(([policy, flows]) => `${flows.length} by ${policy}`)
+  const others = policies.length > NAMED_POLICIES ? ` and ${policies.length - NAMED_POLICIES} more` : ''
+  return `${kept}; would be dropped but for audit: ${named.join(', ')}${others}`
 }
 
 /** What is in force and not enforced as it is written: the first place of each kind in a policy stands for all. */

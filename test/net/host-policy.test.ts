@@ -2,7 +2,7 @@
 // connections that are older than the policy.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
-import type { Flow } from '../../agent/api/types.ts'
+import type { Flow, Status } from '../../agent/api/types.ts'
 import { type Agent, type Host, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { kill } from './scene.ts'
@@ -115,6 +115,9 @@ kernelTest('in audit the node’s traffic passes and what would be dropped is to
   await expect(t, all(scene), 'audit')
   t.deepEqual(await hostFlows(scene.agent, 'dropped'), [])
   t.true((await hostFlows(scene.agent, 'audited')).length >= 2 * 4)
+  const { degraded, parts } = await scene.agent.get<Status>('/v1/status')
+  t.deepEqual(degraded.map(({ what }) => what), ['policies of nodes'])
+  t.regex(parts['flows']?.summary ?? '', /would be dropped but for audit: .*\d+ by CiliumClusterwideNetworkPolicy nodes egress/)
 })
 
 kernelTest('connections that are older than the policy live if it allows them, whoever speaks first', async (t) => {
