@@ -5,53 +5,18 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Endpoint, PolicyItem, Program, Service, Status } from '../../agent/api/index.ts'
-import { type Agent, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
+import { type Agent, Lab } from '../../lab/index.ts'
 import type { Flow } from '../../observe/index.ts'
 import { kernelTest } from '../helpers/index.ts'
-import { ManifestFolder } from './manifest-folder.ts'
 import { apps, ciliumPolicy } from './policies.ts'
+import { isEnforced, kill, makeScene, outcome, type Scene } from './scene.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const sluiced = join(root, 'sluiced')
 const withinMs = 2_000
 
-interface Scene {
-  readonly node: Node
-  readonly folder: ManifestFolder
-  readonly server: Workload
-  readonly friend: Workload
-  readonly stranger: Workload
-}
-
-/** A folder that lets `friend` reach `server` and nobody else. */
-async function makeScene(lab: Lab): Promise<Scene> {
-  const node = await lab.addNode('n1')
-  const [server, friend, stranger] = await Promise.all(
-    ['server', 'friend', 'stranger'].map((name, index) => node.addWorkload({ name, number: 11 + index, labels: { app: name } })),
-  ) as [Workload, Workload, Workload]
-  const folder = new ManifestFolder(join(node.stateFolder, 'manifests'))
-  for (const workload of [server, friend, stranger]) folder.write(workload.name, workload.manifest())
-  folder.write('policy', ciliumPolicy('server', 'server', { ingress: [{ fromEndpoints: apps('friend') }] }))
-  await server.serve('tcp:80')
-  return { node, folder, server, friend, stranger }
-}
-
 function start({ node, folder }: Scene, ...options: string[]): Promise<Agent> {
   return node.startAgent({ manifests: [folder.path], options })
-}
-
-async function kill(agent: Agent): Promise<void> {
-  agent.service.kill('SIGKILL')
-  while (agent.service.isAlive) await sleep(10)
-}
-
-async function outcome(from: Workload, to: Workload): Promise<Outcome> {
-  return (await from.request({ address: to.addresses.ipv4, port: 80, timeoutMs: 400 })).outcome
-}
-
-async function isEnforced(t: ExecutionContext, { server, friend, stranger }: Scene, when: string): Promise<void> {
-  t.is(await outcome(friend, server), 'answered', `friend, ${when}`)
-  t.is(await outcome(stranger, server), 'timeout', `stranger, ${when}`)
 }
 
 async function eventually(t: ExecutionContext, what: string, holds: () => Promise<boolean>, limitMs = withinMs): Promise<void> {

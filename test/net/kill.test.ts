@@ -1,15 +1,14 @@
 // The agent is killed at random points of running changes and of its own start, under connections that stay and new
 // ones without pause: none breaks, nothing is lost, nothing is wrongly allowed, and what changed meanwhile holds.
 import type { ExecutionContext } from 'ava'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Agent, type Host, Lab, type Node, type Workload } from '../../lab/index.ts'
+import { type Agent, type Host, Lab, type Workload } from '../../lab/index.ts'
 import { Random } from '../differential/random.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { describe, type Flow, Flows, type Probe } from './flows/index.ts'
-import { ManifestFolder } from './manifest-folder.ts'
 import { Noise } from './noise.ts'
 import { apps, ciliumPolicy, flowService } from './policies.ts'
+import { makeScene, type Scene } from './scene.ts'
 
 const kills = 50
 const changesMs = 150 // A change and its programming take less: kills hit before, in and after it.
@@ -19,18 +18,13 @@ const [allowedMs, forbiddenMs] = [50, 25] // Between new connections.
 const service = { ipv4: '10.77.8.1', ipv6: 'fd77:8::1' } as const
 const families = ['ipv4', 'ipv6'] as const
 
-interface Scene {
-  readonly node: Node
-  readonly folder: ManifestFolder
+interface CrowdedScene extends Scene {
   readonly flows: Flows
-  readonly server: Workload
-  readonly friend: Workload
   /**
    * Has the friend's label and uses the service. A client that uses it and the backend itself from one port within
    * a minute would lose packets for that reason: both flows have the same reply key.
    */
   readonly patron: Workload
-  readonly stranger: Workload
   /** Comes and goes. */
   readonly guest: Workload
   readonly outsider: Host
@@ -49,30 +43,27 @@ function serverPolicy(outsider: Host, ...clients: string[]): object {
   return ciliumPolicy('server', 'server', { ingress: [{ fromEndpoints: apps(...clients) }, { fromCIDR: hostPrefixes(outsider) }] })
 }
 
-async function makeScene(lab: Lab): Promise<Scene> {
-  const node = await lab.addNode('n1')
+async function makeCrowdedScene(lab: Lab): Promise<CrowdedScene> {
+  const scene = await makeScene(lab)
+  const { node, folder, server, friend, stranger } = scene
   const workload = (name: string, number: number) => node.addWorkload({ name, number, labels: { app: name } })
-  const [server, friend, patron, stranger, guest, outsider, intruder] = await Promise.all([
-    workload('server', 11), workload('friend', 12), workload('patron', 15), workload('stranger', 13), workload('guest', 14),
-    lab.addHost('outsider', 50), lab.addHost('intruder', 51),
+  const [patron, guest, outsider, intruder] = await Promise.all([
+    workload('patron', 15), workload('guest', 14), lab.addHost('outsider', 50), lab.addHost('intruder', 51),
   ])
-  const folder = new ManifestFolder(join(node.stateFolder, 'manifests'))
-  for (const each of [server, friend, stranger]) folder.write(each.name, each.manifest())
   folder.write('patron', patron.manifest({ app: 'friend' }))
   folder.write('policy', serverPolicy(outsider, 'friend'))
   folder.write('service', flowService('server', service))
-  await server.serve('tcp:80')
   const flows = await Flows.start(lab, [server, friend, patron, stranger, outsider, intruder])
-  return { node, folder, flows, server, friend, patron, stranger, guest, outsider, intruder }
+  return { ...scene, flows, patron, guest, outsider, intruder }
 }
 
 /** New connections without pause, between these ends over both families. */
-function probe({ flows, server }: Scene, from: Host, intervalMs: number, addresses = server.addresses): Probe[] {
+function probe({ flows, server }: CrowdedScene, from: Host, intervalMs: number, addresses = server.addresses): Probe[] {
   return families.map((family) => flows.probe(from, server, { family, intervalMs, address: addresses[family] }))
 }
 
 /** The folder changes while no agent runs: a policy, a workload, both or neither. */
-function changeGuest({ folder, guest, outsider }: Scene, random: Random, state: GuestState): void {
+function changeGuest({ folder, guest, outsider }: CrowdedScene, random: Random, state: GuestState): void {
   if (random.chance(0.5)) state.present = !state.present
   if (random.chance(0.5)) state.admitted = !state.admitted
   if (state.present) folder.write('guest', guest.manifest())
@@ -80,7 +71,7 @@ function changeGuest({ folder, guest, outsider }: Scene, random: Random, state: 
   folder.write('policy', serverPolicy(outsider, 'friend', ...(state.admitted ? ['guest'] : [])))
 }
 
-async function checkGuest(t: ExecutionContext, { guest, server }: Scene, state: GuestState, when: string): Promise<void> {
+async function checkGuest(t: ExecutionContext, { guest, server }: CrowdedScene, state: GuestState, when: string): Promise<void> {
   const wanted = state.present && state.admitted ? 'answered' : 'timeout'
   const timeoutMs = wanted === 'answered' ? 900 : 250
   // While it was no workload nobody answered for its gateway, and its kernel asks only once a second.
@@ -90,7 +81,7 @@ async function checkGuest(t: ExecutionContext, { guest, server }: Scene, state: 
 }
 
 /** Kills the agent again and again; gives the one that runs at the end. */
-async function killAgain(t: ExecutionContext, scene: Scene, random: Random, noise: Noise): Promise<Agent> {
+async function killAgain(t: ExecutionContext, scene: CrowdedScene, random: Random, noise: Noise): Promise<Agent> {
   const options = { manifests: [scene.folder.path] }
   const guest: GuestState = { present: false, admitted: false }
   let agent = await scene.node.startAgent(options)
@@ -136,7 +127,7 @@ kernelTest(`the agent is killed ${kills} times and no packet notices`, async (t)
   t.log(`SEED=${seed}`)
   const random = new Random(seed)
   await using lab = await Lab.create()
-  const scene = await makeScene(lab)
+  const scene = await makeCrowdedScene(lab)
   await using flows = scene.flows
   const { folder, node, server, friend, patron, stranger, outsider, intruder } = scene
   const first = await node.startAgent({ manifests: [folder.path] })
@@ -158,7 +149,7 @@ kernelTest(`the agent is killed ${kills} times and no packet notices`, async (t)
 
 kernelTest('what changes while no agent runs holds after its start, and not before', async (t) => {
   await using lab = await Lab.create()
-  const scene = await makeScene(lab)
+  const scene = await makeCrowdedScene(lab)
   await using _ = scene.flows
   const { server, friend, stranger, outsider, node, folder } = scene
   const agent = await node.startAgent({ manifests: [folder.path] })
@@ -179,7 +170,7 @@ kernelTest('what changes while no agent runs holds after its start, and not befo
 
 kernelTest('what loses its permission while no agent runs is cut by the next one; the rest goes on', async (t) => {
   await using lab = await Lab.create()
-  const scene = await makeScene(lab)
+  const scene = await makeCrowdedScene(lab)
   await using flows = scene.flows
   const { server, friend, patron, outsider, node, folder } = scene
   const agent = await node.startAgent({ manifests: [folder.path] })

@@ -5,12 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
 import type { MapItem, Status } from '../../agent/api/index.ts'
 import { LinuxKernel } from '../../agent/worker/kernel.ts'
-import { type Agent, Lab, type Node, type Outcome, type Workload } from '../../lab/index.ts'
+import { type Agent, Lab } from '../../lab/index.ts'
 import { BpfMap, BpfObject, listPins, makePinDirectory, removePins } from '../../loader/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { describe, type Flow, Flows } from './flows/index.ts'
-import { ManifestFolder } from './manifest-folder.ts'
 import { apps, ciliumPolicy, flowService } from './policies.ts'
+import { isEnforced, kill, makeScene, outcome, type Scene } from './scene.ts'
 
 const service = { ipv4: '10.77.8.1', ipv6: 'fd77:8::1' }
 /** Of every kind of map that programs or the agent fill. */
@@ -19,42 +19,18 @@ const newSizes = {
   conntrack4: 65536, conntrack6: 262144, fragments: 16384, frontends: 1024, slots: 2097152, backends: 32768, events: 8388608,
 } as const
 
-interface Scene {
-  readonly node: Node
-  readonly folder: ManifestFolder
+interface FlowScene extends Scene {
   readonly flows: Flows
-  readonly server: Workload
-  readonly friend: Workload
-  readonly stranger: Workload
 }
 
-async function makeScene(lab: Lab): Promise<Scene> {
-  const node = await lab.addNode('n1')
-  const workload = (name: string, number: number) => node.addWorkload({ name, number, labels: { app: name } })
-  const [server, friend, stranger] = await Promise.all([workload('server', 11), workload('friend', 12), workload('stranger', 13)])
-  const folder = new ManifestFolder(join(node.stateFolder, 'manifests'))
-  for (const each of [server, friend, stranger]) folder.write(each.name, each.manifest())
-  folder.write('policy', ciliumPolicy('server', 'server', { ingress: [{ fromEndpoints: apps('friend') }] }))
-  folder.write('service', flowService('server', service))
-  await server.serve('tcp:80')
-  return { node, folder, flows: await Flows.start(lab, [server, friend, stranger]), server, friend, stranger }
+async function makeFlowScene(lab: Lab): Promise<FlowScene> {
+  const scene = await makeScene(lab)
+  scene.folder.write('service', flowService('server', service))
+  return { ...scene, flows: await Flows.start(lab, [scene.server, scene.friend, scene.stranger]) }
 }
 
 function sizeOptions(sizes: Readonly<Record<string, number>>): string[] {
   return Object.entries(sizes).flatMap(([name, entries]) => ['--map-size', `${name}=${entries}`])
-}
-
-async function kill(agent: Agent): Promise<void> {
-  agent.service.kill('SIGKILL')
-  while (agent.service.isAlive) await sleep(10)
-}
-
-async function outcome(from: Workload, to: Workload): Promise<Outcome> {
-  return (await from.request({ address: to.addresses.ipv4, port: 80, timeoutMs: 400 })).outcome
-}
-
-async function isEnforced(t: ExecutionContext, { server, friend, stranger }: Scene, when: string): Promise<void> {
-  t.deepEqual([await outcome(friend, server), await outcome(stranger, server)], ['answered', 'timeout'], when)
 }
 
 async function stillFlows(t: ExecutionContext, flows: Flows, standing: readonly Flow[]): Promise<void> {
@@ -68,7 +44,7 @@ async function stillFlows(t: ExecutionContext, flows: Flows, standing: readonly 
 
 kernelTest('maps take other sizes under running traffic, and everything goes on', async (t) => {
   await using lab = await Lab.create()
-  const scene = await makeScene(lab)
+  const scene = await makeFlowScene(lab)
   await using flows = scene.flows
   const { node, folder, server, friend, stranger } = scene
   const first = await node.startAgent({ manifests: [folder.path] })
@@ -118,7 +94,7 @@ kernelTest('what programs write between the copy and the update of their links c
 
 kernelTest('sizes that what is there does not fit are refused, and the last policy holds', async (t) => {
   await using lab = await Lab.create()
-  const scene = await makeScene(lab)
+  const scene = await makeFlowScene(lab)
   await using flows = scene.flows
   const { node, folder, server, friend } = scene
   const first = await node.startAgent({ manifests: [folder.path] })
@@ -138,7 +114,6 @@ kernelTest('sizes that what is there does not fit are refused, and the last poli
 kernelTest('a map of another layout is refused with what to do, and nobody writes into the others', async (t) => {
   await using lab = await Lab.create()
   const scene = await makeScene(lab)
-  await using _ = scene.flows
   const { node, folder } = scene
   await kill(await node.startAgent({ manifests: [folder.path] }))
   const pin = join(node.bpffs, 'maps/fragments')
