@@ -142,7 +142,7 @@ kernelTest('a map that is full refuses the change whole', async (t) => {
   t.regex(failure?.message ?? '', /CAPACITY.*no room for more addresses; start sluiced with --map-size addresses=N, N above 32/)
   const { items } = await agent.get<{ items: PolicyItem[] }>('/v1/policies')
   t.is(items.length, 1)
-  await eventually(t, 'what was refused is taken back', async () => (await agent.get<Status>('/v1/status')).ok)
+  await eventually(t, 'what was refused is taken back', async () => (await agent.get<Status>('/v1/status')).ok, 15_000)
   await isEnforced(t, scene, 'after the refusal')
   await agent.apply(...many.slice(0, 3))
   t.pass('what fits is still taken')
