@@ -55,18 +55,26 @@ SUBPROGRAM int admit_query(struct policy_query *query, __u32 ifindex, bool exemp
 	return REASON_NO_SUBJECT;
 }
 
-/* Decides for the local endpoint packet->decision.ifindex and writes its side of the flow. */
-static __noinline int admit_side(
-	struct packet *packet, const struct known_peer *peer, struct flow_side *side, bool exempt)
+/*
+ * Asks the policy of the flow's source about what it sends (egress), or of its destination about what it is sent (ingress),
+ * and writes that side of the flow.
+ */
+static __noinline int admit_side(struct packet *packet, struct flow_state *state, const struct admission *admission,
+	enum direction direction, bool exempt)
 {
+	const bool egress = direction == DIRECTION_EGRESS;
+	const struct known_peer *peer = egress ? &admission->destination : &admission->source;
+	struct flow_side *side = egress ? &state->source : &state->destination;
 	struct policy_query query = {
 		.peer_class = peer->peer.peer_class,
-		.direction = packet->decision.direction,
+		.direction = direction,
 		.port = policy_port(&packet->tuple),
 		.action = POLICY_ALLOW,
 	};
 	int reason;
 
+	packet->decision.direction = direction;
+	packet->decision.ifindex = egress ? state->source_ifindex : state->destination_ifindex;
 	if (!query.peer_class)
 		return REASON_UNKNOWN_PEER;
 	reason = admit_query(&query, packet->decision.ifindex, exempt);
@@ -121,17 +129,13 @@ static __always_inline int admit_sides(
 	int reason = REASON_FORWARDED;
 
 	if (state->source_ifindex) {
-		packet->decision.direction = DIRECTION_EGRESS;
-		packet->decision.ifindex = state->source_ifindex;
 		exempt = self || (source_is_host && host_is_exempt(&packet->tuple, true));
-		reason = admit_side(packet, &admission->destination, &state->source, exempt);
+		reason = admit_side(packet, state, admission, DIRECTION_EGRESS, exempt);
 	}
 	if (!reason && state->destination_ifindex) {
-		packet->decision.direction = DIRECTION_INGRESS;
-		packet->decision.ifindex = state->destination_ifindex;
 		exempt = self || (destination_is_host ? host_is_exempt(&packet->tuple, false) :
 							source_is_host && host_may_pass(state));
-		reason = admit_side(packet, &admission->source, &state->destination, exempt);
+		reason = admit_side(packet, state, admission, DIRECTION_INGRESS, exempt);
 	}
 	if (source_is_host || destination_is_host)
 		state->flags |= FLOW_HOST;

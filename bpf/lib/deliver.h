@@ -109,8 +109,8 @@ static __always_inline int deliver_world(
 	if (unlikely(!route_is_fresh(flow, now)))
 		reason = route_refresh(skb, packet, flow, now);
 	if (!reason && (flow->flags & FLOW_FORWARDED || skb_packet_size(skb, packet) > flow->route_mtu))
-		reason = NOT_OURS;
-	if (reason == NOT_OURS)
+		reason = FOR_STACK;
+	if (reason == FOR_STACK)
 		return deliver_stack(skb, packet);
 	if (!reason)
 		reason = decrease_hops(skb, ipv6);

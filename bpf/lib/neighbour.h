@@ -69,7 +69,7 @@ static __always_inline void arp_write_answer(struct arp_frame *frame, const stru
 	__builtin_memcpy(frame->arp.sender_mac, endpoint->node_mac, ETH_ALEN);
 }
 
-/* A reason to drop, NOT_OURS for the stack, or REASON_FORWARDED for an answer. */
+/* A reason to drop, FOR_STACK for an answer to the node's own question, or REASON_FORWARDED for a question to answer. */
 static __always_inline int arp_check(const struct arp *arp, const struct endpoint *endpoint)
 {
 	if (arp->hardware_be != bpf_htons(1) || arp->protocol_be != bpf_htons(ETH_P_IP) ||
@@ -83,7 +83,7 @@ static __always_inline int arp_check(const struct arp *arp, const struct endpoin
 	if (arp->sender != endpoint->ipv4.words[3])
 		return REASON_SPOOFED_ADDRESS;
 	if (arp->operation_be == bpf_htons(ARP_REPLY))
-		return NOT_OURS;
+		return FOR_STACK;
 	if (arp->operation_be != bpf_htons(ARP_REQUEST))
 		return REASON_MALFORMED;
 	return arp->target == endpoint->ipv4.words[3] ? REASON_MULTICAST : REASON_FORWARDED;
@@ -100,7 +100,7 @@ SUBPROGRAM int arp_respond(struct __sk_buff *skb, struct packet *packet, const s
 	frame = skb_data(skb);
 	if ((void *)(frame + 1) <= skb_end(skb)) {
 		reason = arp_check(&frame->arp, endpoint);
-		if (reason == NOT_OURS)
+		if (reason == FOR_STACK)
 			return TC_ACT_OK;
 		if (!reason) {
 			arp_write_answer(frame, endpoint);
@@ -204,7 +204,7 @@ static __always_inline int nd_check(
 	if (frame->type == ICMP6_NEIGHBOUR_ADVERTISEMENT) {
 		bool own = ipv6_is_link_local(&target) || endpoint_owns(endpoint, &target, true);
 
-		return own && nd_is_for_node(&packet->tuple.destination) ? NOT_OURS : REASON_SPOOFED_ADDRESS;
+		return own && nd_is_for_node(&packet->tuple.destination) ? FOR_STACK : REASON_SPOOFED_ADDRESS;
 	}
 	if (address_equal(&target, source) || endpoint_owns(endpoint, &target, true))
 		return REASON_MULTICAST;
@@ -226,7 +226,7 @@ SUBPROGRAM int nd_respond(struct __sk_buff *skb, struct packet *packet, const st
 	if (skb_data(skb) + ND_FRAME_MINIMUM <= skb_end(skb) &&
 		packet->l4_offset == ETHERNET_HEADER + IPV6_HEADER) {
 		reason = nd_check(frame, packet, endpoint);
-		if (reason == NOT_OURS)
+		if (reason == FOR_STACK)
 			return TC_ACT_OK;
 		if (!reason && (void *)(frame + 1) <= skb_end(skb) && frame->ip.payload_len == bpf_htons(32)) {
 			nd_write_answer(frame, endpoint);

@@ -79,17 +79,23 @@ enum origin {
 	ORIGIN_WORLD, /* nobody: it comes in from elsewhere */
 };
 
-/* Who decided about the packet, for its event. */
+/* Who decided about the packet, for its event and its answer: the hook's own interface until a policy is asked. */
 struct decision {
 	__u32 rule;
-	__u32 ifindex;
+	__u32 ifindex; /* of the local endpoint */
 	__u32 source_identity;
 	__u32 destination_identity;
 	__u32 service;
-	__u32 direction; /* enum direction */
+	__u32 direction; /* enum direction: of that endpoint's policy, and of the counters */
 };
 
 struct packet {
+	/*
+	 * Names the flow that the packet is looked up by, from the packet's sender to its receiver. That is what its headers
+	 * say, except for an ICMP error (PACKET_RELATED) and an echo reply that nobody asked for (echo_becomes_message). While
+	 * policy is asked it is the flow in its own direction and after translation, which is what rules and events speak of:
+	 * packet_restore takes that back for a packet that passes. Translation makes it what the headers say then.
+	 */
 	struct tuple tuple;
 	__u16 l4_offset; /* from the Ethernet header */
 	__u8 tcp_flags;
@@ -101,10 +107,12 @@ struct packet {
 	struct decision decision;
 };
 
-/* Beside enum reason: the packet is no business of ours and goes to the stack. */
-#define NOT_OURS (-1)
-/* Neither of the flow's ends is a local endpoint. */
-#define NO_END_HERE (-2)
+/* Beside enum reason, where nothing is wrong with the packet and yet no program sends it on. */
+enum handover {
+	NOT_OURS = -1, /* no policy of this node is about it: it goes on as if no program were there */
+	FOR_STACK = -2, /* it may pass, but only the stack can answer it or knows its way */
+	NO_END_HERE = -3, /* neither of its flow's ends is a local endpoint: whether one was before, the caller knows */
+};
 
 #define MAPPED_WORD bpf_htonl(0xffff)
 

@@ -95,7 +95,7 @@ static __always_inline void flow_invalidate(struct flow_state *flow)
 }
 
 /*
- * REASON_FORWARDED: the flow knows its next hop now. NOT_OURS: only the stack can do what is needed, such as routing by
+ * REASON_FORWARDED: the flow knows its next hop now. FOR_STACK: only the stack can do what is needed, such as routing by
  * rules that the FIB helper does not know. What the FIB would not forward must not reach the stack, which would take it
  * for its own: broadcast, anycast and whatever else is local without being an address of the node.
  */
@@ -105,7 +105,7 @@ SUBPROGRAM int route_refresh(struct __sk_buff *skb, const struct packet *packet,
 	long result;
 
 	if (!packet || !flow)
-		return NOT_OURS;
+		return FOR_STACK;
 	if (destination_moved_here(packet)) {
 		flow_invalidate(flow);
 		return REASON_UNKNOWN_DESTINATION;
@@ -120,7 +120,7 @@ SUBPROGRAM int route_refresh(struct __sk_buff *skb, const struct packet *packet,
 	if (result == BPF_FIB_LKUP_RET_BLACKHOLE || result == BPF_FIB_LKUP_RET_UNREACHABLE ||
 		result == BPF_FIB_LKUP_RET_PROHIBIT || result == BPF_FIB_LKUP_RET_NOT_FWDED)
 		return REASON_NO_ROUTE;
-	return NOT_OURS;
+	return FOR_STACK;
 }
 
 static __always_inline bool route_is_fresh(const struct flow_state *flow, __u32 now)
