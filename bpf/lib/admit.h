@@ -190,7 +190,8 @@ static __always_inline bool peer_is_current(const struct known_peer *known)
 
 /*
  * Decides about the flow packet->tuple, in its own direction, and fills `state`. Its ifindexes say which ends the hook
- * knows already, and FLOW_FORWARDED how its originator's packets come; the other ends are those of the address table. `from_origin`: the flow's originator sent the packet.
+ * knows already, and FLOW_FORWARDED how its originator's packets come; the other ends are those of the address table.
+ * `from_origin`: the flow's originator sent the packet.
  */
 SUBPROGRAM int admit(
 	struct packet *packet, struct flow_state *state, struct admission *admission, bool from_origin)

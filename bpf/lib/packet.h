@@ -111,7 +111,7 @@ struct packet {
 enum handover {
 	NOT_OURS = -1, /* no policy of this node is about it: it goes on as if no program were there */
 	FOR_STACK = -2, /* it may pass, but only the stack can answer it or knows its way */
-	NO_END_HERE = -3, /* neither of its flow's ends is a local endpoint: whether one was before, the caller knows */
+	NO_END_HERE = -3, /* neither end of its flow is a local endpoint; whether one was, the caller knows */
 };
 
 #define MAPPED_WORD bpf_htonl(0xffff)
