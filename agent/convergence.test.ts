@@ -302,20 +302,22 @@ test('an object that the kernel refuses is tried again by itself', async (t) => 
   t.deepEqual(node.convergence.kernelStart?.refused, [])
 })
 
-test('the balancer follows the addresses of the uplink, but not into having none', async (t) => {
+test('programs follow the uplink and its addresses, but not into having none', async (t) => {
   const { node } = await setUp(t)
   const wait = async (count: number) => {
     while (node.kernel.starts.length < count) await sleep(1)
   }
   await node.files({})
   const before = node.kernel.starts.length
-  const change = (...addresses: string[]) => node.interfaces.add(UPLINK.name, UPLINK.ifindex, addresses)
-  change('10.77.0.1', 'fe80::1')
+  const change = (ifindex: number, ...addresses: string[]) => node.interfaces.add(UPLINK.name, ifindex, addresses)
+  change(UPLINK.ifindex, '10.77.0.1', 'fe80::1')
   await wait(before + 1)
-  t.deepEqual(node.kernel.starts.at(-1), ['10.77.0.1'])
-  change()
+  t.deepEqual(node.kernel.starts.at(-1), { uplinkIfindex: UPLINK.ifindex, encapsulationSources: ['10.77.0.1'] })
+  change(UPLINK.ifindex)
   await node.convergence.converge()
-  change('10.77.0.2', 'fd77::2')
+  change(UPLINK.ifindex, '10.77.0.2', 'fd77::2')
   await wait(before + 2)
-  t.deepEqual(node.kernel.starts.slice(before), [['10.77.0.1'], ['10.77.0.2', 'fd77::2']])
+  change(77)
+  await wait(before + 3)
+  t.deepEqual(node.kernel.starts.slice(before + 1), [UPLINK.ifindex, 77].map((uplinkIfindex) => ({ uplinkIfindex, encapsulationSources: ['10.77.0.2', 'fd77::2'] })))
 })

@@ -6,7 +6,7 @@ import { Desired, Inputs, isLocal, Retired } from './desired/index.ts'
 import { type LocalEndpoint, matchEndpoints } from './endpoints.ts'
 import { AgentError } from './errors.ts'
 import type { Interface, InterfacePort } from './interfaces.ts'
-import type { Kernel, KernelOptions, KernelStart } from './kernel.ts'
+import type { Kernel, KernelOptions, KernelStart, UplinkOptions } from './kernel.ts'
 import type { Logger } from './log.ts'
 import type { RunOptions } from './options.ts'
 import type { InputChange } from './reconcilers/inputs.ts'
@@ -21,7 +21,7 @@ import { Sources } from './sources/sources.ts'
 import type { Store } from './store.ts'
 
 export interface ConvergenceParts {
-  readonly options: Omit<KernelOptions, 'encapsulationSources'> & Pick<RunOptions, 'uplink' | 'workloadRanges' | 'denyAnswer' | 'hostPolicy' | 'hostAllow'>
+  readonly options: Omit<KernelOptions, keyof UplinkOptions> & Pick<RunOptions, 'uplink' | 'workloadRanges' | 'denyAnswer' | 'hostPolicy' | 'hostAllow'>
   readonly store: Store
   readonly kernel: Kernel
   readonly interfaces: InterfacePort
@@ -64,7 +64,7 @@ export class Convergence {
   #unsettled: readonly EffectiveText[] = []
   #start: KernelStart | undefined
   /** Of the balancer that is loaded. */
-  #encapsulationSources: readonly string[] = []
+  #uplink: UplinkOptions = { uplinkIfindex: 0, encapsulationSources: [] }
   #restoreFinished = false
   #enforced = false
   #programmedServices: ProgrammedServices | undefined
@@ -173,13 +173,12 @@ export class Convergence {
     return (this.#programReport?.failures ?? []).map(missingProgram)
   }
 
-  /** Runs again, with back-off, while the kernel refuses an object, and when the uplink has other addresses. */
+  /** Runs again, with back-off, while the kernel refuses an object, and when the uplink is another or has other addresses. */
   async #loadDatapath(): Promise<void> {
     const { kernel, options, log, interfaces } = this.#parts
-    const sources = encapsulationSources(uplinkOf(await interfaces.list(), options.uplink))
-    if (sources.length > 0) this.#encapsulationSources = sources // An uplink that is being set up has none for a moment.
+    this.#uplink = this.#followUplink(uplinkOf(await interfaces.list(), options.uplink))
     const first = this.#start === undefined
-    this.#start = await kernel.start({ ...options, encapsulationSources: this.#encapsulationSources })
+    this.#start = await kernel.start({ ...options, ...this.#uplink })
     const { takenOver, maps, refused } = this.#start
     if (first) log.info('datapath loaded', { takenOver, maps: maps.length })
     this.#programs.request() // There may be other programs now.
@@ -187,6 +186,13 @@ export class Convergence {
     this.#services.request()
     if (refused.length === 0) return
     throw new AgentError('UNAVAILABLE', groupRefusals(refused).map(({ objects, message }) => `${objects.join(', ')}: ${message}`).join('; '))
+  }
+
+  /** An uplink that is being set up has no addresses for a moment. */
+  #followUplink(uplink: Interface | undefined): UplinkOptions {
+    const sources = encapsulationSources(uplink)
+    const { uplinkIfindex, encapsulationSources: known } = this.#uplink
+    return { uplinkIfindex: uplink?.ifindex ?? uplinkIfindex, encapsulationSources: sources.length > 0 ? sources : known }
   }
 
   #requestDue(): void {
@@ -216,8 +222,17 @@ export class Convergence {
   async #currentLinks(): Promise<readonly Interface[]> {
     if (this.#links !== undefined && !this.#linksDue && !this.#hasFailed()) return this.#links
     this.#linksDue = false
-    const links = await this.#parts.interfaces.list()
+    const links = await this.#listInterfaces()
     return isDeepStrictEqual(links, this.#links) ? (this.#links ?? links) : links
+  }
+
+  async #listInterfaces(): Promise<readonly Interface[]> {
+    try {
+      return await this.#parts.interfaces.list()
+    } catch (error) {
+      this.#linksDue = true
+      throw error
+    }
   }
 
   #setLocal(links: readonly Interface[], endpoints: readonly LocalEndpoint[]): void {
@@ -228,8 +243,7 @@ export class Convergence {
     this.#attachments = attachmentsOf(endpoints, uplink, xdpMode !== 'off')
     this.#missingUplink = name !== undefined && uplink === undefined
     this.#retryIfFailed()
-    const sources = encapsulationSources(uplink)
-    if (sources.length > 0 && !isDeepStrictEqual(sources, this.#encapsulationSources)) this.#load.request()
+    if (!isDeepStrictEqual(this.#followUplink(uplink), this.#uplink)) this.#load.request()
   }
 
   /** What failed is always looked at again: another namespace gives no notice of its changes. */

@@ -6,10 +6,15 @@ import type { ApplyReport } from './reconcilers/policy.ts'
 import type { Attachment, ProgramReport } from './reconcilers/programs.ts'
 import type { FrontendSpec, ServiceReport } from './reconcilers/services.ts'
 
-export interface KernelOptions extends Pick<RunOptions, 'bpffs' | 'bpfObjects' | 'mapSizes' | 'xdpMode' | 'allowHost' | 'reportFlows'> {
+/** What programs know of the uplink. */
+export interface UplinkOptions {
+  /** 0: there is none. */
+  readonly uplinkIfindex: number
   /** Outer sources of the balancer's packets: addresses of the uplink, one of a family at most. */
   readonly encapsulationSources: readonly string[]
 }
+
+export type KernelOptions = UplinkOptions & Pick<RunOptions, 'bpffs' | 'bpfObjects' | 'mapSizes' | 'xdpMode' | 'allowHost' | 'reportFlows'>
 
 export interface KernelStart {
   /** Endpoints that an earlier agent left in the pinned maps. */

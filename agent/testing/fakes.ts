@@ -1,7 +1,7 @@
 // Stand-ins for the datapath and for the interfaces, for tests of everything above them.
 import { EventEmitter } from 'node:events'
 import type { Interface, InterfacePort } from '../interfaces.ts'
-import type { Kernel, KernelStart } from '../kernel.ts'
+import type { Kernel, KernelStart, UplinkOptions } from '../kernel.ts'
 import type { InputChange } from '../reconcilers/inputs.ts'
 import type { ApplyReport } from '../reconcilers/policy.ts'
 
@@ -18,12 +18,12 @@ export class FakeKernel implements Kernel {
   refused: KernelStart['refused'] = []
   /** Programs that cannot be attached: "from_endpoint sl-web". */
   readonly unattachable = new Set<string>()
-  /** Encapsulation sources of each start. */
-  readonly starts: (readonly string[])[] = []
+  /** What each start was told of the uplink. */
+  readonly starts: UplinkOptions[] = []
   #pendingRuns = 0
 
-  start: Kernel['start'] = async ({ encapsulationSources }) => {
-    this.starts.push(encapsulationSources)
+  start: Kernel['start'] = async ({ uplinkIfindex, encapsulationSources }) => {
+    this.starts.push({ uplinkIfindex, encapsulationSources })
     return { takenOver: 0, maps: [], refused: this.refused }
   }
 
@@ -87,7 +87,7 @@ export class FakeInterfaces implements InterfacePort {
   add(name: string, ifindex: number, addresses: readonly string[] = []): void {
     const mac = '02:00:00:00:00:02'
     const peer = { peerIfindex: 2, peerName: undefined, peerNamespaceId: 0 }
-    const others = this.#links.filter((link) => link.ifindex !== ifindex)
+    const others = this.#links.filter((link) => link.ifindex !== ifindex && link.name !== name)
     this.#links = [...others, { ifindex, name, mac, kind: 'veth', up: true, ...peer, addresses, xdpMode: undefined }]
     this.#changes.emit('changed')
   }

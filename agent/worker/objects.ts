@@ -142,8 +142,8 @@ function balancerConstants({ encapsulationSources }: KernelOptions): Constants {
 }
 
 /** Of bpf/config/features.h. */
-function endpointConstants({ allowHost, reportFlows }: KernelOptions): Constants {
-  return { allow_host: allowHost, report_flows: reportFlows }
+function endpointConstants({ allowHost, reportFlows, uplinkIfindex }: KernelOptions): Constants {
+  return { allow_host: allowHost, report_flows: reportFlows, uplink_ifindex: uplinkIfindex }
 }
 
 /** Not every object declares every map. */

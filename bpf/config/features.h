@@ -19,6 +19,9 @@ const volatile bool feature_services = true;
 /* This node's own processes reach its workloads whatever policy says, as health probes need. */
 const volatile bool allow_host = true;
 
+/* Where from_world is: nobody comes in there with an address of the node. 0: there is none. */
+const volatile __u32 uplink_ifindex = 0;
+
 /* EVENT_FLOW for each new flow; drops, audits and revocations are always reported. */
 const volatile bool report_flows = true;
 

@@ -169,7 +169,7 @@ SUBPROGRAM int flow_open(struct packet *packet, enum hook hook, __u32 ifindex, _
 		opening->state.source_ifindex = ifindex;
 	if (hook == HOOK_TO_ENDPOINT)
 		opening->state.destination_ifindex = ifindex;
-	if (packet->origin == ORIGIN_FORWARDED)
+	if (hook == HOOK_TO_ENDPOINT && packet->origin != ORIGIN_STACK)
 		opening->state.flags = FLOW_FORWARDED;
 	tuple_map(&packet->tuple);
 	reason = flow_check_ends(&packet->tuple, hook);

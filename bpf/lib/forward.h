@@ -96,7 +96,7 @@ static __always_inline bool sender_is_current(
 		return sender_ifindex == ifindex && side_is_current(side, sender);
 	if (likely(!sender_ifindex && !sender_is_host(passage)))
 		return true;
-	if (hook == HOOK_FROM_WORLD)
+	if (hook == HOOK_FROM_WORLD || packet->origin == ORIGIN_WORLD)
 		return false;
 	if (packet->origin == ORIGIN_FORWARDED && passage->from_origin && !(passage->flow->flags & FLOW_FORWARDED))
 		return false;
@@ -217,13 +217,21 @@ static __always_inline int refuse(struct __sk_buff *skb, struct packet *packet, 
 	return reason == REASON_POLICY_DENIED ? reject(skb, packet, hook) : TC_ACT_SHOT;
 }
 
+/* Whether what comes in there has passed a hook that lets nobody in with an address of the node. */
+static __always_inline bool interface_is_guarded(__u32 ifindex)
+{
+	return ifindex == uplink_ifindex || endpoint_find(ifindex);
+}
+
 static __always_inline enum origin origin_of(const struct __sk_buff *skb, const enum hook hook)
 {
 	if (hook_knows_sender(hook))
 		return ORIGIN_CHECKED;
 	if (hook == HOOK_FROM_WORLD)
 		return ORIGIN_WORLD;
-	return skb->ingress_ifindex ? ORIGIN_FORWARDED : ORIGIN_STACK;
+	if (!skb->ingress_ifindex)
+		return ORIGIN_STACK;
+	return interface_is_guarded(skb->ingress_ifindex) ? ORIGIN_FORWARDED : ORIGIN_WORLD;
 }
 
 static __always_inline int forward(struct __sk_buff *skb, struct packet *packet, const struct endpoint *near,

@@ -75,8 +75,8 @@ enum packet_flags {
 enum origin {
 	ORIGIN_CHECKED, /* from_endpoint, or the stack for the node's own */
 	ORIGIN_STACK, /* this node's stack made the packet */
-	ORIGIN_FORWARDED, /* nobody, but for the node's own address: the stack that forwards the packet may have given it that */
-	ORIGIN_WORLD, /* nobody: it comes in from elsewhere */
+	ORIGIN_FORWARDED, /* the stack, where it is the node's own, which it has given the packet; else nobody */
+	ORIGIN_WORLD, /* nobody: it came in from elsewhere, through the stack or not */
 };
 
 /* Who decided about the packet, for its event and its answer: the hook's own interface until a policy is asked. */

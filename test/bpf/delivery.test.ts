@@ -190,12 +190,14 @@ for (const family of FAMILIES) {
     const answers = { hook: 'from_endpoint', at: 'b', packet: packet(family, 'b', 'host', answer) } as const
     runSteps(t, node, [
       { ...forwarded('a', syn), expect: 'policy-denied' },
+      { ...forwarded('b', syn), metadata: { cameInBy: 'elsewhere' }, expect: 'spoofed-address' },
       { ...own, expect: 'pass', events: ['flow'] },
       { ...forwarded('a', ack), expect: 'spoofed-address', events: ['drop'] },
       { ...own, expect: 'pass', events: [] },
       { ...forwarded('b', syn), expect: 'pass', events: ['flow'] },
       { ...answers, expect: 'pass', events: [] },
-      { ...forwarded('b', ack), expect: 'pass', events: [] },
+      { ...forwarded('b', ack), metadata: { cameInBy: 'a' }, expect: 'pass', events: [] },
+      { ...forwarded('b', ack), metadata: { cameInBy: 'elsewhere' }, expect: 'spoofed-address' },
     ])
     setPolicy(node.map, [deny('b', 'ingress'), allow('b', 'egress')], { b: 22 }, 100)
     setEndpoint(node.map, 'b', node.ifindexes.b, { subject: 22 })
@@ -208,7 +210,7 @@ for (const family of FAMILIES) {
   kernelTest(`IPv${family}: what the stack forwards is answered by way of the stack, which may have translated it`, (t) => {
     setPolicy(node.map, OPEN)
     runSteps(t, node, [
-      { hook: 'to_endpoint', at: 'a', metadata: { cameInBy: 'uplink' }, packet: packet(family, 'world', 'a', syn), expect: 'pass', events: ['flow'] },
+      { hook: 'to_endpoint', at: 'a', metadata: { cameInBy: 'elsewhere' }, packet: packet(family, 'world', 'a', syn), expect: 'pass', events: ['flow'] },
       { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'world', answer), expect: 'pass', events: [] },
       { hook: 'from_endpoint', at: 'a', packet: packet(family, 'a', 'host', syn), expect: 'pass', events: ['flow'] },
       { hook: 'to_endpoint', at: 'a', metadata: { cameInBy: 'uplink' }, packet: packet(family, 'host', 'a', answer), expect: 'pass', events: [] },

@@ -21,9 +21,9 @@ function withConstants(constants: Readonly<Record<string, ConstantValue>>, body:
   body(node)
 }
 
-test.serial('the source’s defaults are those that this file switches', (t) => {
+test.serial('constants are those that this file switches, and the uplink', (t) => {
   using object = BpfObject.open('build/bpf/tc_endpoint.bpf.o')
-  t.deepEqual(object.constants.map(({ name }) => name).sort(), ['allow_host', 'feature_ipv6', 'feature_services', 'report_flows'])
+  t.deepEqual(object.constants.map(({ name }) => name).sort(), ['allow_host', 'feature_ipv6', 'feature_services', 'report_flows', 'uplink_ifindex'])
 })
 
 kernelTest('feature_ipv6: without it, IPv6 is an unsupported protocol', (t) => {

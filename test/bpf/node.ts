@@ -36,6 +36,9 @@ const BROADCAST = 'ff:ff:ff:ff:ff:ff'
 /** Of b's interface: past the end of the array `endpoints`. */
 const BEYOND_ARRAYS = 70_000
 
+/** Of an interface that is neither the uplink nor a workload's. */
+const ELSEWHERE = 60_000
+
 /** Offsets in struct __sk_buff (linux/bpf.h), and its size. */
 const SKB = { mark: 8, ingressIfindex: 36, ifindex: 40, gsoSize: 176, size: 192 } as const
 
@@ -72,8 +75,8 @@ export interface Metadata {
   readonly mark?: number
   /** Bytes a segment; 0: it is one packet. */
   readonly gsoSize?: number
-  /** Where the stack got the packet that it forwards; without it the stack made it. */
-  readonly cameInBy?: Port
+  /** Where the stack got the packet that it forwards, `elsewhere` where no hook is; without it the stack made it. */
+  readonly cameInBy?: Port | 'elsewhere'
   /** Comes in from the world in a frame for every station. */
   readonly broadcast?: boolean
 }
@@ -100,7 +103,7 @@ export class TestNode implements Disposable {
       execFileSync('ip', ['-n', name, '-batch', '-'], { input: setupCommands() })
       enableForwarding(this.#namespace)
       this.ifindexes = inNetworkNamespace(this.#namespace, () => ({ a: interfaceIndex('ep-a'), b: interfaceIndex('ep-b'), uplink: interfaceIndex('up0') }))
-      for (const hook of hooks) this.#load(hook, constants)
+      for (const hook of hooks) this.#load(hook, { uplink_ifindex: this.ifindexes.uplink, ...constants })
       const events = this.#maps.get('events')
       this.#ring = events === undefined ? undefined : this.#stack.use(new RingReader(events))
     } catch (error) {
@@ -173,10 +176,15 @@ export class TestNode implements Disposable {
     const context = new Uint8Array(SKB.size)
     const view = new DataView(context.buffer)
     view.setUint32(SKB.ifindex, this.ifindexes[port], true)
-    view.setUint32(SKB.ingressIfindex, cameInBy === undefined ? 0 : this.ifindexes[cameInBy], true)
+    view.setUint32(SKB.ingressIfindex, this.#ingressIfindex(cameInBy), true)
     view.setUint32(SKB.mark, mark, true)
     view.setUint32(SKB.gsoSize, gsoSize, true)
     return context
+  }
+
+  #ingressIfindex(cameInBy: Metadata['cameInBy']): number {
+    if (cameInBy === undefined) return 0
+    return cameInBy === 'elsewhere' ? ELSEWHERE : this.ifindexes[cameInBy]
   }
 
   [Symbol.dispose](): void {
