@@ -1,5 +1,4 @@
 // Packets that the node's own stack translates on their way to or from its workloads, as kube-proxy's rules do.
-import { spawnSync } from 'node:child_process'
 import test, { type ExecutionContext } from 'ava'
 import type { Flow } from '../../agent/api/types.ts'
 import { type Agent, type Host, Lab, type Node, type Workload } from '../../lab/index.ts'
@@ -54,13 +53,7 @@ async function seenAs(t: ExecutionContext, from: Host, { node }: Scene, port: nu
 
 const admits = (entity: string) => ciliumPolicy('server', 'server', { ingress: [{ fromEntities: [entity] }] })
 
-/** Its kernel translates or not; a machine without the command proves nothing either way. */
-function nftTest(title: string, body: (t: ExecutionContext) => Promise<void>): void {
-  if (spawnSync('nft', ['--version']).status === 0) kernelTest(title, body)
-  else test.skip(`${title} (nft is not installed)`, body)
-}
-
-nftTest('what is masqueraded to the node’s address reaches workloads as the host, by policy alone', async (t) => {
+kernelTest('what is masqueraded to the node’s address reaches workloads as the host, by policy alone', async (t) => {
   await using lab = await Lab.create()
   const scene = await makeScene(lab)
   const { node, agent, client, server, outside } = scene
@@ -76,7 +69,7 @@ nftTest('what is masqueraded to the node’s address reaches workloads as the ho
   await seenAs(t, outside, scene, nodePorts.masqueraded, node, 'where the host may come')
 })
 
-nftTest('a masqueraded connection is cut with its permission, whoever speaks first', async (t) => {
+kernelTest('a masqueraded connection is cut with its permission, whoever speaks first', async (t) => {
   await using lab = await Lab.create()
   const { node, agent, outside } = await makeScene(lab)
   await agent.apply(admits('host'))
@@ -86,7 +79,7 @@ nftTest('a masqueraded connection is cut with its permission, whoever speaks fir
   for (const stream of streams) t.false(await stream.alive())
 })
 
-nftTest('a workload’s answers to what the stack has translated pass the stack again', async (t) => {
+kernelTest('a workload’s answers to what the stack has translated pass the stack again', async (t) => {
   await using lab = await Lab.create()
   const scene = await makeScene(lab)
   const { agent, outside } = scene
