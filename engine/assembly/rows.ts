@@ -4,7 +4,8 @@
 // by then.
 
 import { column, fail, Failure, get, put, reserve, set, Subject } from './memory'
-import { bucketCount, clear, give, pool, push, take, vector } from './pools'
+import { enterTable, firstInChain, hashTable, leaveTable } from './hashing'
+import { clear, give, pool, push, take, vector } from './pools'
 import { POLICY_ROW_SIZE } from './records.generated'
 import { hashWords } from './sequences'
 
@@ -20,8 +21,7 @@ let freeNext: usize = 0
 let freePrevious: usize = 0
 
 let spans: usize = 0
-let buckets: usize = 0
-let bucketMask: u32 = 0
+let table: usize = 0
 let nexts: usize = 0
 let hashes: usize = 0
 let referenceCounts: usize = 0
@@ -42,10 +42,9 @@ export function initializeRows(rowCapacity: u32, spanCapacity: u32): void {
   freePrevious = column(rowCapacity)
   rowArena = reserve(<usize>rowCapacity * POLICY_ROW_SIZE)
   spans = pool(spanCapacity, Subject.POLICY_ENTRIES)
-  bucketMask = bucketCount(spanCapacity) - 1
-  buckets = column(bucketMask + 1)
   nexts = column(spanCapacity)
   hashes = column(spanCapacity)
+  table = hashTable(spanCapacity, hashes, nexts, 4)
   referenceCounts = column(spanCapacity)
   limboNext = column(spanCapacity)
   spanFirst = column(spanCapacity)
@@ -143,7 +142,7 @@ function carveRows(first: u32, rows: u32): bool {
 export function internSpan(rows: usize, count: u32): u32 {
   if (count == 0) return 0
   const hash = hashWords(1, rows, count * ROW_WORDS) | 1
-  let span = get(buckets, hash & bucketMask)
+  let span = firstInChain(table, hash)
   for (; span != 0; span = get(nexts, span)) {
     if (get(hashes, span) == hash && get(spanRows, span) == count
       && memory.compare(rowAt(get(spanFirst, span)), rows, <usize>count * POLICY_ROW_SIZE) == 0) break
@@ -164,19 +163,17 @@ function createSpan(rows: usize, count: u32, hash: u32): u32 {
 
 function addSpan(first: u32, rows: u32, hash: u32): u32 {
   const span = take(spans)
-  set(hashes, span, hash)
   set(spanFirst, span, first)
   set(spanRows, span, rows)
   set(referenceCounts, span, 1)
-  set(nexts, span, get(buckets, hash & bucketMask))
-  set(buckets, hash & bucketMask, span)
+  enterTable(table, span, hash)
   return span
 }
 
 /** A span of a pinned map: its rows are taken, their content is not known and never shared. 0: it cannot stand there. */
 export function restoreSpan(first: u32, rows: u32): u32 {
   const hash = first << 1 // content hashes are odd
-  let span = get(buckets, hash & bucketMask)
+  let span = firstInChain(table, hash)
   while (span != 0 && (get(hashes, span) != hash || get(spanFirst, span) != first)) span = get(nexts, span)
   if (span != 0) {
     retainSpan(span)
@@ -191,21 +188,9 @@ export function releaseSpan(span: u32): void {
   if (span == 0) return
   set(referenceCounts, span, get(referenceCounts, span) - 1)
   if (get(referenceCounts, span) != 0) return
-  unlink(span)
+  leaveTable(table, span)
   set(limboNext, span, load<u32>(limboHead))
   put(limboHead, span)
-}
-
-function unlink(span: u32): void {
-  const bucket = get(hashes, span) & bucketMask
-  let previous: u32 = 0
-  let current = get(buckets, bucket)
-  while (current != span && current != 0) {
-    previous = current
-    current = get(nexts, current)
-  }
-  if (previous == 0) set(buckets, bucket, get(nexts, span))
-  else set(nexts, previous, get(nexts, span))
 }
 
 /** At the start of a transaction: what the one before released may be used again. */

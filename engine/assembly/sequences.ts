@@ -3,7 +3,8 @@
 // is comparing two numbers. `owner` leads from the content to the record that stands for it.
 
 import { column, fail, Failure, get, put, reserve, set, Subject } from './memory'
-import { bucketCount, give, pool, take } from './pools'
+import { enterTable, firstInChain, hashTable, leaveTable } from './hashing'
+import { give, pool, take } from './pools'
 
 /** What a sequence is; equal words of two kinds are two sequences, since kinds differ in what their members' references are. */
 export namespace Tag {
@@ -30,13 +31,7 @@ const RECORD_BYTES: usize = 24
 
 let numbers: usize = 0
 let records: usize = 0
-// Linear hashing (Litwin, VLDB 1980): with every sequence that comes one more bucket is split in two, so that few
-// sequences stand in few pages of memory. Buckets below `split` and their images have twice the mask of the others.
-let buckets: usize = 0
-let bucketLimit: u32 = 0
-let bucketMask: usize = 0 // address of the word, and so is the next
-let split: usize = 0
-const FIRST_BUCKETS: u32 = 1024
+let table: usize = 0
 
 // Blocks of 4 << order words, one free list an order, linked through their first word.
 const ORDERS: u32 = 24
@@ -47,11 +42,7 @@ let blockEnd: usize = 0
 export function initializeSequences(capacity: u32, blockBytes: usize): void {
   numbers = pool(capacity, Subject.LABELS)
   records = reserve((<usize>capacity + 1) * RECORD_BYTES)
-  bucketLimit = bucketCount(capacity)
-  buckets = column(bucketLimit)
-  bucketMask = reserve(8)
-  split = bucketMask + 4
-  store<u32>(bucketMask, min(FIRST_BUCKETS, bucketLimit) - 1)
+  table = hashTable(capacity, records + HASH, records + NEXT, RECORD_BYTES)
   freeBlocks = column(ORDERS)
   blockNext = reserve(4)
   const base = reserve(blockBytes)
@@ -81,36 +72,8 @@ export function hashWords(seed: u32, base: usize, count: u32): u32 {
   return hash ^ (hash >>> 16)
 }
 
-function bucketOf(hash: u32): u32 {
-  const mask = load<u32>(bucketMask)
-  const bucket = hash & mask
-  return bucket < load<u32>(split) ? hash & (mask << 1 | 1) : bucket
-}
-
-/** Leaves in the bucket what belongs there under the larger mask, and moves the rest to its image. */
-function splitBucket(): void {
-  const mask = load<u32>(bucketMask)
-  if (mask + 1 == bucketLimit) return
-  const bucket = load<u32>(split)
-  let sequence = get(buckets, bucket)
-  let stays: u32 = 0
-  let moves: u32 = 0
-  while (sequence != 0) {
-    const next = load<u32>(at(sequence), NEXT)
-    const moved = (load<u32>(at(sequence), HASH) & (mask + 1)) != 0
-    put(at(sequence) + NEXT, moved ? moves : stays)
-    if (moved) moves = sequence
-    else stays = sequence
-    sequence = next
-  }
-  set(buckets, bucket, stays)
-  set(buckets, bucket + mask + 1, moves)
-  put(split, bucket == mask ? 0 : bucket + 1)
-  if (bucket == mask) put(bucketMask, mask << 1 | 1)
-}
-
 function lookup(tag: u32, base: usize, count: u32, hash: u32): u32 {
-  let found = get(buckets, bucketOf(hash))
+  let found = firstInChain(table, hash)
   while (found != 0) {
     const record = at(found)
     if (load<u32>(record, HASH) == hash && load<u32>(record, TAG_LENGTH) == (tag << 28 | count)
@@ -148,16 +111,12 @@ function create(tag: u32, base: usize, count: u32, hash: u32): u32 {
   const sequence = take(numbers)
   if (sequence == 0 || block == 0) return 0
   for (let i: usize = 0; i < <usize>count << 2; i += 4) put(block + i, load<u32>(base + i))
-  splitBucket()
   const record = at(sequence)
-  const bucket = bucketOf(hash)
-  put(record + HASH, hash)
-  put(record + NEXT, get(buckets, bucket))
   put(record + REFERENCES, 1)
   put(record + TAG_LENGTH, tag << 28 | count)
   put(record + BLOCK, <u32>block)
   put(record + OWNER, 0)
-  set(buckets, bucket, sequence)
+  enterTable(table, sequence, hash)
   return sequence
 }
 
@@ -167,23 +126,10 @@ export function release(sequence: u32): bool {
   const left = references(sequence) - 1
   put(at(sequence) + REFERENCES, left)
   if (left != 0) return false
-  unlink(sequence)
+  leaveTable(table, sequence)
   giveBlock(sequenceWords(sequence), sequenceLength(sequence))
   give(numbers, sequence)
   return true
-}
-
-function unlink(sequence: u32): void {
-  const bucket = bucketOf(load<u32>(at(sequence), HASH))
-  let previous: u32 = 0
-  let current = get(buckets, bucket)
-  while (current != sequence && current != 0) {
-    previous = current
-    current = load<u32>(at(current), NEXT)
-  }
-  const next = load<u32>(at(sequence), NEXT)
-  if (previous == 0) set(buckets, bucket, next)
-  else put(at(previous) + NEXT, next)
 }
 
 @inline function orderOf(count: u32): u32 {
