@@ -26,7 +26,8 @@ export namespace Subject {
   export const TEXT: u32 = 11
 }
 
-const PAGE: usize = 65536
+const PAGE: usize = 65536 // of WebAssembly
+const PAGE_SHIFT: u32 = 12 // of the kernel; where its pages are larger, some are claimed again
 const UNDO_GROWTH_PAGES: i32 = 16
 
 // The undo log saves whole blocks, each once a transaction. A block that was all zero is noted by its address alone: a
@@ -36,7 +37,8 @@ const BLOCK_BYTES: usize = 1 << BLOCK_SHIFT
 const WAS_ZERO: u32 = 1 // in the address of a block in the log
 
 let top: usize = 0
-let saved: usize = 0 // a byte for every block: 1 while the log has it
+let claimed: usize = 0 // a byte for every page: 1 once something is stored there
+let saved: usize = 0 // a bit for every block: 1 while the log has it
 let undoBase: usize = 0
 let undoTop: usize = 0
 let undoEnd: usize = 0
@@ -69,7 +71,10 @@ export function column(count: u32): usize { return reserve((<usize>count + 1) <<
 
 /** All arenas stand; what follows them is the undo log, the only part that grows. */
 export function sealArenas(): void {
-  saved = reserve((top >>> BLOCK_SHIFT) + 1)
+  claimed = reserve((top >>> PAGE_SHIFT) + 1)
+  const blocks = top >>> BLOCK_SHIFT
+  saved = reserve((blocks >>> 3) + 1)
+  memory.fill(saved, 0, (blocks >>> 3) + 1) // Every transaction needs its pages.
   undoBase = blockAlign(top)
   undoTop = undoBase
   undoEnd = <usize>memory.size() * PAGE
@@ -88,15 +93,39 @@ function growTo(end: usize): void {
 
 /** A store that `rollback` undoes. State that outlives a transaction is only ever written so. Inlined: a fifth of all time less. */
 @inline export function put(address: usize, value: u32): void {
-  if (load<u32>(address) == value) return
-  if (load<u8>(saved + (address >>> BLOCK_SHIFT)) == 0) saveBlock(address & ~(BLOCK_BYTES - 1))
+  if (isSaved(address)) store<u32>(address, value)
+  else putFirst(address, value)
+}
+
+@inline function savedByte(address: usize): usize { return saved + (address >>> (BLOCK_SHIFT + 3)) }
+@inline function savedBit(address: usize): u32 { return 1 << (<u32>(address >>> BLOCK_SHIFT) & 7) }
+@inline function isSaved(address: usize): bool { return (load<u8>(savedByte(address)) & savedBit(address)) != 0 }
+
+/** The first store to a block in this transaction. */
+function putFirst(address: usize, value: u32): void {
+  if (undoEnd != 0) { // else the arenas are being made
+    claimPage(address)
+    if (load<u32>(address) == value) return
+    saveBlock(address & ~(BLOCK_BYTES - 1))
+  }
   store<u32>(address, value)
 }
 
+/**
+ * Memory that is read before it is ever written costs two page faults, and the second one interrupts all processors that
+ * run threads of this process: the first only maps the kernel's page of zeros. A locked write that changes nothing gets
+ * the page itself.
+ */
+@inline function claimPage(address: usize): void {
+  const page = claimed + (address >>> PAGE_SHIFT)
+  if (load<u8>(page) != 0) return
+  store<u8>(page, 1)
+  atomic.cmpxchg<u32>(address, 0, 0)
+}
+
 function saveBlock(block: usize): void {
-  if (undoEnd == 0) return // the arenas are being made
   if (undoTop + 4 + BLOCK_BYTES > undoEnd) growUndoLog()
-  store<u8>(saved + (block >>> BLOCK_SHIFT), 1)
+  store<u8>(savedByte(block), <u8>(load<u8>(savedByte(block)) | savedBit(block)))
   const zero = copyBlock(undoTop + 4, block)
   store<u32>(undoTop, zero ? <u32>block | WAS_ZERO : <u32>block)
   undoTop += zero ? 4 : 4 + BLOCK_BYTES
@@ -132,7 +161,7 @@ function emptyLog(restore: bool): void {
     const entry = load<u32>(at)
     const block = <usize>(entry & ~WAS_ZERO)
     const zero = (entry & WAS_ZERO) != 0
-    store<u8>(saved + (block >>> BLOCK_SHIFT), 0)
+    store<u8>(savedByte(block), 0) // All blocks of the byte are in the log, or not saved.
     if (restore && zero) memory.fill(block, 0, BLOCK_BYTES)
     else if (restore) copyBlock(block, at + 4)
     at += zero ? 4 : 4 + BLOCK_BYTES
