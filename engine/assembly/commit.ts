@@ -9,6 +9,7 @@ import { clearEntryScratch } from './entries'
 import { beginJournal, rollbackJournal } from './journal'
 import { adoptDefinitions, classifyEntries, clearMoveScratch, countFlips, placeMoves, renumberSubjects } from './moves'
 import { clearPolicyScratch, collectPolicies } from './policies'
+import { forgetLastFound } from './prefixes'
 import { clearPublishScratch, publish, settleEntries } from './publish'
 import { clearRowScratch, reclaimRows } from './rows'
 import { resolveRows } from './rulesets'
@@ -27,6 +28,7 @@ export function rollback(): void {
   clearMoveScratch()
   clearPublishScratch() // before the vectors are cut back: it goes by their items
   rollbackUndo()
+  forgetLastFound()
   rollbackVectors()
   rollbackJournal()
 }

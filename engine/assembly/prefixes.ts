@@ -5,6 +5,9 @@
 import { column, get, set, Subject } from './memory'
 import { give, pool, take } from './pools'
 
+/** Of an IPv4 address 16. */
+const NEIGHBOUR_BITS: u32 = 112
+
 let nodes: usize = 0
 let key0: usize = 0
 let key1: usize = 0
@@ -14,6 +17,7 @@ let left: usize = 0
 let right: usize = 0
 let parents: usize = 0
 let root: u32 = 0
+let lastFound: u32 = 0 // a node, the root at the least
 
 export let nodeLength: usize = 0
 export let nodeEntry: usize = 0 // entry of the address table
@@ -31,7 +35,7 @@ export function initializePrefixes(capacity: u32): void {
   nodeLength = column(capacity)
   nodeEntry = column(capacity)
   nodeMentions = column(capacity)
-  root = take(nodes)
+  root = lastFound = take(nodes)
 }
 
 @inline export function nodeParent(node: u32): u32 { return get(parents, node) }
@@ -77,13 +81,22 @@ function sharedBits(node: u32, address: usize, limit: u32): u32 {
 
 /** The deepest node whose prefix covers the first `bits` bits of the address. */
 function descend(address: usize, bits: u32): u32 {
-  let node = root
+  let node = startOf(address, bits)
   while (get(nodeLength, node) < bits) {
     const child = get(inputBit(address, get(nodeLength, node)) != 0 ? right : left, node)
     if (child == 0 || get(nodeLength, child) > bits) return node
     if (sharedBits(child, address, get(nodeLength, child)) < get(nodeLength, child)) return node
     node = child
   }
+  return node
+}
+
+/** Addresses mostly come in order: from where the last one was found it is a few steps to a neighbour. */
+function startOf(address: usize, bits: u32): u32 {
+  const shared = sharedBits(lastFound, address, min(bits, get(nodeLength, lastFound)))
+  if (shared < NEIGHBOUR_BITS) return root
+  let node = lastFound
+  while (get(nodeLength, node) > shared) node = get(parents, node)
   return node
 }
 
@@ -99,10 +112,12 @@ export function coveringNode(address: usize): u32 { return descend(address, 128)
 /** The node of this prefix, made where there is none. Bits behind the prefix must be zero. */
 export function insertNode(address: usize, bits: u32): u32 {
   const above = descend(address, bits)
+  lastFound = above
   if (get(nodeLength, above) == bits) return above
   const side = inputBit(address, get(nodeLength, above)) != 0 ? right : left
   const below = get(side, above)
   const node = create(address, bits)
+  lastFound = node
   if (below == 0) {
     attach(above, node)
     return node
@@ -154,6 +169,10 @@ export function pruneNode(node: u32): void {
   const above = get(parents, node)
   if (child != 0) attach(above, child)
   else set(get(left, above) == node ? left : right, above, 0)
+  if (node == lastFound) lastFound = root
   give(nodes, node)
   if (child == 0) pruneNode(above)
 }
+
+/** After a rollback the node may be gone. */
+export function forgetLastFound(): void { lastFound = root }
