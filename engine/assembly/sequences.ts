@@ -59,13 +59,17 @@ export function initializeSequences(capacity: u32, blockBytes: usize): void {
 @inline export function references(sequence: u32): u32 { return load<u32>(at(sequence), REFERENCES) }
 @inline export function retain(sequence: u32): void { if (sequence != 0) put(at(sequence) + REFERENCES, references(sequence) + 1) }
 
-/** MurmurHash3's 32-bit mixing (Appleby, public domain) over words. */
+/**
+ * MurmurHash3's 32-bit mixing (Appleby, public domain) over words. Its rotations are written out: V8's first compiler
+ * calls a C function for a rotation, and its second one makes a rotation of the shifts.
+ */
 export function hashWords(seed: u32, base: usize, count: u32): u32 {
   let hash = seed
   for (let i: u32 = 0; i < count; i++) {
     let k = get(base, i) * 0xcc9e2d51
-    k = rotl(k, 15) * 0x1b873593
-    hash = rotl(hash ^ k, 13) * 5 + 0xe6546b64
+    k = (k << 15 | k >>> 17) * 0x1b873593
+    hash ^= k
+    hash = (hash << 13 | hash >>> 19) * 5 + 0xe6546b64
   }
   hash = (hash ^ count ^ (hash >>> 16)) * 0x85ebca6b
   hash = (hash ^ (hash >>> 13)) * 0xc2b2ae35
