@@ -1,17 +1,19 @@
 // The engine's public surface: one class over engine.wasm, the vocabulary, and helpers for addresses.
 
 import { maskAddress } from './address.ts'
-import { encodeDocument, encodeNamedPorts } from './encode.ts'
+import { maglevTable, roundRobinPicks, type MaglevBackend } from './balancing.ts'
+import { encodeDocument, encodeIdentity, encodeNamedPorts } from './encode.ts'
 import { EngineError } from './errors.ts'
 import { InputWriter } from './input.ts'
 import { endpointRecord, generationRecords, join, joinAddresses, KEY_BYTES, VALUE_BYTES, type PackedEntries } from './records.ts'
 import type {
   AddressEntry, Capacities, Change, ComparedRow, Decision, EndpointEntry, EngineMap, Label, Policy, SideVerdict, Verdict,
 } from './types.ts'
-import { checkedWeight, combine, hashText, isPrime, withPolicies, worldOf } from './values.ts'
+import { combine, withPolicies, worldOf } from './values.ts'
 import { errorOf, type EngineExports } from './wasm.ts'
 
 export * from './types.ts'
+export type { MaglevBackend } from './balancing.ts'
 export type { PackedEntries } from './records.ts'
 export { EngineError, type EngineErrorCode } from './errors.ts'
 export {
@@ -65,12 +67,6 @@ export interface VerdictQuery {
   readonly to?: Uint8Array
   readonly protocol: number
   readonly port: number
-}
-
-export interface MaglevBackend {
-  /** What the backend is known by: its place in the table follows from this alone. */
-  readonly hash: bigint | string
-  readonly weight: number
 }
 
 const INPUT_BYTES = 8 << 20
@@ -128,54 +124,47 @@ export class Engine {
   /** Gives a number these labels; those it had before are gone (relabel). */
   setIdentity(number: number, labels: readonly Label[]): void {
     if (!Number.isInteger(number) || number < 0 || number >= 1 << 24) throw new EngineError('INVALID', `identity ${number} does not fit 24 bits`)
-    this.#change('identity', number, () => this.#applySetIdentity(number, labels))
+    encodeIdentity(this.#openInput(), number, labels)
+    this.#apply(this.#wasm.applySetIdentity, 'identity', number)
   }
 
   removeIdentity(number: number): void {
-    this.#change('identity', number, () => this.#wasm.applyRemoveIdentity(number))
+    this.#openInput().word(number)
+    this.#apply(this.#wasm.applyRemoveIdentity, 'identity', number)
   }
 
   setAddress(entry: AddressEntry): void {
-    this.#change('an address of identity', entry.identity, () => {
-      this.#writePrefix(entry.address, entry.prefixLength).word(entry.identity).word(entry.flags).word(entry.ifindex)
-      encodeNamedPorts(this.#input, entry.namedPorts)
-      return this.#wasm.applySetAddress()
-    })
+    this.#encodePrefix(entry.address, entry.prefixLength).word(entry.identity).word(entry.flags).word(entry.ifindex)
+    encodeNamedPorts(this.#input, entry.namedPorts)
+    this.#apply(this.#wasm.applySetAddress, 'an address of identity', entry.identity)
   }
 
   removeAddress(address: Uint8Array, prefixLength: number): void {
-    this.#change('an address of prefix length', prefixLength, () => {
-      this.#writePrefix(address, prefixLength)
-      return this.#wasm.applyRemoveAddress()
-    })
+    this.#encodePrefix(address, prefixLength)
+    this.#apply(this.#wasm.applyRemoveAddress, 'an address of prefix length', prefixLength)
   }
 
   setEndpoint(entry: EndpointEntry): void {
-    this.#change('endpoint', entry.ifindex, () => {
-      this.#input.open().word(entry.ifindex).bytes(endpointRecord(entry))
-      encodeNamedPorts(this.#input, entry.namedPorts)
-      return this.#wasm.applySetEndpoint()
-    })
+    this.#openInput().word(entry.ifindex).bytes(endpointRecord(entry))
+    encodeNamedPorts(this.#input, entry.namedPorts)
+    this.#apply(this.#wasm.applySetEndpoint, 'endpoint', entry.ifindex)
   }
 
   removeEndpoint(ifindex: number): void {
-    this.#change('endpoint', ifindex, () => this.#wasm.applyRemoveEndpoint(ifindex))
+    this.#openInput().word(ifindex)
+    this.#apply(this.#wasm.applyRemoveEndpoint, 'endpoint', ifindex)
   }
 
   /** Replaces all parts of one document at once. */
   setPolicy(key: string, policies: readonly Policy[]): void {
-    this.#change('policy', key, () => {
-      encodeDocument(this.#input.open(), key, policies)
-      if (this.#state !== 'running') this.#policiesSet.push(key)
-      return this.#wasm.applySetPolicy()
-    })
+    encodeDocument(this.#openInput(), key, policies)
+    if (this.#state !== 'running') this.#policiesSet.push(key)
+    this.#apply(this.#wasm.applySetPolicy, 'policy', key)
   }
 
   removePolicy(key: string): void {
-    this.#change('policy', key, () => {
-      this.#input.open().text(key)
-      return this.#wasm.applyRemovePolicy()
-    })
+    this.#openInput().text(key)
+    this.#apply(this.#wasm.applyRemovePolicy, 'policy', key)
   }
 
   /** Several inputs become one atomic change; an exception in `body` undoes all of them and is thrown on. */
@@ -276,57 +265,45 @@ export class Engine {
    * hashes and weights alone, not from the order of the backends; weight 0 gets no slot.
    */
   maglev(backends: readonly MaglevBackend[], slots: number): Uint32Array {
-    if (!isPrime(slots) || slots > 131_071) throw new EngineError('INVALID', `${slots} slots; allowed are primes up to 131071`)
-    if (backends.length > 65_536) throw new EngineError('INVALID', `${backends.length} backends; at most 65536`)
-    this.#refresh()
-    const keys = new BigUint64Array(this.#wasm.memory.buffer, this.#wasm.maglevKeys(), backends.length)
-    const weights = this.#wasm.maglevWeights() / 4
-    for (const [index, { hash, weight }] of backends.entries()) {
-      keys[index] = typeof hash === 'bigint' ? BigInt.asUintN(64, hash) : hashText(hash)
-      this.#words[weights + index] = checkedWeight(weight)
-    }
-    if (!this.#wasm.maglev(backends.length, slots)) throw new EngineError('INVALID', 'no backend has a weight above 0')
-    const table = this.#wasm.maglevTable() / 4
-    return this.#words.slice(table, table + slots)
+    return maglevTable(this.#wasm, backends, slots)
   }
 
   /** The first `picks` picks of smooth weighted round robin, as indexes of weights. */
   weightedRoundRobin(weights: readonly number[], picks: number): Uint32Array {
-    if (weights.length > 65_536 || picks > 262_144) throw new EngineError('INVALID', 'at most 65536 weights and 262144 picks')
-    this.#refresh()
-    this.#words.set(weights.map(checkedWeight), this.#wasm.wrrWeights() / 4)
-    if (!this.#wasm.weightedRoundRobin(weights.length, picks)) throw new EngineError('INVALID', 'no weight is above 0')
-    const at = this.#wasm.wrrPicks() / 4
-    return this.#words.slice(at, at + picks)
+    return roundRobinPicks(this.#wasm, weights, picks)
   }
 
   // ---- the wasm side ------------------------------------------------------------------------------------------
 
-  /** A failed input of a transaction throws; `transaction` then rolls back. */
-  #change(kind: string, which: string | number, apply: () => number): void {
+  #openInput(): InputWriter {
     this.#start()
-    if (this.#state !== 'transaction') this.#wasm.begin()
-    const failure = this.#state === 'transaction' ? apply() : this.#attempt(apply)
+    return this.#input.open()
+  }
+
+  /** Has an encoded input applied. One that fails in a transaction throws; `transaction` then rolls back. */
+  #apply(input: () => number, kind: string, which: string | number): void {
+    const failure = this.#state === 'transaction' ? input() : this.#applyAlone(input)
     if (failure !== 0) throw errorOf(failure, `${kind} ${which}`)
     if (this.#state === 'running') this.#commit(`${kind} ${which}`)
   }
 
-  #commit(what: string): void {
-    const failure = this.#wasm.commit()
-    const policies = this.#policiesSet.splice(0)
-    if (failure !== 0) throw errorOf(failure, withPolicies(what, policies), this.stats())
-  }
-
-  /** Runs an input; an exception or failure undoes it. */
-  #attempt(apply: () => number): number {
+  /** Outside of a transaction a failure or a fault undoes the input here. */
+  #applyAlone(input: () => number): number {
+    this.#wasm.begin()
     try {
-      const failure = apply()
+      const failure = input()
       if (failure !== 0) this.#wasm.rollback()
       return failure
     } catch (error) {
       this.#wasm.rollback()
       throw error
     }
+  }
+
+  #commit(what: string): void {
+    const failure = this.#wasm.commit()
+    const policies = this.#policiesSet.splice(0)
+    if (failure !== 0) throw errorOf(failure, withPolicies(what, policies), this.stats())
   }
 
   #check(failure: number, what: string): void {
@@ -343,16 +320,11 @@ export class Engine {
 
   #setReserved(): number {
     for (const [number, labels] of RESERVED_IDENTITIES) {
-      const failure = this.#applySetIdentity(number, labels)
+      encodeIdentity(this.#input.open(), number, labels)
+      const failure = this.#wasm.applySetIdentity()
       if (failure !== 0) return failure
     }
     return 0
-  }
-
-  #applySetIdentity(number: number, labels: readonly Label[]): number {
-    const out = this.#input.open().word(number).word(labels.length)
-    for (const label of labels) out.text(label)
-    return this.#wasm.applySetIdentity()
   }
 
   #refresh(): void {
@@ -361,10 +333,10 @@ export class Engine {
     this.#words = new Uint32Array(this.#wasm.memory.buffer)
   }
 
-  #writePrefix(address: Uint8Array, length: number): InputWriter {
+  #encodePrefix(address: Uint8Array, length: number): InputWriter {
     if (address.length !== 16) throw new EngineError('INVALID', `an address of ${address.length} bytes; wanted are 16 (IPv4 mapped)`)
     if (!Number.isInteger(length) || length < 0 || length > 128) throw new EngineError('INVALID', `prefix length ${length}; allowed are 0 to 128 (IPv4: 96 + n)`)
-    return this.#input.open().word(length).bytes(length === 128 ? address : maskAddress(address, length))
+    return this.#openInput().word(length).bytes(length === 128 ? address : maskAddress(address, length))
   }
 
   #restoreRecords(records: Uint32Array, recordWords: number, apply: () => number): void {

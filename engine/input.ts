@@ -22,9 +22,9 @@ export class InputWriter {
     this.#end = (address + capacity) >>> 2
   }
 
-  /** Begins an input. Views of a memory that has grown since the last one have no length. */
+  /** Begins an input. Views of a memory that has grown since the last one have no words; asking their length costs more. */
   open(): this {
-    if (this.#words.length === 0) {
+    if (this.#words[this.#first] === undefined) {
       this.#bytes = new Uint8Array(this.#memory.buffer)
       this.#words = new Uint32Array(this.#memory.buffer)
     }

@@ -22,11 +22,11 @@ export interface EngineExports {
   verdictOutput(): number
   decide(protocol: number, port: number): void
   applySetIdentity(): number
-  applyRemoveIdentity(identity: number): number
+  applyRemoveIdentity(): number
   applySetAddress(): number
   applyRemoveAddress(): number
   applySetEndpoint(): number
-  applyRemoveEndpoint(ifindex: number): number
+  applyRemoveEndpoint(): number
   applySetPolicy(): number
   applyRemovePolicy(): number
   applyRestoreGenerations(): number

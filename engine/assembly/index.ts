@@ -89,8 +89,9 @@ export function applySetIdentity(): u32 {
   return outcome()
 }
 
-export function applyRemoveIdentity(number: u32): u32 {
-  removeIdentity(number)
+export function applyRemoveIdentity(): u32 {
+  openInput()
+  removeIdentity(nextWord())
   return outcome()
 }
 
@@ -120,8 +121,9 @@ export function applySetEndpoint(): u32 {
   return outcome()
 }
 
-export function applyRemoveEndpoint(ifindex: u32): u32 {
-  removeEndpoint(ifindex)
+export function applyRemoveEndpoint(): u32 {
+  openInput()
+  removeEndpoint(nextWord())
   return outcome()
 }
 
