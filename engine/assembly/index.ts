@@ -71,7 +71,7 @@ export function configure(
   initializeMoves(entries, classes)
   initializePublish(entries, classes)
   initializeTakeover(endpoints * 2)
-  initializeJournal(<usize>policyRows * 12 + <usize>policyEntries * 16 + <usize>entries * 40)
+  initializeJournal()
   initializeVerdict()
   initializeMaglev()
   initializeWrr()

@@ -1,7 +1,8 @@
 // The journal: runs of changes of one map each, in the order in which they must be applied, as packed keys and
-// values in the map's own layout. The host takes all of it; the next transaction then starts it afresh.
+// values in the map's own layout. The host takes all of it; the next transaction then starts it afresh. How long it gets
+// is bounded by what the tables hold, and mostly a small part of that: a run has an area of its own.
 
-import { fail, Failure, reserve, Subject } from './memory'
+import { areasTaken, fail, Failure, freeAreas, reserve, Subject, takeArea } from './memory'
 import {
   ENDPOINT_SIZE, IP_ADDRESS_SIZE, PEER_SIZE, POLICY_KEY_SIZE, POLICY_ROW_SIZE, POLICY_SPAN_SIZE, PREFIX_KEY_SIZE,
 } from './records.generated'
@@ -26,22 +27,15 @@ const RUN_BYTES: usize = 20 // map, operation, count, address of keys, address o
 let runs: usize = 0
 let runCount: u32 = 0
 let runCountBefore: u32 = 0
-let base: usize = 0
-let top: usize = 0
+let top: usize = 0 // of the areas of its runs; 0 for none
 let topBefore: usize = 0
-let end: usize = 0
 let taken: bool = false
 
 /** Keys and values of the run last opened, to be filled by whoever opened it. */
 export let runKeys: usize = 0
 export let runValues: usize = 0
 
-export function initializeJournal(bytes: usize): void {
-  runs = reserve(<usize>MAX_RUNS * RUN_BYTES)
-  base = reserve(bytes)
-  top = base
-  end = base + bytes
-}
+export function initializeJournal(): void { runs = reserve(<usize>MAX_RUNS * RUN_BYTES) }
 
 function keyBytes(map: u32): usize {
   if (map == BpfMap.ADDRESSES) return IP_ADDRESS_SIZE
@@ -59,9 +53,10 @@ function valueBytes(map: u32): usize {
 export function beginJournal(): void {
   if (taken) {
     runCount = 0
-    top = base
+    top = 0
     taken = false
   }
+  freeAreas(top)
   runCountBefore = runCount
   topBefore = top
 }
@@ -74,10 +69,10 @@ export function rollbackJournal(): void {
 /** Opens a run of `count` changes; false, and nothing to fill, for an empty run or when there is no room. */
 export function openRun(map: u32, operation: u32, count: u32): bool {
   if (count == 0) return false
-  const keys = top
-  const values = (keys + <usize>count * keyBytes(map) + 7) & ~7
-  const after = (values + (operation == Operation.DELETE ? 0 : <usize>count * valueBytes(map)) + 7) & ~7
-  if (after > end || runCount == MAX_RUNS) {
+  const bytesOfKeys = (<usize>count * keyBytes(map) + 7) & ~7
+  const bytesOfValues: usize = operation == Operation.DELETE ? 0 : <usize>count * valueBytes(map)
+  const keys = runCount == MAX_RUNS ? <usize>0 : takeArea(bytesOfKeys + bytesOfValues)
+  if (keys == 0) {
     fail(Failure.CAPACITY, Subject.JOURNAL)
     return false
   }
@@ -86,10 +81,10 @@ export function openRun(map: u32, operation: u32, count: u32): bool {
   store<u32>(run + 4, operation)
   store<u32>(run + 8, count)
   store<u32>(run + 12, <u32>keys)
-  store<u32>(run + 16, <u32>values)
+  store<u32>(run + 16, <u32>(keys + bytesOfKeys))
   runKeys = keys
-  runValues = values
-  top = after
+  runValues = keys + bytesOfKeys
+  top = areasTaken()
   return true
 }
 

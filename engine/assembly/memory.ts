@@ -28,18 +28,27 @@ export namespace Subject {
 
 const PAGE: usize = 65536 // of WebAssembly
 const PAGE_SHIFT: u32 = 12 // of the kernel; where its pages are larger, some are claimed again
-const UNDO_GROWTH_PAGES: i32 = 16
+
+// Areas stand behind the arenas, where memory grows: what one transaction needs is seldom much.
+let areas: usize = 0
+let areaTop: usize = 0
+let areaEnd: usize = 0
 
 // The undo log saves whole blocks, each once a transaction. A block that was all zero is noted by its address alone: a
-// transaction that fills empty tables costs the log next to nothing.
+// transaction that fills empty tables costs the log next to nothing. The log's first chunk is always there, others are
+// areas; a chunk begins with the address of the one before and where its own entries end.
 const BLOCK_SHIFT: u32 = 6
 const BLOCK_BYTES: usize = 1 << BLOCK_SHIFT
 const WAS_ZERO: u32 = 1 // in the address of a block in the log
+const CHUNK_BYTES: usize = 1 << 20
+const CHUNK_END: usize = 4
+const CHUNK_ENTRIES: usize = 8
 
 let top: usize = 0
 let claimed: usize = 0 // a byte for every page: 1 once something is stored there
 let saved: usize = 0 // a bit for every block: 1 while the log has it
-let undoBase: usize = 0
+let firstChunk: usize = 0
+let chunk: usize = 0 // the one that is being filled
 let undoTop: usize = 0
 let undoEnd: usize = 0
 let failureCode: u32 = 0
@@ -69,21 +78,48 @@ export function column(count: u32): usize { return reserve((<usize>count + 1) <<
 
 @inline function blockAlign(address: usize): usize { return (address + BLOCK_BYTES - 1) & ~(BLOCK_BYTES - 1) }
 
-/** All arenas stand; what follows them is the undo log, the only part that grows. */
+/** All arenas stand; what follows them are the marks of the undo log, its first chunk, and the areas. */
 export function sealArenas(): void {
   claimed = reserve((top >>> PAGE_SHIFT) + 1)
   const blocks = top >>> BLOCK_SHIFT
   saved = reserve((blocks >>> 3) + 1)
   memory.fill(saved, 0, (blocks >>> 3) + 1) // Every transaction needs its pages.
-  undoBase = blockAlign(top)
-  undoTop = undoBase
-  undoEnd = <usize>memory.size() * PAGE
+  firstChunk = reserve(CHUNK_BYTES)
+  openChunk(firstChunk, 0)
+  areas = areaTop = blockAlign(top)
+  areaEnd = <usize>memory.size() * PAGE
 }
 
 function growTo(end: usize): void {
-  const pages = <i32>((end + PAGE - 1) / PAGE) - memory.size()
-  if (pages > 0 && memory.grow(pages) < 0) unreachable()
+  if (!tryGrow(end)) unreachable()
 }
+
+function tryGrow(end: usize): bool {
+  const pages = <i32>((end + PAGE - 1) / PAGE) - memory.size()
+  return pages <= 0 || memory.grow(pages) >= 0
+}
+
+// ---- areas ------------------------------------------------------------------------------------------------------
+
+/** Memory that holds until `freeAreas`; 0 if there is no more. */
+export function takeArea(bytes: usize): usize {
+  const area = areaTop
+  const end = blockAlign(area + bytes)
+  if (end > areaEnd) {
+    if (!tryGrow(end)) return 0
+    areaEnd = <usize>memory.size() * PAGE
+  }
+  areaTop = end
+  return area
+}
+
+/** Where the next area will be, for `freeAreas`. */
+export function areasTaken(): usize { return areaTop }
+
+/** Gives back the areas from `from` on, or all for 0. The undo log must be empty. */
+export function freeAreas(from: usize): void { areaTop = from != 0 ? from : areas }
+
+// ---- words ------------------------------------------------------------------------------------------------------
 
 @inline export function get(columnBase: usize, index: u32): u32 { return load<u32>(columnBase + (<usize>index << 2)) }
 @inline export function set(columnBase: usize, index: u32, value: u32): void { put(columnBase + (<usize>index << 2), value) }
@@ -124,7 +160,7 @@ function putFirst(address: usize, value: u32): void {
 }
 
 function saveBlock(block: usize): void {
-  if (undoTop + 4 + BLOCK_BYTES > undoEnd) growUndoLog()
+  if (undoTop + 4 + BLOCK_BYTES > undoEnd) addChunk()
   store<u8>(savedByte(block), <u8>(load<u8>(savedByte(block)) | savedBit(block)))
   const zero = copyBlock(undoTop + 4, block)
   store<u32>(undoTop, zero ? <u32>block | WAS_ZERO : <u32>block)
@@ -142,9 +178,18 @@ function saveBlock(block: usize): void {
   return any == 0
 }
 
-function growUndoLog(): void {
-  if (memory.grow(UNDO_GROWTH_PAGES) < 0) unreachable()
-  undoEnd = <usize>memory.size() * PAGE
+function addChunk(): void {
+  store<u32>(chunk, <u32>undoTop, CHUNK_END)
+  const added = takeArea(CHUNK_BYTES)
+  if (added == 0) unreachable() // The host rolls back: nothing was changed that the log does not have.
+  openChunk(added, chunk)
+}
+
+function openChunk(address: usize, before: usize): void {
+  store<u32>(address, <u32>before)
+  chunk = address
+  undoTop = address + CHUNK_ENTRIES
+  undoEnd = address + CHUNK_BYTES
 }
 
 export function beginUndo(): void {
@@ -157,7 +202,14 @@ export function beginUndo(): void {
 export function rollbackUndo(): void { emptyLog(true) }
 
 function emptyLog(restore: bool): void {
-  for (let at = undoBase; at < undoTop;) {
+  store<u32>(chunk, <u32>undoTop, CHUNK_END)
+  for (let at = chunk; at != 0; at = <usize>load<u32>(at)) emptyChunk(at, restore)
+  openChunk(firstChunk, 0)
+}
+
+function emptyChunk(address: usize, restore: bool): void {
+  const end = <usize>load<u32>(address, CHUNK_END)
+  for (let at = address + CHUNK_ENTRIES; at < end;) {
     const entry = load<u32>(at)
     const block = <usize>(entry & ~WAS_ZERO)
     const zero = (entry & WAS_ZERO) != 0
@@ -166,5 +218,4 @@ function emptyLog(restore: bool): void {
     else if (restore) copyBlock(block, at + 4)
     at += zero ? 4 : 4 + BLOCK_BYTES
   }
-  undoTop = undoBase
 }
