@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { EngineError, addressOf } from './index.ts'
 import { history, type Step, steps } from './testing/arbitrary.ts'
 import { Node, smallEngine } from './testing/checks.ts'
-import type { Capacities, Rule } from './types.ts'
+import type { Capacities, Policy, Rule } from './types.ts'
 
 const RUNS = Number(process.env['SLUICE_PROPERTY_RUNS'] ?? 150)
 
@@ -95,6 +95,22 @@ test('an allowed set that does not fit leaves the last good one, and the error n
   node.settle()
   t.is(node.maps.subject(11), before)
   t.is(node.maps.decide(11, 'ingress', addressOf('10.0.0.1'), 6, 80)?.decision, 'allowed')
+})
+
+test('what fits the tables fits the journal', async (t) => {
+  const engine = await smallEngine({ policyRows: 131_072, rules: 16_384 })
+  const mac = new Uint8Array(6)
+  const policyOf = (name: string, ports: number): Policy => ({
+    subject: { requirements: [{ key: 'k8s:name', operator: 'In', values: [name] }] }, tier: 'normal', priority: 0, isolates: { ingress: 1 }, audit: false,
+    rules: [{ number: 2, direction: 'ingress', action: 'allow', peers: 'any', ports: Array.from({ length: ports }, (_, i) => ({ protocol: 6, first: 2 * i, last: 2 * i })) }],
+  })
+  for (const [i, ports] of [30_000, 15_000].entries()) {
+    engine.setIdentity(300 + i, [`k8s:name=${i}`])
+    engine.setEndpoint({ ifindex: 11 + i, id: 1 + i, identity: 300 + i, flags: 0, mac, nodeMac: mac, namedPorts: [] })
+    engine.setPolicy(`${i}`, [policyOf(`${i}`, ports)])
+  }
+  const rows = engine.takeChanges().filter(({ map }) => map === 'policy_rows').reduce((sum, { count }) => sum + count, 0)
+  t.true(rows > 2 * 45_000, `${rows} rows`)
 })
 
 test('what means nothing is refused with what is allowed', async (t) => {

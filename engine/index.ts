@@ -214,9 +214,13 @@ export class Engine {
     this.#state = 'restoring'
   }
 
-  /** Every source has listed: one atomic change leads from the old world to the new one and prunes what nobody wants. */
+  /**
+   * Every source has listed: one atomic change leads from the old world to the new one and prunes what nobody wants. Until
+   * it is made both worlds need room; where there is not enough the old one stays, and finishRestore may be called again.
+   */
   finishRestore(): void {
     if (this.#state !== 'restoring') throw new EngineError('STATE', 'finishRestore without restore')
+    this.#wasm.begin() // What does not fit is undone, the inputs that were listed stay.
     this.#wasm.finishRestore()
     this.#commit('the first listing')
     this.#state = 'running'
