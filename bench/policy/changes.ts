@@ -1,7 +1,8 @@
 // What one change costs in a world that stands, and a stream of changes.
 
-import { addressOf, type Engine, type Label } from '../../engine/index.ts'
-import { measure, print, printRounds, quantile, round1 } from './measure.ts'
+import { endpointRecord, policyKeyRecord, type Field } from '../../bpf/index.ts'
+import { addressOf, type Engine, type Label, type Requirement } from '../../engine/index.ts'
+import { costOf, measure, measureRounds, print, printCost, quantile, round1 } from './measure.ts'
 import { labelsOf, policyOf, ruleOf, selectorOf, workload, type World } from './world.ts'
 
 const ROUNDS = 200
@@ -12,14 +13,44 @@ const POLICIES_A_SECOND = 2
 const CHURN_SECONDS = 5
 
 export function singleChanges(engine: Engine, world: World): void {
+  const scale = { rules: world.rules, identities: world.identities, endpoints: world.endpoints }
+  const printed = (name: string, rounds: number, change: (round: number) => void, rest: object = {}): void =>
+    printCost(name, measureRounds(engine, rounds, change), { ...rest, ...scale })
   engine.setIdentity(NEW_IDENTITIES, labelsOf(1, world))
   engine.takeChanges()
-  printRounds('new-address/existing-class', engine, ROUNDS, (round) => engine.setAddress(workload(NEW_ADDRESSES + round, NEW_IDENTITIES)))
-  printRounds('new-identity/existing-class', engine, ROUNDS, (round) => addPeer(engine, ROUNDS + round, labelsOf(round, world)))
-  printRounds('new-identity/new-class', engine, ROUNDS / 10, (round) => addPeer(engine, 2 * ROUNDS + round, labelsOfTwo(round, world)))
+  printed('new-address/existing-class', ROUNDS, (round) => engine.setAddress(workload(NEW_ADDRESSES + round, NEW_IDENTITIES)))
+  printed('new-identity/existing-class', ROUNDS, (round) => addPeer(engine, ROUNDS + round, labelsOf(round, world)))
+  const last = labelsOfTwo(ROUNDS / 10 - 1, world)
+  const selecting = { selecting_rules: rulesSelecting(last, world) }
+  printed('new-identity/new-class', ROUNDS / 10, (round) => addPeer(engine, 2 * ROUNDS + round, labelsOfTwo(round, world)), selecting)
   const policy = policyOf(0, [ruleOf(world.rules + 7, world)])
-  printRounds('new-policy', engine, ROUNDS / 10, (round) => engine.setPolicy(`extra-${round}`, [policy]))
-  printRounds('removed-policy', engine, ROUNDS / 10, (round) => engine.removePolicy(`extra-${round}`))
+  const counted = policyCounts(engine, () => engine.setPolicy('counted', [policy]))
+  printed('new-policy', ROUNDS / 10, (round) => engine.setPolicy(`extra-${round}`, [policy]), counted)
+  const countedRemoval = policyCounts(engine, () => engine.removePolicy('counted'))
+  printed('removed-policy', ROUNDS / 10, (round) => engine.removePolicy(`extra-${round}`), countedRemoval)
+}
+
+function rulesSelecting(labels: readonly Label[], world: World): number {
+  const rules = Array.from({ length: world.rules }, (_, index) => ruleOf(index, world).peers[0])
+  const has = ({ key, values }: Requirement): boolean => values.some((value) => labels.includes(`${key}=${value}`))
+  return rules.filter((peer) => typeof peer === 'object' && peer.selector?.requirements.every(has)).length
+}
+
+/** Entries of the map `policy` that a change writes for subjects which endpoints turn to by it, and what it does to all others. */
+function policyCounts(engine: Engine, change: () => void): object {
+  engine.transaction(change)
+  const changes = engine.takeChanges().filter(({ operation }) => operation === 'update')
+  const turnedTo = new Set(changes.filter(({ map }) => map === 'endpoints').flatMap(({ values }) => wordsAt(values, endpointRecord, 'subject')))
+  const subjects = changes.filter(({ map }) => map === 'policy').flatMap(({ keys }) => wordsAt(keys, policyKeyRecord, 'subject'))
+  const own = subjects.filter((subject) => turnedTo.has(subject)).length
+  return { subjects_changed: turnedTo.size, own_entries: own, other_entries: engine.stats().entries - own, other_entries_rewritten: subjects.length - own }
+}
+
+/** One 32-bit field of each of the records. */
+function wordsAt(records: Uint8Array, { size, fields }: { size: number; fields: readonly Field[] }, name: string): number[] {
+  const view = new DataView(records.buffer, records.byteOffset, records.length)
+  const offset = fields.find((field) => field.name === name)?.offset ?? Number.NaN
+  return Array.from({ length: records.length / size }, (_, index) => view.getUint32(index * size + offset, true))
 }
 
 function addPeer(engine: Engine, index: number, labels: readonly Label[]): void {
@@ -33,7 +64,7 @@ function labelsOfTwo(round: number, world: World): Label[] {
 }
 
 /** Addresses that a name resolves to: one identity, one class, however many there are. */
-export function manyAddresses(engine: Engine, addresses: number): void {
+export function manyAddresses(engine: Engine, addresses: number, world: World): void {
   const identity = NEW_IDENTITIES + 1_000_000
   const selector = selectorOf({ 'fqdn:name': 'example.org' })
   const before = engine.stats().classes
@@ -43,13 +74,25 @@ export function manyAddresses(engine: Engine, addresses: number): void {
     for (let i = 0; i < addresses; i++) engine.setAddress({ ...workload(i, identity), address: worldAddress(i), flags: 0 })
   })
   print(`addresses/${addresses}`, 'ms', round1(cost.us / 1000), { new_classes: engine.stats().classes - before, map_writes: cost.writes })
-  printRounds('one-more-address', engine, ROUNDS, (round) => {
+  printCost('one-more-address', measureRounds(engine, ROUNDS, (round) => {
     engine.setAddress({ ...workload(0, identity), address: worldAddress(addresses + round), flags: 0 })
-  })
+  }), { selectors: 1 + world.rules })
 }
 
 function worldAddress(index: number): Uint8Array {
   return addressOf(`203.${index >> 16}.${index >> 8 & 255}.${index & 255}`)
+}
+
+/** A policy whose entries do not fit the map: nothing is written, and the error names it and what is in use. */
+export function overflow(engine: Engine, world: World): void {
+  const everybody = { requirements: [{ key: 'k8s:release', operator: 'Exists' as const, values: [] }] }
+  const policy = policyOf(0, [{ ...ruleOf(world.rules, world), peers: [{ selector: everybody }] }])
+  try {
+    engine.setPolicy('too-much', [policy])
+  } catch (error) {
+    const { entries } = engine.stats()
+    print('overflow', 'map_writes', costOf(engine.takeChanges(), 0).writes, { entries, error: (error as Error).message })
+  }
 }
 
 /** Identities come and go and policies change, each a transaction of its own; latencies from the change to its records. */

@@ -5,28 +5,22 @@
 import { readFileSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { Engine, type Label } from '../../engine/index.ts'
-import { costOf, print, round1 } from './measure.ts'
-import { policyOf, ruleOf, type World, worldInputs } from './world.ts'
+import { costOf, print, printCost, round1 } from './measure.ts'
+import { type Case, policyOf, ruleOf, worldInputs } from './world.ts'
 
 const ROUNDS = 9
 const wasm = await WebAssembly.compile(readFileSync(`${import.meta.dirname}/../../build/engine.wasm`))
-
-interface Case extends World {
-  readonly name: string
-  /** `distinct`: every identity matches selectors of its own; `everything`: one rule more, which matches all. */
-  readonly worst?: 'distinct' | 'everything'
-}
 
 /** 20 of as many labels as there are rules, by a walk of its own; a rule asks for one of them. */
 function distinctLabels(identity: number, rules: number): Label[] {
   return Array.from({ length: 20 }, (_, i) => `k8s:has-${(Math.imul(identity * 20 + i, 0x9e3779b1) >>> 4) % rules}=yes`)
 }
 
-function tell(engine: Engine, { worst, ...world }: Case, inputs: (engine: Engine) => void): void {
+function tell(engine: Engine, { distinct, everything, ...world }: Case, inputs: (engine: Engine) => void): void {
   inputs(engine)
-  const everything = { ...ruleOf(world.rules, world), peers: [{ selector: { requirements: [] } }] }
-  if (worst === 'everything') engine.setPolicy('everything', [policyOf(0, [everything])])
-  for (let rule = 0; worst === 'distinct' && rule < world.rules; rule++) {
+  const ofAll = { ...ruleOf(world.rules, world), peers: [{ selector: { requirements: [] } }] }
+  if (everything) engine.setPolicy('everything', [policyOf(0, [ofAll])])
+  for (let rule = 0; distinct && rule < world.rules; rule++) {
     const selector = { requirements: [{ key: `k8s:has-${rule}`, operator: 'Exists', values: [] }] } as const
     engine.setPolicy(`policy-${rule}`, [policyOf(0, [{ ...ruleOf(rule, world), peers: [{ selector }] }])])
   }
@@ -38,14 +32,18 @@ async function resolveAll(world: Case, inputs: (engine: Engine) => void) {
   globalThis.gc?.() // What the inputs left behind is not the engine's to clear away.
   const start = performance.now()
   engine.transaction(() => tell(engine, world, inputs))
-  const { writes } = costOf(engine.takeChanges(), 0)
-  return { ms: performance.now() - start, writes, stats: engine.stats() }
+  const changes = engine.takeChanges()
+  const us = (performance.now() - start) * 1000
+  return { ...costOf(changes, us), stats: engine.stats() }
 }
 
+const ms = (us: number): number => round1(us / 1000)
+
 const world = JSON.parse(process.argv[2] ?? '{}') as Case
-const inputs = worldInputs(world, world.worst === 'distinct' ? (identity) => distinctLabels(identity, world.rules) : undefined)
+const inputs = worldInputs(world, world.distinct ? (identity) => distinctLabels(identity, world.rules) : undefined)
 const first = await resolveAll(world, inputs)
 const times: number[] = []
-for (let round = 0; round < ROUNDS; round++) times.push((await resolveAll(world, inputs)).ms)
-const { stats: { bytes, classes, entries, rows }, writes } = first
-print(world.name, 'ms', round1(Math.min(...times)), { first_ms: round1(first.ms), map_writes: writes, bytes, classes, entries, rows })
+for (let round = 0; round < ROUNDS; round++) times.push((await resolveAll(world, inputs)).us)
+const us = Math.min(...times)
+if (world.written) printCost(world.name, { ...first, us })
+else print(world.name, 'ms', ms(us), { first_ms: ms(first.us), map_writes: first.writes, ...first.stats })

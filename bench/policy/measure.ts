@@ -34,9 +34,14 @@ export function measure(engine: Engine, change: () => void): Cost {
   return costOf(changes, (performance.now() - start) * 1000)
 }
 
+/** The same cost by its time and by its writes, each with the rest beside it. */
+export function printCost(name: string, { us, writes, bytes }: Cost, rest: object = {}): void {
+  print(name, 'us', round1(us), { map_writes: writes, bytes, ...rest })
+  print(name, 'map_writes', writes, { us: round1(us), bytes, ...rest })
+}
+
 /** Median time, and the last change's writes. */
-export function printRounds(name: string, engine: Engine, rounds: number, change: (round: number) => void): void {
+export function measureRounds(engine: Engine, rounds: number, change: (round: number) => void): Cost {
   const costs = Array.from({ length: rounds }, (_, round) => measure(engine, () => change(round)))
-  const { writes, bytes } = costs.at(-1) as Cost
-  print(name, 'us', round1(quantile(costs.map(({ us }) => us), 0.5)), { map_writes: writes, bytes })
+  return { ...(costs.at(-1) as Cost), us: quantile(costs.map(({ us }) => us), 0.5) }
 }

@@ -17,6 +17,19 @@ export interface World {
   readonly identities: number
   readonly endpoints: number
   readonly subjects: number
+  /** Of ten policies one is of tier admin, one of tier baseline, and one in audit mode. */
+  readonly tiers?: boolean
+}
+
+/** A world to resolve in full, as policy.ts hands it to full.ts. */
+export interface Case extends World {
+  readonly name: string
+  /** Every identity matches selectors of its own. */
+  readonly distinct?: boolean
+  /** One rule more, which matches all. */
+  readonly everything?: boolean
+  /** Print what was written, with its `bytes`, instead of what the engine holds. */
+  readonly written?: boolean
 }
 
 /** Keys of labels on 1% and on 10%: enough for a pair of labels of its own for every rule. */
@@ -66,6 +79,18 @@ export function policyOf(subject: number, rules: readonly Rule[]): Policy {
   return { subject: selector, tier: 'normal', priority: 0, isolates: { ingress: number }, rules, audit: false }
 }
 
+/** The policy of one rule, for the subject whose turn it is. */
+function policyOfRule(index: number, world: World): Policy {
+  const rule = ruleOf(index, world)
+  const policy = policyOf(index % world.subjects, [rule])
+  if (world.tiers !== true) return policy
+  // By the tens: by the ones rules deny, and subjects take turns.
+  const kind = Math.floor(index / 10) % 10
+  if (kind === 0) return { ...policy, tier: 'admin', priority: index % 1000, isolates: {}, rules: [{ ...rule, action: index % 2 === 0 ? 'pass' : rule.action }] }
+  if (kind === 1) return { ...policy, tier: 'baseline', priority: index % 1000, isolates: {} }
+  return { ...policy, audit: kind === 2 }
+}
+
 export function workload(index: number, identity: number): AddressEntry {
   const address = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, index >> 16 & 0xff, index >> 8 & 0xff, index & 0xff)
   return { address, prefixLength: 128, identity, flags: PeerFlags.WORKLOAD, ifindex: 0, namedPorts: [] }
@@ -73,7 +98,7 @@ export function workload(index: number, identity: number): AddressEntry {
 
 /** A function that tells an engine all of the world: what comes from files and from the API is parsed already. */
 export function worldInputs(world: World, labels = (identity: number) => labelsOf(identity, world)): (engine: Engine) => void {
-  const policies = Array.from({ length: world.rules }, (_, rule) => policyOf(rule % world.subjects, [ruleOf(rule, world)]))
+  const policies = Array.from({ length: world.rules }, (_, rule) => policyOfRule(rule, world))
   // Parsed text is flat, as opposed to what template literals give.
   const identities = JSON.parse(JSON.stringify(Array.from({ length: world.identities }, (_, i) => labels(i)))) as Label[][]
   const addresses = identities.map((_, i) => workload(i, FIRST_PEER + i))
