@@ -73,6 +73,32 @@ test('an exception inside a transaction undoes it', async (t) => {
   t.is(engine.takeChanges().filter(({ map }) => map === 'addresses').length, 1)
 })
 
+test('addresses that went, or whose transaction was undone, are not where the next ones are looked for', async (t) => {
+  const node = new Node(await smallEngine())
+  const mac = new Uint8Array(6)
+  const entry = (text: string) => ({ address: addressOf(text), prefixLength: 128, identity: 256, flags: 2, ifindex: 0, namedPorts: [] })
+  const neighbours = ['10.0.0.1', '10.0.0.2'].map(entry)
+  const web = { requirements: [{ key: 'k8s:app', operator: 'In', values: ['web'] }] } as const
+  const allow: Rule = { number: 2, direction: 'ingress', action: 'allow', peers: [{ selector: web }], ports: 'all' }
+  node.transact([
+    steps.endpoint({ ifindex: 11, id: 1, identity: 300, flags: 0, mac, nodeMac: mac, namedPorts: [] }), steps.identity(256, ['k8s:app=web']),
+    steps.policy('web', [{ subject: { requirements: [] }, tier: 'normal', priority: 0, isolates: { ingress: 1 }, rules: [allow], audit: false }]),
+    ...neighbours.map(steps.address),
+  ])
+  // Last the endpoint's, so that nothing finds the neighbours but the way from the root.
+  const come = [...neighbours.toReversed(), { ...entry('192.0.2.1'), identity: 300, ifindex: 11 }].map(steps.address)
+  const go = neighbours.map(({ address }) => steps.removeAddress({ address, length: 128 }))
+  node.transact(go)
+  node.transact(come)
+  node.transact(go)
+  t.throws(() => node.engine.transaction(() => {
+    for (const neighbour of neighbours) node.engine.setAddress(neighbour)
+    throw new Error('changed my mind')
+  }), { message: 'changed my mind' })
+  node.transact(come)
+  t.is(node.maps.decide(11, 'ingress', addressOf('10.0.0.1'), 6, 80)?.decision, 'allowed')
+})
+
 test('an allowed set that does not fit leaves the last good one, and the error names the policy and the entries', async (t) => {
   const node = new Node(await smallEngine({ policyEntries: 6 }))
   const mac = new Uint8Array(6)
