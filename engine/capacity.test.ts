@@ -73,6 +73,13 @@ test('an exception inside a transaction undoes it', async (t) => {
   t.is(engine.takeChanges().filter(({ map }) => map === 'addresses').length, 1)
 })
 
+test('more prefixes of rules than fit are refused, however near to each other they are', async (t) => {
+  const node = new Node(await smallEngine({ addresses: 8 }))
+  const peers = Array.from({ length: 40 }, (_, i) => ({ cidr: { prefix: `10.99.0.${i}/32`, except: [], workloads: false } }))
+  const rule: Rule = { number: 2, direction: 'ingress', action: 'allow', peers, ports: 'all' }
+  t.false(attempt(node, [steps.policy('a', [{ subject: { requirements: [] }, tier: 'normal', priority: 0, isolates: {}, rules: [rule], audit: false }])]))
+})
+
 test('addresses that went, or whose transaction was undone, are not where the next ones are looked for', async (t) => {
   const node = new Node(await smallEngine())
   const mac = new Uint8Array(6)

@@ -2,7 +2,7 @@
 // mentions, and the branching points between them. Addresses are four words whose numeric order is that of the
 // bits (IPv4 in mapped form).
 
-import { column, get, set, Subject } from './memory'
+import { column, failed, get, set, Subject } from './memory'
 import { give, pool, take } from './pools'
 
 /** Of an IPv4 address 16. */
@@ -91,8 +91,12 @@ function descend(address: usize, bits: u32): u32 {
   return node
 }
 
-/** Addresses mostly come in order: from where the last one was found it is a few steps to a neighbour. */
+/**
+ * Addresses mostly come in order: from where the last one was found it is a few steps to a neighbour. Once nodes have run
+ * out, nodes may hang below none, and only the way from the root has an end.
+ */
 function startOf(address: usize, bits: u32): u32 {
+  if (failed()) return root
   const shared = sharedBits(lastFound, address, min(bits, get(nodeLength, lastFound)))
   if (shared < NEIGHBOUR_BITS) return root
   let node = lastFound
