@@ -1,21 +1,13 @@
 // Source: folders of manifests, watched. Gives the complete listing whenever it changed; what it means is
-// for manifests.ts to say.
+// for manifests.ts to say. Of what the system tells only the files themselves are read again.
 import { type FSWatcher, watch } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { manifestsBelow } from '../../manifests/files/index.ts'
 import type { Logger } from '../log.ts'
 import { messageOf } from '../log.ts'
+import { Files, type FolderListing } from './files.ts'
 
-/** A file's text, or why it cannot be read. */
-export type FileContent = { readonly text: string } | { readonly error: string }
-
-export interface FolderListing {
-  /** By path, in the order of paths; with a link to a folder that is read already, since something is wrong with it too. */
-  readonly files: ReadonlyMap<string, FileContent>
-  /** Folders that cannot be listed; what they held before still holds. */
-  readonly unreadable: ReadonlyMap<string, string>
-}
+export type { FileContent, FolderListing } from './files.ts'
 
 /** Editors and `kubectl` write in several steps; a file is read when it has been quiet this long. */
 const QUIET_MS = 60
@@ -24,29 +16,17 @@ const LONGEST_WAIT_MS = 500
 /** inotify queues overflow and some file systems have no notices, so look again now and then. */
 const RESCAN_MS = 5_000
 
-export async function listFolders(folders: readonly string[]): Promise<FolderListing> {
-  const files = new Map<string, FileContent>()
-  const unreadable = new Map<string, string>()
-  for (const folder of folders) {
-    try {
-      const walk = await manifestsBelow(folder)
-      for (const file of walk.files) files.set(file, await read(file))
-      for (const [link, target] of walk.repeated) files.set(link, { error: `it leads to ${target}, which is read already: remove the link` })
-    } catch (error) {
-      unreadable.set(folder, messageOf(error))
-    }
-  }
-  return { files, unreadable }
-}
-
 export class FolderSource {
   readonly #folders: readonly string[]
+  readonly #files: Files
   readonly #onListing: (listing: FolderListing) => Promise<void>
   readonly #log: Logger
   readonly #signal: AbortSignal
   readonly #watchers = new Map<string, FSWatcher>()
   #quiet: NodeJS.Timeout | undefined
   #waitingSince: number | undefined
+  /** Paths that something was told of since the last look; undefined: look at everything. */
+  #told: Set<string> | undefined
   #running = false
   #again = false
   #last: FolderListing | undefined
@@ -57,6 +37,7 @@ export class FolderSource {
     { log, signal }: { log: Logger; signal: AbortSignal },
   ) {
     this.#folders = folders
+    this.#files = new Files(folders)
     this.#onListing = onListing
     this.#log = log
     this.#signal = signal
@@ -80,7 +61,7 @@ export class FolderSource {
 
   #watch(folder: string): void {
     try {
-      const watcher = watch(folder, { recursive: true, signal: this.#signal }, () => this.#changed())
+      const watcher = watch(folder, { recursive: true, signal: this.#signal }, (_event, name) => this.#changed(name === null ? undefined : join(folder, name)))
       watcher.on('error', () => this.#watchers.delete(folder))
       this.#watchers.set(folder, watcher)
     } catch (error) {
@@ -88,7 +69,10 @@ export class FolderSource {
     }
   }
 
-  #changed(): void {
+  /** No path: anything may have changed. */
+  #changed(path?: string): void {
+    if (path === undefined) this.#told = undefined
+    else this.#told?.add(path)
     const now = performance.now()
     this.#waitingSince ??= now
     const waitMs = Math.max(0, Math.min(QUIET_MS, this.#waitingSince + LONGEST_WAIT_MS - now))
@@ -113,7 +97,7 @@ export class FolderSource {
       while (this.#again && !this.#signal.aborted) {
         this.#again = false
         this.#watchAll()
-        const listing = await listFolders(this.#folders)
+        const listing = await this.#look()
         if (isDeepStrictEqual(listing, this.#last)) continue
         this.#last = listing
         await this.#onListing(listing)
@@ -122,12 +106,11 @@ export class FolderSource {
       this.#running = false
     }
   }
-}
 
-async function read(file: string): Promise<FileContent> {
-  try {
-    return { text: await readFile(file, 'utf8') }
-  } catch (error) {
-    return { error: messageOf(error) }
+  async #look(): Promise<FolderListing> {
+    const told = this.#told
+    this.#told = new Set()
+    if (told === undefined || !this.#files.look(told)) await this.#files.walk()
+    return this.#files.listing
   }
 }

@@ -4,7 +4,7 @@ import { text as readAll } from 'node:stream/consumers'
 import { ManifestError, parseDocuments, type ParsedFile } from '../index.ts'
 import { manifestsBelow } from './walk.ts'
 
-export { manifestsBelow } from './walk.ts'
+export { isHidden, isManifest, manifestsBelow } from './walk.ts'
 export const STANDARD_INPUT = '-'
 
 /** What stands in one file. */

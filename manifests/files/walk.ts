@@ -4,6 +4,11 @@ import { join } from 'node:path'
 
 const EXTENSION = /\.(ya?ml|json)$/
 
+/** Whether a file of this name counts; hidden ones do not, whatever they are called. */
+export const isManifest = (name: string): boolean => !isHidden(name) && EXTENSION.test(name)
+
+export const isHidden = (name: string): boolean => name.startsWith('.')
+
 export interface Walk {
   /** Sorted. */
   readonly files: readonly string[]
@@ -47,10 +52,10 @@ async function entriesOf(folder: string): Promise<Entries> {
   const found: Entries = { folders: [], links: [], files: [] }
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)
-    if (entry.name.startsWith('.')) continue
+    if (isHidden(entry.name)) continue
     if (entry.isDirectory()) found.folders.push(path)
     else if (entry.isSymbolicLink() && (await leadsToFolder(path))) found.links.push(path)
-    else if (EXTENSION.test(entry.name)) found.files.push(path)
+    else if (isManifest(entry.name)) found.files.push(path)
   }
   return found
 }
