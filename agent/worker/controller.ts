@@ -16,6 +16,7 @@ import { partsOf } from '../status.ts'
 import { Store } from '../store.ts'
 import { TableFiller } from '../table-filler.ts'
 import { Tables } from '../tables.ts'
+import { ChangeQueue, type Taken } from './change-queue.ts'
 import { LinuxKernel } from './kernel.ts'
 import type { Publication } from './protocol.ts'
 import { Publisher } from './publisher.ts'
@@ -36,8 +37,9 @@ export class Controller {
   readonly #filler: TableFiller
   readonly #publisher: Publisher
   readonly #neighbours: NeighbourWarmer
-  /** Changes through the API come one after the other: each sees what the one before did. */
-  #changing: Promise<unknown> = Promise.resolve()
+  readonly #changes = new ChangeQueue(() => this.#carryOut())
+  /** What the datapath lacks all the same. */
+  #missing: readonly Degradation[] = []
   #conntrack: ConntrackReport | undefined
   #wasEnforced = false
   #publishing: NodeJS.Immediate | undefined
@@ -87,50 +89,42 @@ export class Controller {
     return explain({ cluster: sources.cluster, addresses: this.#tables.addresses, verdict: (query) => this.#kernel.verdict(query) }, from, to, port)
   }
 
-  apply(files: readonly ManifestText[]): Promise<ApplyResult> {
-    return this.#inTurn(async () => {
-      const read = readApplied(files)
+  async apply(files: readonly ManifestText[]): Promise<ApplyResult> {
+    const read = readApplied(files)
+    return this.#changes.submit(() => {
       const applied = actionsOf(read.map(({ manifest }) => manifest), this.#textOf)
       const kept = read.map(({ manifest }) => manifest).filter((_, index) => applied[index]?.action !== 'unchanged')
-      const missing = await this.#changeApplied({ kept, forgotten: [] }, read)
-      return { applied, ...(missing.length > 0 && { missing }) }
+      return this.#take({ kept, forgotten: [] }, read, (missing) => ({ applied, ...(missing.length > 0 && { missing }) }))
     })
   }
 
-  deleteAll(files: readonly ManifestText[]): Promise<DeleteResult> {
-    return this.#inTurn(async () => {
-      const read = readApplied(files)
+  async deleteAll(files: readonly ManifestText[]): Promise<DeleteResult> {
+    const read = readApplied(files)
+    const deleted = read.map(({ manifest: { kind, namespace, name } }) => ({ kind, namespace, name }))
+    return this.#changes.submit(() => {
       checkKnown(read, this.#textOf)
-      const deleted = read.map(({ manifest: { kind, namespace, name } }) => ({ kind, namespace, name }))
-      await this.#changeApplied({ kept: [], forgotten: deleted }, read)
-      return { deleted }
+      return this.#take({ kept: [], forgotten: deleted }, read, () => ({ deleted }))
     })
   }
 
   delete(name: DocumentName): Promise<DeleteResult> {
-    return this.#inTurn(async () => {
+    return this.#changes.submit(() => {
       if (this.#textOf(name) === undefined) throw this.#notApplied(name)
-      await this.#changeApplied({ kept: [], forgotten: [name] }, [])
-      return { deleted: [name] }
+      return this.#take({ kept: [], forgotten: [name] }, [], () => ({ deleted: [name] }))
     })
   }
 
   readonly #textOf = (name: DocumentName): string | undefined => this.#convergence.sources.textOf(originName(name))
 
-  /** Stored first: what was answered with success must not be lost. Taken back where the datapath cannot hold it. */
-  async #changeApplied(change: AppliedChange, read: readonly ReadManifest[]): Promise<readonly Degradation[]> {
+  #take<T>(change: AppliedChange, read: readonly ReadManifest[], answer: (missing: readonly Degradation[]) => T): Taken<T> {
     const inverse = inverseOf(change, this.#textOf)
     this.#takeIn(change, read)
-    try {
-      const missing = await this.#convergence.converge()
-      this.#publish()
-      await this.#publisher.flushed()
-      return missing
-    } catch (error) {
-      this.#takeIn(inverse, [])
-      this.#convergence.sourcesChanged()
-      throw error
-    }
+    return { undo: () => this.#takeBack(inverse), answer: () => answer(this.#missing) }
+  }
+
+  #takeBack(inverse: AppliedChange): void {
+    this.#takeIn(inverse, [])
+    this.#convergence.sourcesChanged()
   }
 
   #takeIn(change: AppliedChange, read: readonly ReadManifest[]): void {
@@ -139,18 +133,19 @@ export class Controller {
     this.#store.changeApplied(change)
   }
 
+  /** Who is answered with success finds the tables changed too. */
+  async #carryOut(): Promise<void> {
+    this.#missing = await this.#convergence.converge()
+    this.#publish()
+    await this.#publisher.flushed()
+  }
+
   #notApplied(document: DocumentName): AgentError {
     const { kind, namespace, name } = document
     const text = titleOf(document)
     const policy = this.#convergence.desired.policies.get(`${kind}/${namespace}/${name}`)
     if (policy === undefined || isApplied(policy.location.file)) return new AgentError('NOT_FOUND', `there is no ${text} that was applied through the API`)
     return new AgentError('CONFLICT', `${text} comes from the file ${policy.location.file}: remove it there`)
-  }
-
-  #inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const result = this.#changing.then(change)
-    this.#changing = result.catch(() => undefined)
-    return result
   }
 
   /** Whatever a reconciler did may show in tables, statistics and neighbours. */
