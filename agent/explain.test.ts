@@ -110,3 +110,18 @@ test('the rows that were compared stand with the rules that they are of', (t) =>
     },
   ])
 })
+
+test('a rule that would allow it through a proxy is told with what it needs', (t) => {
+  const http = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: http, namespace: demo}
+spec:
+  endpointSelector: {matchLabels: {app: web}}
+  ingress: [{toPorts: [{ports: [{port: "80", protocol: TCP}], rules: {http: [{method: GET}]}}]}]
+`
+  const asked = { ...sources(denied), cluster: compile(parseDocuments(`${TEXT}---\n${http}`, 'a.yaml').documents) }
+  asked.addresses.set({ prefix: '10.77.1.11/32', identity: 300, labels: ['k8s:app=web', 'k8s:io.kubernetes.pod.namespace=demo'], workload: 'demo/web', flags: ['workload'] })
+  const lacking = (port: string) => explain(asked, '192.0.2.1', 'demo/web', port).ingress?.lacking
+  t.deepEqual(lacking('80'), ['CiliumNetworkPolicy demo/http ingress[0] needs the HTTP proxy, which is not there: denied'])
+  t.is(lacking('81'), undefined)
+})

@@ -1,8 +1,8 @@
 // GET /v1/explain: the engine's verdict on one connection, in words.
-import { formatAddress, parseAddress, type SideVerdict, type Verdict } from '../engine/index.ts'
+import { type Direction, formatAddress, parseAddress, type SideVerdict, type Verdict } from '../engine/index.ts'
 import { addressesFor, formatRule, noSuchPacket, parseProbe, PROBE_SYNTAX, type RuleReference, translationHint, unknownEnd } from '../manifests/index.ts'
 import type { Cluster, Probe, Workload } from '../manifests/index.ts'
-import { comparedEntries } from '../whatif/index.ts'
+import { comparedEntries, type Facts, missingProxies } from '../whatif/index.ts'
 import { addressBytes, hostPrefix } from './address.ts'
 import type { Address, ExplainedEnd, ExplainedSide, Explanation } from './api/types.ts'
 import { nameOf } from './endpoints.ts'
@@ -25,14 +25,32 @@ export function explain(sources: ExplainSources, from: string, to: string, port:
   const hint = translationHint(sources.cluster, destination, protocol, probe.port)
   if (hint !== undefined) throw new AgentError('BAD_REQUEST', `${destination} ${port} is ${hint}`)
   const verdict = sources.verdict({ from: addressBytes(source), to: addressBytes(destination), protocol, port: probe.port })
+  const ends = { from: endOf(sources, source), to: endOf(sources, destination) }
+  const side = (decided: SideVerdict, direction: Direction): ExplainedSide => ({
+    ...sideOf(sources, decided, direction),
+    ...lackingOf(sources, decided, direction, ends, probe),
+  })
   return {
-    from: endOf(sources, source),
-    to: endOf(sources, destination),
+    ...ends,
     port,
     verdict: verdict.decision,
-    ...(verdict.egress && { egress: sideOf(sources, verdict.egress, 'egress') }),
-    ...(verdict.ingress && { ingress: sideOf(sources, verdict.ingress, 'ingress') }),
+    ...(verdict.egress && { egress: side(verdict.egress, 'egress') }),
+    ...(verdict.ingress && { ingress: side(verdict.ingress, 'ingress') }),
   }
+}
+
+type Ends = Pick<Explanation, 'from' | 'to'>
+
+function lackingOf({ cluster }: ExplainSources, { decision }: SideVerdict, direction: Direction, ends: Ends, probe: Probe): Pick<ExplainedSide, 'lacking'> {
+  if (decision === 'allowed') return {}
+  const [from, to] = [factsOf(cluster, ends.from), factsOf(cluster, ends.to)]
+  const lacking = direction === 'egress' ? missingProxies(cluster, direction, from, to, probe) : missingProxies(cluster, direction, to, from, probe)
+  return lacking.length === 0 ? {} : { lacking }
+}
+
+function factsOf({ workloads }: Cluster, { address, labels, workload: name }: ExplainedEnd): Facts {
+  const workload = workloads.find((each) => nameOf(each) === name)
+  return { address, labels, isWorkload: workload !== undefined, ports: workload?.ports ?? [] }
 }
 
 /** Addresses of an end that a packet of the probe can have. */
@@ -71,7 +89,7 @@ function endOf({ addresses }: ExplainSources, address: string): ExplainedEnd {
   }
 }
 
-function sideOf({ cluster }: ExplainSources, side: SideVerdict, direction: 'ingress' | 'egress'): ExplainedSide {
+function sideOf({ cluster }: ExplainSources, side: SideVerdict, direction: Direction): ExplainedSide {
   const { decision, rule } = side
   const reference = ruleOf(cluster, rule)
   const entries = comparedEntries(side, (number) => {

@@ -75,6 +75,13 @@ test('a name of several policies asks which', async (t) => {
   t.deepEqual(JSON.parse(exact.stdout), other)
 })
 
+test('policy get says in the listing why something is not enforced', async (t) => {
+  const lacking = { ...POLICY, name: 'api', state: 'degraded', warnings: ['api.yaml:7:5: spec: needs the HTTP proxy, which is not there: denied; ...', 'b'] } as const
+  await using agent = await startFakeAgent({ 'GET /v1/policies': listing(POLICY, lacking) })
+  const { stdout } = await runSluice(['policy', 'get'], { socket: agent.socket })
+  t.regex(stdout, /STATE +BECAUSE\n.* demo +web .* enforced *\n.* demo +api .* degraded +api\.yaml:7:5: .*needs the HTTP proxy.* \(and 1 more\)\n/)
+})
+
 test('policy get NAME shows what is not enforced as written', async (t) => {
   const degraded = { ...POLICY, state: 'degraded', warnings: ['a: one', 'b: two'] } as const
   await using agent = await startFakeAgent({ 'GET /v1/policies': listing(degraded) })

@@ -81,7 +81,7 @@ async function apply({ filename, output }: FileOptions, command: Command): Promi
 async function get(wanted: string | undefined, { output }: Options, command: Command): Promise<void> {
   const policies = await agentOf(command).list<PolicyItem>('/v1/policies')
   if (wanted === undefined) {
-    const header = ['KIND', 'NAMESPACE', 'NAME', 'RULES', 'SOURCE', 'STATE']
+    const header = ['KIND', 'NAMESPACE', 'NAME', 'RULES', 'SOURCE', 'STATE', 'BECAUSE']
     print(policies, output, () => formatTable(header, policies.map(policyRow)))
   } else {
     const policy = findPolicy(policies, wanted)
@@ -89,8 +89,12 @@ async function get(wanted: string | undefined, { output }: Options, command: Com
   }
 }
 
-function policyRow({ kind, namespace, name, rules, source, file, state }: PolicyItem): string[] {
-  return [kind, namespace || '-', name, String(rules.length), file ?? source, state]
+function policyRow({ kind, namespace, name, rules, source, file, state, warnings = [] }: PolicyItem): string[] {
+  return [kind, namespace || '-', name, String(rules.length), file ?? source, state, because(warnings)]
+}
+
+function because([first = '', ...others]: readonly string[]): string {
+  return others.length === 0 ? first : `${first} (and ${others.length} more)`
 }
 
 function details(policy: PolicyItem): string {

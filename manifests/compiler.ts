@@ -141,7 +141,8 @@ export class Compiler {
     }
     const peers = (peers: RuleDraft['peers']) => (peers === 'any' ? peers : this.#referents.resolve(peers, warnings))
     const policies = drafts.map((draft) => numbered(draft, number, peers))
-    return { key: `${kind}/${namespace}/${name}`, kind, namespace, name, location, policies, warnings, rules }
+    const proxied = new Map(drafts.flatMap((draft) => draft.rules).flatMap((rule) => (rule.proxied ? [[number(rule.reference), rule.proxied]] : [])))
+    return { key: `${kind}/${namespace}/${name}`, kind, namespace, name, location, policies, warnings, rules, proxied }
   }
 }
 
@@ -174,6 +175,6 @@ function numbered(
   return {
     ...draft,
     isolates: { ...(ingress && { ingress: number(ingress) }), ...(egress && { egress: number(egress) }) },
-    rules: draft.rules.map(({ reference, peers, ...rule }) => ({ ...rule, peers: resolve(peers), number: number(reference) })),
+    rules: draft.rules.map(({ reference, peers, proxied: _, ...rule }) => ({ ...rule, peers: resolve(peers), number: number(reference) })),
   }
 }

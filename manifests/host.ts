@@ -30,6 +30,7 @@ export function hostPolicies(written: readonly CompiledPolicy[], ports: readonly
       policies: [{ subject, tier: 'admin', priority: 0, isolates: {}, rules: [{ number, direction: 'ingress', action: 'allow', peers: 'any', ports }], audit: false }],
       warnings: [],
       rules: new Map([[number, reference]]),
+      proxied: new Map(),
     },
   ]
 }

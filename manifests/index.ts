@@ -5,6 +5,7 @@ export { type ClusterChange, Compiler, type DocumentChange, type NumberOf } from
 export type { Changes } from './derivation.ts'
 export { ENTITIES, type Entity, selectorsOf as entitySelectors } from './cilium/entities.ts'
 export { type FaultDetail, formatDetail, formatPath, ManifestError, type ManifestErrorCode, type Path } from './document/errors.ts'
+export { lackOf } from './cilium/layer7.ts'
 export * as schema from './document/schema.ts'
 export type { Source } from './document/source.ts'
 export { formatWarning, type ManifestWarning, type WarningCode } from './document/warnings.ts'

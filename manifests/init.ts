@@ -23,6 +23,7 @@ export function initPolicies(workloads: readonly Workload[], numberOf: NumberOf)
       policies: [{ subject, tier: 'normal', priority: 0, isolates, rules: [], audit: false }],
       warnings: [],
       rules: new Map([[isolates.ingress, ingress], [isolates.egress, egress]]),
+      proxied: new Map(),
     },
   ]
 }

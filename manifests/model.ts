@@ -1,6 +1,7 @@
 // What manifests compile to: plain data that the agent, the offline commands and the page read.
 import type { Direction, Label, NamedPorts, Peer, Policy, Protocol, Requirement, Rule } from '../engine/index.ts'
 import type { ManifestError } from './document/errors.ts'
+import type { Layer7 } from './cilium/layer7-schemas.ts'
 import type { ManifestWarning } from './document/warnings.ts'
 
 export const POLICY_KINDS = [
@@ -43,6 +44,9 @@ export interface RuleReference {
   readonly log?: string
 }
 
+/** Priority in the baseline tier of what stands before its policies: those begin at the next. */
+export const BEFORE_BASELINE = 0
+
 /** A policy whose rules do not have their numbers yet. */
 export interface PolicyDraft extends Omit<Policy, 'rules' | 'isolates'> {
   readonly isolates: { readonly ingress?: RuleReference; readonly egress?: RuleReference }
@@ -52,6 +56,16 @@ export interface PolicyDraft extends Omit<Policy, 'rules' | 'isolates'> {
 export interface RuleDraft extends Omit<Rule, 'number' | 'peers'> {
   readonly reference: RuleReference
   readonly peers: 'any' | readonly DraftPeer[]
+  readonly proxied?: readonly ProxiedPorts[]
+}
+
+/** Ports that a rule opens as far as a proxy lets through; to nobody while there is none. Peers are the rule's. */
+export interface ProxiedPorts {
+  readonly ports: Rule['ports']
+  /** As the document has it: names of Secrets without a namespace are in the policy's own. */
+  readonly layer7: Layer7
+  /** Who is to judge it, in words: "the HTTP proxy". */
+  readonly proxy: string
 }
 
 /** Peers that another document knows: by its name, or by its labels. The API server has a Service of its own. */
@@ -80,6 +94,8 @@ export interface CompiledPolicy {
   readonly warnings: readonly ManifestWarning[]
   /** By rule number. */
   readonly rules: ReadonlyMap<number, RuleReference>
+  /** What proxies have to judge, by the number of the rule that it belongs to. */
+  readonly proxied: ReadonlyMap<number, readonly ProxiedPorts[]>
 }
 
 /** Of what a workload's policy refuses the sender hears nothing, or a TCP reset or an ICMP error. */

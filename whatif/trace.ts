@@ -2,7 +2,7 @@
 // needs to see in order to find the rule that should have matched. The decision itself is the engine's.
 import { covers, familyOf, parseAddress, parsePrefix } from '../engine/index.ts'
 import type { Direction, NamedPorts, Peer, Policy, PortMatch, Requirement, Rule, Selector, Prefix } from '../engine/index.ts'
-import { formatRule, type Cluster, type Probe } from '../manifests/index.ts'
+import { formatRule, lackOf, type Cluster, type CompiledPolicy, type Probe } from '../manifests/index.ts'
 
 /** What a rule can see of one end. */
 export interface Facts {
@@ -28,20 +28,42 @@ export function trace(cluster: Cluster, direction: Direction, subject: Facts, pe
       .map((rule) => ({
         rule: textOf(rule.number),
         action: rule.action,
-        peerMatches: rule.peers === 'any' || rule.peers.some((candidate) => matchesPeer(candidate, peer)),
-        portMatches: rule.ports === 'all' || rule.ports.some((port) => matchesPort(port, probe, destination.ports)),
+        peerMatches: matchesAnyPeer(rule, peer),
+        portMatches: matchesAnyPort(rule.ports, probe, destination.ports),
       })),
   )
 }
 
-function selecting(cluster: Cluster, subject: Facts): readonly { policy: Policy; textOf: (rule: number) => string }[] {
-  return [...cluster.policies.values()].flatMap(({ policies, rules }) => {
+/** Rules that would allow it through a proxy that is not there, in words. */
+export function missingProxies(cluster: Cluster, direction: Direction, subject: Facts, peer: Facts, probe: Probe): readonly string[] {
+  const destination = direction === 'ingress' ? subject : peer
+  return selecting(cluster, subject).flatMap(({ policy, textOf, proxied }) =>
+    policy.rules
+      .filter((rule) => rule.direction === direction && rule.action === 'allow' && matchesAnyPeer(rule, peer))
+      .flatMap(({ number }) => (proxied.get(number) ?? [])
+        .filter(({ ports }) => matchesAnyPort(ports, probe, destination.ports))
+        .map(({ proxy }) => `${textOf(number)} ${lackOf(proxy)}`)),
+  )
+}
+
+type Selecting = Pick<CompiledPolicy, 'proxied'> & { readonly policy: Policy; readonly textOf: (rule: number) => string }
+
+function selecting(cluster: Cluster, subject: Facts): readonly Selecting[] {
+  return [...cluster.policies.values()].flatMap(({ policies, rules, proxied }) => {
     const textOf = (number: number): string => {
       const reference = rules.get(number)
       return reference === undefined ? `rule ${number}` : formatRule(reference)
     }
-    return policies.filter((policy) => matchesSelector(policy.subject, subject.labels)).map((policy) => ({ policy, textOf }))
+    return policies.filter((policy) => matchesSelector(policy.subject, subject.labels)).map((policy) => ({ policy, textOf, proxied }))
   })
+}
+
+function matchesAnyPeer({ peers }: Rule, facts: Facts): boolean {
+  return peers === 'any' || peers.some((peer) => matchesPeer(peer, facts))
+}
+
+function matchesAnyPort(ports: Rule['ports'], probe: Probe, named: NamedPorts): boolean {
+  return ports === 'all' || ports.some((port) => matchesPort(port, probe, named))
 }
 
 export function matchesSelector({ requirements }: Selector, labels: readonly string[]): boolean {

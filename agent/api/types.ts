@@ -242,6 +242,8 @@ export interface ExplainedSide {
   readonly description?: string
   /** One sentence. */
   readonly reason: string
+  /** Rules that would allow it, were there the proxy that they need. Absent where there are none, or it is allowed. */
+  readonly lacking?: readonly string[]
   /** The rows that were compared, the deciding one first; none where no policy was asked. */
   readonly entries?: readonly ComparedEntry[]
 }

@@ -255,6 +255,27 @@ ingress:
     denied: [`demo/web ${OUT} 443/TCP`, 'demo/web demo/client 80/TCP', `${OUT} demo/web 80/TCP`],
   },
   {
+    title: 'what needs a proxy is denied in an open direction too, unless another rule allows it',
+    spec: `${WEB}
+enableDefaultDeny: {ingress: false}
+ingress:
+- fromEndpoints: [{matchLabels: {app: client, "k8s:io.kubernetes.pod.namespace": demo}}]
+  toPorts: [{ports: [{port: "80", protocol: TCP}, {port: "81", protocol: TCP}], rules: {http: [{method: GET}]}}]
+- toPorts: [{ports: [{port: "81", protocol: TCP}]}]`,
+    allowed: ['demo/client demo/web 81/TCP', 'demo/client demo/web 82/TCP', 'demo/client demo/web 80/UDP', 'other/client demo/web 80/TCP'],
+    denied: ['demo/client demo/web 80/TCP'],
+  },
+  {
+    title: 'no baseline opens what needs a proxy',
+    spec: `${WEB}\nenableDefaultDeny: {ingress: false}\ningress: [{toPorts: [{ports: [{port: "80", protocol: TCP}], rules: {http: [{}]}}]}]`,
+    beside: `apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: base}
+spec: {tier: Baseline, priority: 0, subject: {namespaces: {}}, ingress: [{action: Accept, from: [{namespaces: {}}]}]}`,
+    allowed: ['demo/client demo/web 81/TCP'],
+    denied: ['demo/client demo/web 80/TCP'],
+  },
+  {
     title: 'a policy of nodes selects no workload, and neither does one of everything select nodes',
     kind: 'CiliumClusterwideNetworkPolicy',
     spec: 'nodeSelector: {}\ningress: [{}]\negress: [{}]',

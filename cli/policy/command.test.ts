@@ -163,6 +163,15 @@ test('explain --entries shows the rows that were compared, and which decided; JS
   t.like(ingress.entries, [{ peers: 'every peer', ports: '81/UDP', precedence: 0x8000_0002, decides: true }])
 })
 
+test('explain says which rule would allow it, were there the proxy that it needs', async (t) => {
+  const http = POLICY.replace('networking.k8s.io/v1', 'cilium.io/v2').replace('NetworkPolicy', 'CiliumNetworkPolicy')
+    .replace(/spec:[^]*/, 'spec: {endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: "80", protocol: TCP}], rules: {http: [{}]}}]}]}\n')
+  const path = await folder(t, { 'pods.yaml': PODS, 'http.yaml': http })
+  const ask = (port: string) => sluice('policy', 'explain', '-f', path, '--from', 'x/a', '--to', 'y/b', '--port', port)
+  t.regex((await ask('80/TCP')).stdout, /ingress of y\/b: denied\n.*default deny.*\n  CiliumNetworkPolicy y\/only-81 ingress\[0\] needs the HTTP proxy, which is not there: denied\n/)
+  t.notRegex((await ask('81/TCP')).stdout, /proxy/)
+})
+
 test('what is not enforced as written goes to standard error, and the answer to standard output', async (t) => {
   const names = POLICY.replace('networking.k8s.io/v1', 'cilium.io/v2').replace('NetworkPolicy', 'CiliumNetworkPolicy')
     .replace(/spec:[^]*/, 'spec: {endpointSelector: {}, egress: [{toFQDNs: [{matchName: a.example}]}]}\n')

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { ComparedEntry, ExplainedEnd, ExplainedSide, Explanation } from '../../agent/api/index.ts'
 import type { Direction } from '../../engine/index.ts'
 import type { Probe } from '../../manifests/index.ts'
-import { nameOf, Simulation, trace, type End, type Facts, type Side, type TracedRule } from '../../whatif/index.ts'
+import { missingProxies, nameOf, Simulation, trace, type End, type Facts, type Side, type TracedRule } from '../../whatif/index.ts'
 import { agentOf, examples } from '../command.ts'
 import { formatTable, outputOption, print } from '../output.ts'
 import { fileOption, parseEnd, portOption, readCluster, refuseImpossible, refuseVip } from './inputs.ts'
@@ -63,7 +63,8 @@ async function explain(filename: readonly string[], from: string, to: string, pr
   const side = (direction: Direction, decided: Side): TracedSide => {
     const [subject, peer] = direction === 'egress' ? [ends.from, ends.to] : [ends.to, ends.from]
     const rules = subject.isWorkload ? trace(cluster, direction, subject, peer, probe) : []
-    return { ...sideOf(decided), peerClass: decided.peerClass, rules }
+    const lacking = decided.decision === 'allowed' ? [] : missingProxies(cluster, direction, subject, peer, probe)
+    return { ...sideOf(decided), ...(lacking.length > 0 && { lacking }), peerClass: decided.peerClass, rules }
   }
   return {
     from: endOf(simulation, source, ends.from),
@@ -97,7 +98,7 @@ function endRow(role: string, { workload = '-', address, labels }: ExplainedEnd)
 
 function describeSide(direction: Direction, end: ExplainedEnd, side: TracedSide, withEntries: boolean): string {
   const title = `${direction} of ${end.workload ?? end.address}: ${side.verdict}`
-  const lines = [title, `  ${side.reason}`, ...(side.description === undefined ? [] : [`  "${side.description}"`])]
+  const lines = [title, `  ${side.reason}`, ...(side.description === undefined ? [] : [`  "${side.description}"`]), ...(side.lacking ?? []).map((line) => `  ${line}`)]
   const tables = [ruleTable(direction, side.rules ?? []), ...(withEntries ? [entryTable(side.entries ?? [])] : [])]
   return [...lines, ...tables.filter((table) => table !== '').flatMap((table) => ['', indent(table)])].join('\n')
 }

@@ -12,6 +12,7 @@ import { requirementsOf, sourcedKey } from '../selectors.ts'
 import { ciliumNodeKey } from './peers.ts'
 import { LISTS, readRules, type Context, type Spec } from './rules.ts'
 import type { ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy } from './schemas.ts'
+import { unproxied } from './unproxied.ts'
 
 type Document = Value<typeof ciliumNetworkPolicy> | Value<typeof ciliumClusterwideNetworkPolicy>
 
@@ -21,11 +22,12 @@ export const readCiliumPolicy =
     const { name } = document.metadata
     const namespace = kind === 'CiliumNetworkPolicy' ? (document.metadata.namespace ?? 'default') : ''
     const audit = readAudit(source, document.metadata.annotations)
-    const drafts = specsOf(document, source).map(({ spec, path, index }) => {
+    const drafts = specsOf(document, source).flatMap(({ spec, path, index }) => {
       const { description, log } = spec
       const told = { ...(description !== undefined && { description }), ...(log?.value !== undefined && { log: log.value }) }
       const reference = { kind, namespace, name, ...told, ...(index === undefined ? {} : { spec: index }) }
-      return { ...readSpec({ source, reference, path }, spec), audit: audit || spec.audit === true }
+      const draft = readSpec({ source, reference, path }, spec)
+      return [draft, ...unproxied(draft)].map((each) => ({ ...each, audit: audit || spec.audit === true }))
     })
     return { kind, namespace, name, drafts }
   }

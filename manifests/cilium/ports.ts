@@ -2,35 +2,48 @@
 import type { Direction, PortMatch } from '../../engine/index.ts'
 import type { Path } from '../document/errors.ts'
 import type { Source } from '../document/source.ts'
-import type { RuleDraft } from '../model.ts'
+import type { ProxiedPorts, RuleDraft } from '../model.ts'
 import { PROTOCOLS, icmpCodes, wholeProtocol } from '../ports.ts'
 import { icmpTypeNames, icmpTypeNumber } from './icmp.ts'
-import { checkLayer7, needsProxy } from './layer7.ts'
+import { checkLayer7, layer7Of, proxyOf } from './layer7.ts'
 import type { RuleValue, Spec } from './rules.ts'
 
 type PortValue = NonNullable<RuleValue['toPorts']>[number]['ports'][number]
 type IcmpValue = NonNullable<RuleValue['icmps']>[number]['fields'][number]
 
 /** Undefined where the rule speaks of no ports at all. */
-export function readPorts(source: Source, spec: Spec, direction: Direction, rule: RuleValue, path: Path): RuleDraft['ports'] | undefined {
+export function readPorts(
+  source: Source,
+  spec: Spec,
+  direction: Direction,
+  rule: RuleValue,
+  path: Path,
+): Pick<RuleDraft, 'ports' | 'proxied'> | undefined {
   const { toPorts = [], icmps = [] } = rule
   if (toPorts.length > 0 && icmps.length > 0) {
     source.report('INVALID', path, 'combines toPorts and icmps', 'one of the two in each rule; write a rule for each')
   }
   if (toPorts.length === 0 && icmps.length === 0) return undefined
-  const ports = toPorts.flatMap((item, i) => {
+  const items = toPorts.map((item, i) => {
     const at = [...path, 'toPorts', i]
-    const own = item.ports.map((port, j) => readPort(source, port, [...at, 'ports', j]))
     checkLayer7(source, { hostPolicy: spec.nodeSelector !== undefined, direction }, item, at)
-    return needsProxy(item) ? [] : own
+    return { ports: together(item.ports.map((port, j) => readPort(source, port, [...at, 'ports', j]))), layer7: layer7Of(item) }
   })
   const types = icmps.flatMap((item, i) =>
     item.fields.map((field, j) => readIcmp(source, field, [...path, 'icmps', i, 'fields', j])),
   )
-  return ports.includes('all') ? 'all' : [...ports.flatMap((port) => (port === 'all' ? [] : port)), ...types]
+  const open = items.flatMap(({ ports, layer7 }) => (layer7 === undefined ? [ports] : []))
+  const proxied = items.flatMap(({ ports, layer7 }): ProxiedPorts[] => (layer7 === undefined ? [] : [{ ports, layer7, proxy: proxyOf(layer7) }]))
+  return { ports: together([...open, types]), ...(proxied.length > 0 && { proxied }) }
 }
 
-function readPort(source: Source, value: PortValue, path: Path): 'all' | readonly PortMatch[] {
+/** All of them; every port as soon as one is. */
+export function together(ports: readonly RuleDraft['ports'][]): RuleDraft['ports'] {
+  const ranges = ports.flatMap((each) => (each === 'all' ? [] : each))
+  return ports.includes('all') ? 'all' : ranges
+}
+
+function readPort(source: Source, value: PortValue, path: Path): RuleDraft['ports'] {
   const { port, endPort = 0, protocol: name = 'ANY' } = value
   if (!/^\d+$/.test(port)) {
     if (endPort > 0) source.report('INVALID', [...path, 'endPort'], 'needs a port that is a number', 'no endPort beside a name')

@@ -32,13 +32,13 @@ function readRule(context: Context, spec: Spec, list: List, rule: RuleValue, ind
   const direction: Direction = list.startsWith('ingress') ? 'ingress' : 'egress'
   const authentication = readAuthentication(context, rule, path)
   const action = list === direction && authentication !== 'denied' ? 'allow' : 'deny'
-  const ports = readPorts(context.source, spec, direction, rule, path)
+  const spoken = readPorts(context.source, spec, direction, rule, path)
   const own: RuleDraft = {
     reference: { ...context.reference, direction, action, ...placeOf(list, index, authentication === 'denied' ? 'authentication' : undefined) },
     direction,
     action,
-    peers: readPeers(context, direction, rule, path, ports !== undefined),
-    ports: ports ?? 'all',
+    peers: readPeers(context, direction, rule, path, spoken !== undefined),
+    ...(spoken ?? { ports: 'all' }),
   }
   return [...readRequires(context, direction, rule, { list, index, path }), own]
 }

@@ -4,7 +4,7 @@ import { boolean, ignored, integer, integerOrString, list, map, object, oneOf, s
 import { clusterwide, head, labelSelector, namespaced } from '../metadata.ts'
 import { ENTITIES } from './entities.ts'
 import { icmpType } from './icmp.ts'
-import { layer7Rules, listener, nameSelector, tlsContext } from './layer7-schemas.ts'
+import { layer7, nameSelector } from './layer7-schemas.ts'
 
 export const endpointSelector = object({
   matchLabels: map(format.sourcedLabelKey, string(format.sourcedLabelValue)),
@@ -83,19 +83,7 @@ const icmps = list(
   ),
 )
 
-const allowedPorts = list(
-  object(
-    {
-      ports,
-      rules: layer7Rules,
-      listener,
-      terminatingTLS: tlsContext,
-      originatingTLS: tlsContext,
-      serverNames: list(string(format.matchPattern), 1),
-    },
-    ['ports'],
-  ),
-)
+const allowedPorts = list(object({ ports, ...layer7 }, ['ports']))
 
 const fromPeers = {
   fromEndpoints: list(endpointSelector),

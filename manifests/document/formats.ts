@@ -1,5 +1,6 @@
 // Formats of strings in manifests, each with the words in which an error says what is allowed.
 import { parseAddress, parsePrefix } from '../../engine/index.ts'
+import { isRe2 } from './re2.ts'
 import type { Format } from './schema.ts'
 
 const matches = (pattern: RegExp, longest: number, allowed: string): Format => ({
@@ -37,16 +38,29 @@ export const matchPattern = matches(/^[-\w*]+(\.[-\w*]+)*\.?$/, 255, "a DNS name
 
 export const kafkaTopic = matches(/^[-\w.]+$/, 255, "a topic: letters, digits, '-', '_' and '.', at most 255 characters")
 
-/** Only whether it is one: the proxy that applies it has its own dialect. */
+/** Names of requests, in any case (https://kafka.apache.org/protocol#protocol_api_keys), as far as Cilium knows them. */
+const KAFKA_API_KEYS = [
+  'produce', 'fetch', 'offsets', 'metadata', 'leaderandisr', 'stopreplica', 'updatemetadata', 'controlledshutdown',
+  'offsetcommit', 'offsetfetch', 'findcoordinator', 'joingroup', 'heartbeat', 'leavegroup', 'syncgroup', 'describegroups',
+  'listgroups', 'saslhandshake', 'apiversions', 'createtopics', 'deletetopics', 'deleterecords', 'initproducerid',
+  'offsetforleaderepoch', 'addpartitionstotxn', 'addoffsetstotxn', 'endtxn', 'writetxnmarkers', 'txnoffsetcommit',
+  'describeacls', 'createacls', 'deleteacls', 'describeconfigs', 'alterconfigs',
+]
+
+export const kafkaApiKey: Format = {
+  allowed: `a request of Kafka: ${KAFKA_API_KEYS.join(', ')}`,
+  accepts: (text) => KAFKA_API_KEYS.includes(text.toLowerCase()),
+}
+
+export const kafkaApiVersion: Format = {
+  allowed: 'a version from "0" to "32767" in quotes',
+  accepts: (text) => /^\d{1,5}$/.test(text) && Number(text) <= 32_767,
+}
+
+/** Longer ones would cost the proxy more than any path or host is long. */
 export const regularExpression: Format = {
-  allowed: 'a regular expression of at most 1024 characters',
-  accepts: (text) => {
-    try {
-      return text.length <= 1024 && new RegExp(text) instanceof RegExp
-    } catch {
-      return false
-    }
-  },
+  allowed: "a regular expression in RE2's syntax, of at most 1024 characters",
+  accepts: (text) => text.length <= 1024 && isRe2(text),
 }
 
 /** Free text, short enough for a listing. */
@@ -120,5 +134,7 @@ export const portText: Format = {
 export const interfaceName = matches(/^[^\s/:]+$/, 15, "an interface name: at most 15 characters, no space, '/' or ':'")
 
 export const macAddress = matches(/^[\da-f]{2}(:[\da-f]{2}){5}$/i, 17, 'a MAC address, e.g. 02:00:00:00:00:01')
+
+export const nonEmpty = matches(/^[^]/, Infinity, 'text, not empty')
 
 export const anyText: Format = { allowed: 'text', accepts: () => true }

@@ -7,7 +7,7 @@ import type { Value } from '../document/schema.ts'
 import type { Source } from '../document/source.ts'
 import { NAMESPACE_KEY, exists } from '../labels.ts'
 import { readAudit, type clusterwide } from '../metadata.ts'
-import type { PolicyDraft, RuleDraft } from '../model.ts'
+import { BEFORE_BASELINE, type PolicyDraft, type RuleDraft } from '../model.ts'
 import { nodePeers } from '../nodes.ts'
 import type { PolicyResource } from '../resources.ts'
 import { namespaceKey, nodeKey, podKey, requirementsOf } from '../selectors.ts'
@@ -43,7 +43,7 @@ export function readTieredPolicy(source: Source, policy: TieredPolicy): PolicyRe
   const draft: PolicyDraft = {
     subject: { requirements: readSubject(source, policy.subject) },
     tier,
-    priority,
+    priority: tier === 'baseline' ? priority + BEFORE_BASELINE + 1 : priority,
     isolates: {},
     rules: (['ingress', 'egress'] as const).flatMap((direction) =>
       rules[direction].map((rule, index) => readRule(source, policy, direction, rule, index)),

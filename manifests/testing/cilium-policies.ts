@@ -124,6 +124,8 @@ function side(
   const unauthenticated = allowing.some((candidate) => candidate.rule.authentication?.mode === 'required' && hit(candidate))
   if (denying.some(hit) || unmet || unauthenticated) return false
   if (allowing.some(hit)) return true
+  // Nobody is there to judge what a rule leaves to a proxy, whether or not anything else is denied by default.
+  if (allowing.some(({ policy, rule }) => selectsPeer(policy, rule, peer) && opens(rule, destination, probe, true))) return false
   return !own.some(({ rules, defaultDeny }) => rules[direction].length + rules[`${direction}Deny`].length > 0 && defaultDeny[direction] !== false)
 }
 
@@ -190,9 +192,10 @@ function within(address: string, cidr: string): boolean {
   return Math.floor(numberOf(address) / size) === Math.floor(numberOf(base) / size)
 }
 
-function opens({ toPorts }: CiliumRule, destination: CiliumEnd, probe: CiliumProbe): boolean {
-  if (toPorts === undefined) return true
-  return toPorts.some(({ ports, rules }) => rules === undefined && ports.some((port) => opensPort(port, destination, probe)))
+/** Of a rule without ports: all; `proxied`: only those that a proxy is to judge, or only the others. */
+function opens({ toPorts }: CiliumRule, destination: CiliumEnd, probe: CiliumProbe, proxied = false): boolean {
+  if (toPorts === undefined) return !proxied
+  return toPorts.some(({ ports, rules }) => (rules !== undefined) === proxied && ports.some((port) => opensPort(port, destination, probe)))
 }
 
 function opensPort({ port, endPort, protocol = 'ANY' }: Port, destination: CiliumEnd, probe: CiliumProbe): boolean {
