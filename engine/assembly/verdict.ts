@@ -3,12 +3,12 @@
 // precedence deciding.
 
 import { get, reserve } from './memory'
-import { entryClass, entryIfindex, entryMap, EntryMap } from './addresses'
+import { entryClass, entryFlags, entryIfindex, entryMap, EntryMap } from './addresses'
 import { spanOf } from './entries'
 import { endpointAudits, endpointPublished, endpointSubject, findEndpoint } from './endpoints'
 import { coveringNode, findNode, nodeEntry, nodeParent } from './prefixes'
 import {
-  DIRECTION_EGRESS, DIRECTION_INGRESS, POLICY_AUDIT, POLICY_DENY, POLICY_ROW_ACTION_OFFSET, POLICY_ROW_FIRST_OFFSET, POLICY_ROW_LAST_OFFSET, POLICY_ROW_PRECEDENCE_OFFSET,
+  DIRECTION_EGRESS, DIRECTION_INGRESS, HOST_IFINDEX, PEER_HOST, POLICY_AUDIT, POLICY_DENY, POLICY_ROW_ACTION_OFFSET, POLICY_ROW_FIRST_OFFSET, POLICY_ROW_LAST_OFFSET, POLICY_ROW_PRECEDENCE_OFFSET,
   POLICY_ROW_RULE_OFFSET,
 } from './records.generated'
 import { rowAt, spanFirst, spanRows } from './rows'
@@ -53,7 +53,7 @@ function lookUp(address: usize): u32 {
 }
 
 function decideSide(out: usize, own: u32, peer: u32, direction: u32, key: u32): void {
-  const endpoint = get(entryIfindex, own) == 0 ? 0 : findEndpoint(get(entryIfindex, own))
+  const endpoint = endpointOf(own)
   const known = endpoint != 0 && get(endpointPublished, endpoint) != 0
   const subject = known ? get(endpointSubject, endpoint) : 0
   const peerClass = get(entryClass, peer)
@@ -68,6 +68,12 @@ function decideSide(out: usize, own: u32, peer: u32, direction: u32, key: u32): 
   store<u32>(out + 12, peerClass)
   storeRow(out + 16, ofClass)
   storeRow(out + 16 + (ROW_WORDS << 2), ofEvery)
+}
+
+/** The node's own addresses name no interface: it is the endpoint HOST_IFINDEX, while it has policies. */
+function endpointOf(own: u32): u32 {
+  const ifindex = (get(entryFlags, own) & PEER_HOST) != 0 ? HOST_IFINDEX : get(entryIfindex, own)
+  return ifindex == 0 ? 0 : findEndpoint(ifindex)
 }
 
 function storeRow(out: usize, row: usize): void {

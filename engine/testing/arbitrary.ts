@@ -2,6 +2,7 @@
 
 import fc from 'fast-check'
 import { addressOf, prefixOf, type Prefix } from '../address.ts'
+import { HOST_IFINDEX, PEER_HOST, PEER_LOCAL_RANGE, PEER_WORKLOAD } from '../assembly/records.generated.ts'
 import type { Engine } from '../index.ts'
 import type { World } from './model.ts'
 import type { AddressEntry, EndpointEntry, Label, NamedPorts, Peer, Policy, PortMatch, Requirement, Rule, Selector } from '../types.ts'
@@ -11,8 +12,10 @@ const PREFIXES = ['0.0.0.0/0', '10.0.0.0/8', '10.0.0.0/24', '10.0.0.0/31', '10.0
 export const PORTS: readonly (readonly [protocol: number, port: number])[] = [[6, 80], [6, 81], [6, 443], [17, 53], [17, 80], [1, 0x0800], [132, 80]]
 const IDENTITIES = [256, 257, 258, 259, 9]
 const IFINDEXES = [11, 12, 13]
+/** The node itself has an endpoint too, which its addresses do not name. */
+export const ENDPOINTS = [...IFINDEXES, HOST_IFINDEX]
 const DOCUMENTS = ['a', 'b', 'c']
-const PEER_FLAGS = [0, 2, 2, 4]
+const PEER_FLAGS = [0, PEER_WORKLOAD, PEER_WORKLOAD, PEER_LOCAL_RANGE, PEER_HOST]
 
 const label: fc.Arbitrary<Label> = fc.constantFrom('k8s:app=web', 'k8s:app=db', 'aws:app=web', 'k8s:env=prod', 'k8s:env=test', 'aws:group=sg-1', 'aws:group=sg-2', 'k8s:tier=', 'reserved:init=', 'reserved:remote-node=', 'node:zone=a')
 const labels = fc.array(label, { maxLength: 4 })
@@ -80,7 +83,7 @@ const addressEntry: fc.Arbitrary<AddressEntry> = fc.oneof(
   namedPorts,
 }).map((rest) => ({ ...key, ...rest })))
 const endpointEntry: fc.Arbitrary<EndpointEntry> = fc.record({
-  ifindex: fc.constantFrom(...IFINDEXES),
+  ifindex: fc.constantFrom(...ENDPOINTS),
   id: fc.nat(100),
   identity: fc.constantFrom(...IDENTITIES),
   flags: fc.constantFrom(0, 0, 0, 2),
@@ -145,7 +148,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: addressEntry.map(steps.address) },
   { weight: 2, arbitrary: addressEntry.map(({ address, prefixLength }) => steps.removeAddress({ address, length: prefixLength })) },
   { weight: 2, arbitrary: endpointEntry.map(steps.endpoint) },
-  { weight: 1, arbitrary: fc.constantFrom(...IFINDEXES).map(steps.removeEndpoint) },
+  { weight: 1, arbitrary: fc.constantFrom(...ENDPOINTS).map(steps.removeEndpoint) },
   { weight: 6, arbitrary: fc.tuple(fc.constantFrom(...DOCUMENTS), fc.array(policy, { minLength: 1, maxLength: 2 })).map(([key, raw]) =>
     steps.policy(key, numbered(1000 * (1 + DOCUMENTS.indexOf(key)), raw))) },
   { weight: 1, arbitrary: fc.constantFrom(...DOCUMENTS).map(steps.removePolicy) },

@@ -1,17 +1,16 @@
 // What must hold of the engine's journal and verdicts, checked on the maps that the journal fills.
 
 import { readFile } from 'node:fs/promises'
-import { PEER_LOCAL_RANGE } from '../assembly/records.generated.ts'
+import { HOST_IFINDEX, PEER_HOST, PEER_LOCAL_RANGE } from '../assembly/records.generated.ts'
 import { Engine, formatAddress } from '../index.ts'
 import { modelVerdict, type World } from './model.ts'
 import type { Capacities, Change, Direction } from '../types.ts'
-import { ADDRESSES, PORTS, type Step, Tables } from './arbitrary.ts'
+import { ADDRESSES, ENDPOINTS, PORTS, type Step, Tables } from './arbitrary.ts'
 import { DatapathMaps, type Lookup } from './maps.ts'
 
 const SMALL = {
   identities: 64, labels: 1024, selectors: 1024, rules: 1024, addresses: 256, endpoints: 16, classes: 256, policyEntries: 4096, policyRows: 16_384,
 }
-const IFINDEXES = [11, 12, 13]
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress']
 const module = new WebAssembly.Module(await readFile(new URL('../../build/engine.wasm', import.meta.url)))
 
@@ -29,7 +28,7 @@ function* lookups(maps: DatapathMaps, dropsLocalRange: boolean) {
     const peer = maps.peer(address)
     const dropped = dropsLocalRange && ((peer?.flags ?? 0) & PEER_LOCAL_RANGE) !== 0
     const peerClass = dropped ? 0 : peer?.peerClass ?? 0
-    for (const ifindex of IFINDEXES) for (const direction of DIRECTIONS) for (const [protocol, port] of PORTS) {
+    for (const ifindex of ENDPOINTS) for (const direction of DIRECTIONS) for (const [protocol, port] of PORTS) {
       const lookup = maps.decideByClass(ifindex, direction, peerClass, protocol, port)
       yield { query: `${ifindex} ${direction} ${formatAddress(address)} ${protocol}/${port}`, lookup }
     }
@@ -61,12 +60,18 @@ export function checkSettled(engine: Engine, maps: DatapathMaps, world: World): 
       const wanted = expected[direction] && `${expected[direction].decision} ${expected[direction].rule}`
       const got = actual[direction] && `${actual[direction].decision} ${actual[direction].rule}`
       const [own, peer] = direction === 'egress' ? [from, to] : [to, from]
-      const lookup = maps.decideByClass(peers.get(own)?.ifindex ?? 0, direction, peers.get(peer)?.peerClass ?? 0, protocol, port)
+      const lookup = maps.decideByClass(endpointOf(peers.get(own)), direction, peers.get(peer)?.peerClass ?? 0, protocol, port)
       const mapped = lookup && textOf(lookup)
       if (wanted !== got || wanted !== mapped) throw new Error(`${where} ${direction}: model ${wanted}, engine ${got}, maps ${mapped}`)
     }
     if (actual.decision !== expected.decision) throw new Error(`${where}: model ${expected.decision}, engine ${actual.decision}`)
   }
+}
+
+/** Interface of the endpoint that has the address; 0: none. */
+function endpointOf(peer: ReturnType<DatapathMaps['peer']>): number {
+  if (peer === undefined) return 0
+  return (peer.flags & PEER_HOST) === 0 ? peer.ifindex : HOST_IFINDEX
 }
 
 /** Established flows, as conntrack keeps them: subject, class and generation as read when they were decided. */

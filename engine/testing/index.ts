@@ -1,3 +1,3 @@
 // What other folders' tests compare with: the naive model of what policy means.
 
-export { modelVerdict, type ModelSide, type ModelVerdict } from './model.ts'
+export { modelVerdict, selectorMatches, type ModelSide, type ModelVerdict } from './model.ts'

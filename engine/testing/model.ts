@@ -2,7 +2,7 @@
 // Slow, and independent of the engine: the property tests and the differential test against BPF compare with this.
 
 import { prefixOf, prefixCovers } from '../address.ts'
-import { ENDPOINT_AUDIT, PEER_WORKLOAD } from '../assembly/records.generated.ts'
+import { ENDPOINT_AUDIT, HOST_IFINDEX, PEER_HOST, PEER_WORKLOAD } from '../assembly/records.generated.ts'
 import type { AddressEntry, Decision, Direction, EndpointEntry, Label, Peer, Policy, PortMatch, Requirement, Rule, Selector, Tier } from '../types.ts'
 
 export interface World {
@@ -69,7 +69,8 @@ interface Flow {
 }
 
 function side(world: World, direction: Direction, own: Uint8Array, peerAddress: Uint8Array, query: Query): ModelSide | undefined {
-  const ifindex = entryOf(world, own).ifindex
+  const entry = entryOf(world, own)
+  const ifindex = (entry.flags & PEER_HOST) === 0 ? entry.ifindex : HOST_IFINDEX
   const endpoint = ifindex === 0 ? undefined : world.endpoints.find((candidate) => candidate.ifindex === ifindex)
   if (!endpoint) return undefined
   const peer = entryOf(world, peerAddress)

@@ -1,9 +1,15 @@
 // Addresses as 128-bit numbers: what the generator needs to find a prefix's edges.
 
-import { formatAddress, prefixOf } from '../../engine/index.ts'
+import { formatAddress, prefixCovers, prefixOf } from '../../engine/index.ts'
 
 export function isIpv4(text: string): boolean {
   return !text.includes(':')
+}
+
+/** Whether one of the prefixes holds the address. */
+export function isIn(address: string, prefixes: readonly string[]): boolean {
+  const { address: bytes } = prefixOf(address)
+  return prefixes.some((prefix) => prefixCovers(prefixOf(prefix), bytes))
 }
 
 /** First and last address of a prefix and their neighbours on both sides, those of the prefix's own family only. */

@@ -10,7 +10,7 @@ import type { BpfMap, Program } from '../../loader/index.ts'
 import { enableForwarding } from '../helpers/forwarding.ts'
 
 /** Where a packet enters the datapath. */
-export type Hook = 'from_endpoint' | 'to_endpoint' | 'from_world'
+export type Hook = 'from_endpoint' | 'to_endpoint' | 'from_world' | 'to_world'
 
 export interface Seen {
   allowed: boolean
@@ -90,7 +90,7 @@ export class Datapath implements Disposable {
     this.#stack.use(host.load())
     const endpoints = new SplitMap(endpoint.map('endpoints'), endpoint.map('endpoints_beyond'))
     this.#maps = (name) => (name === endpoints.name ? endpoints : endpoint.map(name))
-    this.#programs = { from_endpoint: endpoint.program('from_endpoint'), to_endpoint: endpoint.program('to_endpoint'), from_world: host.program('from_world') }
+    this.#programs = { from_endpoint: endpoint.program('from_endpoint'), to_endpoint: endpoint.program('to_endpoint'), from_world: host.program('from_world'), to_world: host.program('to_world') }
     this.#ring = this.#stack.use(new RingReader(endpoint.map('events')))
     this.ifindexes = ENDPOINTS.map((name) => interfaceIndex(name))
     this.uplink = interfaceIndex('up0')

@@ -8,6 +8,7 @@ import { Datapath, inNetworkNamespace, Playground } from './datapath.ts'
 import { FaultyBuild, MAP_FAULTS, SOURCE_FAULTS } from './faults.ts'
 import { run } from './run.ts'
 import type { Difference, RunOptions } from './run.ts'
+import { WITHOUT_EFFECT, WRITTEN_CONSTRUCTS } from './written.ts'
 
 /** `SLUICE_FUZZ_SETS` and `SLUICE_FUZZ_SEED` make the run longer or another one: npm run fuzz. */
 const sets = Number(process.env['SLUICE_FUZZ_SETS'] ?? 1000)
@@ -55,5 +56,7 @@ async function runWithFault({ objects, ...fault }: { objects: string } & Pick<Ru
 }
 
 test('a coverage that met nothing falls short of everything', (t) => {
-  t.true(new Coverage().shortfalls().length >= CONSTRUCTS.length)
+  const constructs = [...CONSTRUCTS, ...WRITTEN_CONSTRUCTS, ...WITHOUT_EFFECT]
+  t.is(new Set(constructs).size, constructs.length)
+  t.true(new Coverage().shortfalls().length >= constructs.length)
 })

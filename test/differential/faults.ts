@@ -38,6 +38,8 @@ export const SOURCE_FAULTS: readonly SourceFault[] = [
   engine('NotIn is In', 'selectors.ts', 'if (some == isNegated(header)) return false', 'if (!some) return false'),
   engine('audit denies', 'resolve.ts', 'if (withAudit || !policyIsAudit(get(rulePolicy, item(rangeRule, at)))) layRange', 'layRange'),
   engine('generations never move', 'publish.ts', 'if (peerClass == 0 || get(leftFlags, peerClass) != 0) return', 'if (peerClass != 0xffffffff) return'),
+  engine('the node is no endpoint', 'verdict.ts', '(get(entryFlags, own) & PEER_HOST) != 0 ? HOST_IFINDEX : ', ''),
+  bpf('the node has no policy', 'host.h', 'return endpoint_find(HOST_IFINDEX) != NULL;', 'return 0;'),
   bpf('the search misses the last port of a row', 'policy.h', 'port > row->last', 'port >= row->last'),
   bpf('the lower precedence of two rows decides', 'policy.h', 'any->precedence > row->precedence', 'any->precedence < row->precedence'),
   bpf('the class\'s rows are not read', 'policy.h', 'row = policy_row_of(query, query->peer_class);', 'row = 0;'),

@@ -6,7 +6,7 @@ import { GATEWAY, UPLINK_MAC } from './datapath.ts'
 import type { Datapath, Hook } from './datapath.ts'
 import { endpointMac, nodeMac } from './scenario.ts'
 import type { Packet } from './traffic.ts'
-import { HOST_ADDRESSES, ICMP, ICMPV6, SCTP, TCP } from './world.ts'
+import { ICMP, ICMPV6, isOfHost, SCTP, TCP } from './world.ts'
 import type { World } from './world.ts'
 
 export interface Entry {
@@ -22,8 +22,10 @@ export function enter(packet: Packet, world: World, datapath: Datapath, flags: r
   const frame = (sourceMac: string, destinationMac: string): Uint8Array => buildPacket({ sourceMac, destinationMac, source: packet.from, destination: packet.to, transport })
   const [sender, receiver] = [ifindexOf(packet.from), ifindexOf(packet.to)]
   if (sender > 0) return { hook: 'from_endpoint', ifindex: sender, frame: frame(formatMac(endpointMac(sender)), formatMac(nodeMac(sender))) }
-  const isHost = (HOST_ADDRESSES as readonly string[]).includes(packet.from)
-  if (isHost) return { hook: 'to_endpoint', ifindex: receiver, frame: frame(formatMac(nodeMac(receiver)), formatMac(endpointMac(receiver))) }
+  if (isOfHost(packet.from)) {
+    if (receiver > 0) return { hook: 'to_endpoint', ifindex: receiver, frame: frame(formatMac(nodeMac(receiver)), formatMac(endpointMac(receiver))) }
+    return { hook: 'to_world', ifindex: datapath.uplink, frame: frame(UPLINK_MAC, GATEWAY.mac) }
+  }
   return { hook: 'from_world', ifindex: datapath.uplink, frame: frame(GATEWAY.mac, UPLINK_MAC) }
 }
 

@@ -5,6 +5,7 @@ import { EventKind } from '../../bpf/index.ts'
 import { addressOf, type Change, type Decision, Engine, type SideVerdict } from '../../engine/index.ts'
 import { type ModelSide, modelVerdict, type ModelVerdict } from '../../engine/testing/index.ts'
 import type { TcpFlag } from '../packet.ts'
+import { aimedPacket } from './aim.ts'
 import { Coverage } from './coverage.ts'
 import { CLASSES } from './datapath.ts'
 import type { Datapath, Seen } from './datapath.ts'
@@ -15,6 +16,7 @@ import { Random } from './random.ts'
 import { Scenario } from './scenario.ts'
 import { randomPacket } from './traffic.ts'
 import type { Packet } from './traffic.ts'
+import { isOfHost } from './world.ts'
 
 export interface RunOptions {
   readonly seed: number
@@ -37,7 +39,7 @@ export interface Difference {
 }
 
 const PACKETS_BETWEEN_CHANGES = 8
-const CAPACITIES = { identities: 64, labels: 256, selectors: 1024, rules: 512, addresses: 512, endpoints: 16, classes: CLASSES - 1, policyEntries: 65_536, policyRows: 262_144 } as const
+const CAPACITIES = { identities: 64, labels: 1024, selectors: 1024, rules: 1024, addresses: 512, endpoints: 16, classes: CLASSES - 1, policyEntries: 65_536, policyRows: 262_144 } as const
 
 export async function run(datapath: Datapath, options: RunOptions, inside: (body: () => void) => void): Promise<{ coverage: Coverage; difference: Difference | undefined }> {
   const coverage = new Coverage()
@@ -92,6 +94,7 @@ class SetRun {
       if (difference !== undefined) return difference
       if (count % PACKETS_BETWEEN_CHANGES === 0) this.#change()
     }
+    this.#coverage.addWithoutEffect(this.#scenario.withoutEffect)
     return undefined
   }
 
@@ -109,7 +112,7 @@ class SetRun {
     const random = this.#random
     const earlier = this.#sent.filter(({ from, to }) => this.#isHere(from) || this.#isHere(to))
     if (earlier.length === 0 || random.chance(0.5)) {
-      const packet = randomPacket(random, this.#scenario.world)
+      const packet = random.chance(0.6) ? this.#aimed() : randomPacket(random, this.#scenario.world)
       this.#sent.push(packet)
       return { packet, flags: ['SYN'] }
     }
@@ -119,15 +122,19 @@ class SetRun {
     return { packet: replies ? reply : packet, flags: ['ACK'] }
   }
 
+  #aimed(): Packet {
+    return aimedPacket(this.#random, this.#scenario.world, (packet, { number }) => this.#model(packet).rule === number)
+  }
+
   #isHere(address: string): boolean {
-    return this.#scenario.world.workloads.some(({ ifindex, addresses }) => ifindex > 0 && addresses.includes(address))
+    return isOfHost(address) || this.#scenario.world.workloads.some(({ ifindex, addresses }) => ifindex > 0 && addresses.includes(address))
   }
 
   #step({ packet, flags }: Sent): Difference | undefined {
     const expected = this.#expectation.packet(packet)
     const { hook, ifindex, frame } = enter(packet, this.#scenario.world, this.#datapath, flags)
     const seen = this.#datapath.send(hook, ifindex, frame)
-    this.#count(expected, seen)
+    this.#count(packet, expected, seen)
     const report = (who: Difference['who'], got: object): Difference => ({ ...this.#place, packet, who, expected, got })
     if (seen.allowed !== expected.allowed) return report('datapath', seen)
     if (expected.established) return undefined
@@ -136,8 +143,9 @@ class SetRun {
     return agreesOnEvents(seen, engine) ? undefined : report('datapath', { engine, seen })
   }
 
-  #count(expected: Expected, seen: Seen): void {
-    this.#coverage.add(expected, this.#scenario.policies)
+  #count(packet: Packet, expected: Expected, seen: Seen): void {
+    this.#coverage.add(packet, expected, this.#scenario.policies)
+    this.#coverage.addWritten(this.#scenario.constructs.get(expected.rule) ?? [])
     if (this.#passed) this.#coverage.count('pass')
     if (!expected.established) return
     if (expected.allowed) this.#coverage.count('established')

@@ -1,10 +1,11 @@
 // A world in the engine, and the changes that happen to it between packets.
 
-import { EndpointFlags, Identity, PeerFlags } from '../../bpf/index.ts'
+import { EndpointFlags, HOST_IFINDEX, Identity, PeerFlags } from '../../bpf/index.ts'
 import { type AddressEntry, addressOf, type EndpointEntry, type Engine, type Policy, prefixOf } from '../../engine/index.ts'
 import type { Random } from './random.ts'
-import { EXCEPTS, HOST_ADDRESSES, HOST_LABELS, initPolicy, LOCAL_RANGES, newWorld, NODES, PREFIXES, randomIdentity, randomLabels, randomPolicy } from './world.ts'
-import type { World, WorldWorkload } from './world.ts'
+import { EXCEPTS, HOST_ADDRESSES, HOST_LABELS, initPolicy, LOCAL_RANGES, newWorld, NODES, PREFIXES, randomIdentity, randomLabels, randomPolicy, RESERVED_PEERS } from './world.ts'
+import { randomWritten } from './written.ts'
+import type { World, WorldHost, WorldWorkload } from './world.ts'
 
 /** Stands in all MAC addresses: the last byte is the endpoint's number, the first tells its two sides apart. */
 export function endpointMac(ifindex: number): Uint8Array {
@@ -21,10 +22,16 @@ export class Scenario {
   readonly endpoints = new Map<number, EndpointEntry>()
   readonly #random: Random
   readonly #engine: Engine
+  /** Whether policies are documents. */
+  readonly #written: boolean
+  /** Of written policies: by the number of the rule. */
+  readonly constructs = new Map<number, readonly string[]>()
+  readonly withoutEffect: string[] = []
   #rules = 0
 
   /** `ifindexes`: of the local workloads. */
   constructor(random: Random, engine: Engine, ifindexes: readonly number[]) {
+    this.#written = random.chance(0.6)
     this.#random = random
     this.#engine = engine
     this.world = newWorld(random, ifindexes)
@@ -50,11 +57,13 @@ export class Scenario {
     this.#setPrefix('0.0.0.0/0', Identity.WORLD_IPV4, 0)
     this.#setPrefix('::/0', Identity.WORLD_IPV6, 0)
     for (const range of LOCAL_RANGES) this.#setPrefix(range, range.includes(':') ? Identity.WORLD_IPV6 : Identity.WORLD_IPV4, PeerFlags.LOCAL_RANGE)
-    NODES.forEach(({ identity, labels, addresses }) => this.#setNode(identity, labels, addresses))
+    for (const { identity, labels, addresses } of [...NODES, ...RESERVED_PEERS]) this.#setPeer(identity, labels, addresses)
     for (const address of HOST_ADDRESSES) this.#setAddress({ address: addressOf(address), prefixLength: 128, identity: Identity.HOST, flags: PeerFlags.HOST, ifindex: 0, namedPorts: [] })
     world.workloads.forEach((workload) => this.#setWorkload(workload))
+    if (world.host !== undefined) this.#setHost(world.host)
     this.#setPolicies('init', [initPolicy(() => ++this.#rules)])
-    for (let count = 2 + this.#random.below(6); count > 0; count--) this.#setPolicy(`policy-${count}`)
+    // Few documents, which have more rules each, so that those decide.
+    for (let count = this.#written ? 1 + this.#random.below(4) : 2 + this.#random.below(6); count > 0; count--) this.#setPolicy(`policy-${count}`)
   }
 
   #change(): void {
@@ -95,7 +104,16 @@ export class Scenario {
     if (ifindex === 0) return
     const [ipv4, ipv6] = bytes as [Uint8Array, Uint8Array]
     const entry: EndpointEntry = { ifindex, id: ifindex, identity, flags: EndpointFlags.PEER_NETNS | (audit ? EndpointFlags.AUDIT : 0), ipv4, ipv6, mac: endpointMac(ifindex), nodeMac: nodeMac(ifindex), namedPorts }
-    this.endpoints.set(ifindex, entry)
+    this.#setEndpoint(entry)
+  }
+
+  #setHost({ audit }: WorldHost): void {
+    const nobody = new Uint8Array(6)
+    this.#setEndpoint({ ifindex: HOST_IFINDEX, id: Identity.HOST, identity: Identity.HOST, flags: audit ? EndpointFlags.AUDIT : 0, mac: nobody, nodeMac: nobody, namedPorts: [] })
+  }
+
+  #setEndpoint(entry: EndpointEntry): void {
+    this.endpoints.set(entry.ifindex, entry)
     this.#engine.setEndpoint(entry)
   }
 
@@ -111,13 +129,18 @@ export class Scenario {
     this.#engine.setAddress(entry)
   }
 
-  #setNode(identity: number, labels: readonly string[], addresses: readonly string[]): void {
+  #setPeer(identity: number, labels: readonly string[], addresses: readonly string[]): void {
     this.#setIdentity(identity, labels)
     for (const address of addresses) this.#setAddress({ address: addressOf(address), prefixLength: 128, identity, flags: 0, ifindex: 0, namedPorts: [] })
   }
 
   #setPolicy(name: string): void {
-    this.#setPolicies(name, [randomPolicy(this.#random, () => ++this.#rules)])
+    const numbers = (): number => ++this.#rules
+    if (!this.#written) return this.#setPolicies(name, [randomPolicy(this.#random, numbers)])
+    const { policies, constructs, withoutEffect } = randomWritten(this.#random, numbers)
+    for (const [number, names] of constructs) this.constructs.set(number, names)
+    this.withoutEffect.push(...withoutEffect)
+    this.#setPolicies(name, policies)
   }
 
   #setPolicies(name: string, policies: readonly Policy[]): void {

@@ -22,20 +22,39 @@ export interface WorldWorkload {
   namedPorts: NamedPorts
 }
 
+/** The node as an endpoint of its own. */
+export interface WorldHost {
+  audit: boolean
+}
+
 export interface World {
   identities: Map<number, readonly string[]>
   workloads: WorldWorkload[]
+  /** Absent: no policy is about the node. */
+  host: WorldHost | undefined
   policies: Map<string, readonly Policy[]>
 }
 
 /** The node's own range: only workloads and the node live there. */
 export const LOCAL_RANGES = ['10.1.0.0/24', 'fd00:1::/64'] as const
 export const NAMESPACE_KEY = 'k8s:io.kubernetes.pod.namespace'
+const NAMESPACE_LABELS = 'k8s:io.cilium.k8s.namespace.labels.'
 
 /** Other nodes of the cluster, at addresses that CIDR rules cover too. */
 export const NODES = [
   { identity: 512, labels: ['reserved:remote-node=', 'node:zone=a'], addresses: ['192.0.2.65', '2001:db8:1::65'] },
   { identity: 513, labels: ['reserved:remote-node=', 'node:zone=b'], addresses: ['10.2.0.77', 'fd00:2::77'] },
+] as const
+
+/** The API server, and who answers for a Service without selector: known by slices alone. */
+export const API_SERVER = ['192.0.2.10', '2001:db8::10'] as const
+export const OUTSIDE_BACKEND = ['198.51.100.7', '2001:db8:1::7'] as const
+
+/** What is in the cluster, and neither workload nor node. */
+export const RESERVED_PEERS = [
+  { identity: Identity.HEALTH, labels: ['reserved:health='], addresses: ['192.0.2.20', '2001:db8:2::20'] },
+  { identity: Identity.INGRESS, labels: ['reserved:ingress='], addresses: ['192.0.2.21', '2001:db8:2::21'] },
+  { identity: Identity.UNMANAGED, labels: ['reserved:unmanaged='], addresses: ['192.0.2.22', '2001:db8:2::22'] },
 ] as const
 export const HOST_LABELS = ['reserved:host=', 'node:zone=a']
 const FIRST_WORKLOAD_IDENTITY = 256
@@ -43,10 +62,11 @@ const WORKLOAD_IDENTITIES = 8
 
 /** The number of a set of labels, or now and then that of a workload whose labels are not known. */
 export function randomIdentity(random: Random): number {
-  return random.chance(0.04) ? Identity.INIT : FIRST_WORKLOAD_IDENTITY + random.below(WORKLOAD_IDENTITIES)
+  return random.chance(0.06) ? Identity.INIT : FIRST_WORKLOAD_IDENTITY + random.below(WORKLOAD_IDENTITIES)
 }
 
 export const HOST_ADDRESSES = ['10.1.0.254', 'fd00:1::fe'] as const
+export const isOfHost = (address: string): boolean => (HOST_ADDRESSES as readonly string[]).includes(address)
 
 const KEYS = ['app', 'tier', 'env'] as const
 const VALUES = ['a', 'b', 'c'] as const
@@ -68,7 +88,8 @@ const ICMP_MESSAGES = { [ICMP]: [8 << 8, 13 << 8, 42 << 8], [ICMPV6]: [128 << 8,
 const PROTOCOLS = [TCP, TCP, TCP, UDP, UDP, SCTP] as const
 
 export function newWorld(random: Random, ifindexes: readonly number[]): World {
-  const world: World = { identities: new Map(), workloads: [], policies: new Map() }
+  const host = random.chance(0.6) ? { audit: random.chance(0.1) } : undefined
+  const world: World = { identities: new Map(), workloads: [], host, policies: new Map() }
   for (let index = 0; index < WORKLOAD_IDENTITIES; index++) world.identities.set(FIRST_WORKLOAD_IDENTITY + index, randomLabels(random))
   const newWorkload = (subnet: number, host: number, ifindex: number): WorldWorkload => ({
     name: `w${subnet}-${host}`,
@@ -84,7 +105,10 @@ export function newWorld(random: Random, ifindexes: readonly number[]): World {
 }
 
 export function randomLabels(random: Random): string[] {
-  return [`${NAMESPACE_KEY}=ns`, ...KEYS.filter(() => random.chance(0.7)).map((key) => `${random.chance(0.85) ? 'k8s' : 'container'}:${key}=${random.pick(VALUES)}`)]
+  const [namespace, team] = random.pick([['ns', 'x'], ['ns', 'x'], ['other', 'y']] as const)
+  const ofNamespace = [`${NAMESPACE_LABELS}kubernetes.io/metadata.name=${namespace}`, `${NAMESPACE_LABELS}team=${team}`]
+  const account = random.chance(0.3) ? ['k8s:io.cilium.k8s.policy.serviceaccount=robot'] : []
+  return [`${NAMESPACE_KEY}=${namespace}`, ...ofNamespace, ...account, ...KEYS.filter(() => random.chance(0.7)).map((key) => `${random.chance(0.85) ? 'k8s' : 'container'}:${key}=${random.pick(VALUES)}`)]
 }
 
 function randomNamedPorts(random: Random): NamedPorts {
@@ -147,6 +171,14 @@ function randomRule(random: Random, number: number, tier: Policy['tier']): Rule 
 }
 
 const INIT: Selector = { requirements: [exists('reserved:init')] }
+const HOST = exists('reserved:host')
+
+function randomSubject(random: Random): Selector {
+  const kind = random.below(100)
+  if (kind < 5) return INIT
+  if (kind < 15) return { requirements: [HOST, ...(random.chance(0.3) ? [{ key: 'node:zone', operator: 'In', values: [random.pick(['a', 'b'])] } as const] : [])] }
+  return randomSelector(random, 1)
+}
 
 /** What closes workloads whose labels are not known. */
 export function initPolicy(numbers: () => number): Policy {
@@ -159,7 +191,7 @@ export function randomPolicy(random: Random, numbers: () => number): Policy {
   const rules = random.some(0, 4, () => randomRule(random, numbers(), tier))
   const isolated = (direction: Rule['direction']): boolean => tier === 'normal' && (rules.some((rule) => rule.direction === direction) ? random.chance(0.35) : random.chance(0.05))
   return {
-    subject: random.chance(0.05) ? INIT : randomSelector(random, 1),
+    subject: randomSubject(random),
     tier,
     priority: tier === 'normal' ? 0 : random.below(4),
     isolates: { ...(isolated('ingress') && { ingress: numbers() }), ...(isolated('egress') && { egress: numbers() }) },
@@ -168,4 +200,4 @@ export function randomPolicy(random: Random, numbers: () => number): Policy {
   }
 }
 
-export { EXCEPTS, ICMP_MESSAGES, PORTS, PREFIXES, PROTOCOLS }
+export { EXCEPTS, ICMP_MESSAGES, KEYS, PORTS, PORT_NAMES, PREFIXES, PROTOCOLS, VALUES }
