@@ -71,6 +71,22 @@ const FAULTS: readonly Fault[] = [
     allowed: 'in quotes',
   },
   {
+    title: 'a port of a protocol that has none',
+    text: ciliumRule('toPorts: [{ports: [{port: "80", protocol: VRRP}]}]'),
+    code: 'INVALID',
+    line: 7,
+    path: 'spec.ingress[0].toPorts[0].ports[0].port',
+    allowed: 'no port',
+  },
+  {
+    title: 'no port',
+    text: ciliumRule('toPorts: [{ports: [{protocol: TCP}]}]'),
+    code: 'MISSING_FIELD',
+    line: 7,
+    path: 'spec.ingress[0].toPorts[0].ports[0].port',
+    allowed: 'VRRP',
+  },
+  {
     title: 'two kinds of peers',
     text: ciliumRule('fromEntities: [world]\n    fromEndpoints: [{}]'),
     code: 'INVALID',

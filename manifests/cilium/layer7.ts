@@ -73,7 +73,7 @@ function checkNames(source: Source, names: NonNullable<Layer7Rules['dns']>, path
 function checkPorts(source: Source, ports: PortRule['ports'], dns: boolean, path: Path): void {
   ports.forEach(({ port, endPort = 0, protocol = 'ANY' }, index) => {
     const at = [...path.slice(0, -1), 'ports', index]
-    if (Number(port) === 0) source.report('INVALID', [...at, 'port'], 'is every port', 'a port of its own beside rules')
+    if (port !== undefined && Number(port) === 0) source.report('INVALID', [...at, 'port'], 'is every port', 'a port of its own beside rules')
     if (dns && endPort > Number(port)) source.report('INVALID', [...at, 'endPort'], 'stands beside rules of DNS', 'single ports')
     if (!dns && protocol !== 'TCP') source.report('INVALID', [...at, 'protocol'], `is ${protocol}`, 'TCP beside rules of HTTP, Kafka and others')
   })

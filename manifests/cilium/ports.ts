@@ -5,6 +5,7 @@ import type { Source } from '../document/source.ts'
 import type { ProxiedPorts, RuleDraft } from '../model.ts'
 import { PROTOCOLS, icmpCodes, wholeProtocol } from '../ports.ts'
 import { icmpTypeNames, icmpTypeNumber } from './icmp.ts'
+import { isPortless, PORTLESS, PORTLESS_NAMES } from './portless.ts'
 import { checkLayer7, layer7Of, proxyOf } from './layer7.ts'
 import type { RuleValue, Spec } from './rules.ts'
 
@@ -44,7 +45,12 @@ export function together(ports: readonly RuleDraft['ports'][]): RuleDraft['ports
 }
 
 function readPort(source: Source, value: PortValue, path: Path): RuleDraft['ports'] {
-  const { port, endPort = 0, protocol: name = 'ANY' } = value
+  const { port = '', endPort = 0, protocol: name = 'ANY' } = value
+  if (isPortless(name)) return readPortless(source, value, name, path)
+  if (port === '') {
+    source.report('MISSING_FIELD', [...path, 'port'], 'required field is missing', `a port in quotes, or a protocol without ports: ${PORTLESS_NAMES.join(', ')}`)
+    return []
+  }
   if (!/^\d+$/.test(port)) {
     if (endPort > 0) source.report('INVALID', [...path, 'endPort'], 'needs a port that is a number', 'no endPort beside a name')
     return [{ protocol: name === 'ANY' ? 'any' : PROTOCOLS[name], name: port.toLowerCase() }]
@@ -55,6 +61,12 @@ function readPort(source: Source, value: PortValue, path: Path): RuleDraft['port
   if (name === 'ANY' && first === 0) return 'all'
   const protocols = name === 'ANY' ? [PROTOCOLS.TCP, PROTOCOLS.UDP, PROTOCOLS.SCTP] : [PROTOCOLS[name]]
   return protocols.map((protocol) => (first === 0 ? wholeProtocol(protocol) : { protocol, first, last: endPort || first }))
+}
+
+function readPortless(source: Source, { port = '0', endPort = 0 }: PortValue, name: keyof typeof PORTLESS, path: Path): readonly PortMatch[] {
+  if (Number(port) !== 0) source.report('INVALID', [...path, 'port'], `stands beside ${name}, which has no ports`, 'no port, or "0"')
+  if (endPort !== 0) source.report('INVALID', [...path, 'endPort'], `stands beside ${name}, which has no ports`, 'no endPort')
+  return [wholeProtocol(PORTLESS[name])]
 }
 
 function readIcmp(source: Source, { family = 'IPv4', type }: IcmpValue, path: Path): PortMatch {

@@ -5,6 +5,7 @@ import { clusterwide, head, labelSelector, namespaced } from '../metadata.ts'
 import { ENTITIES } from './entities.ts'
 import { icmpType } from './icmp.ts'
 import { layer7, nameSelector } from './layer7-schemas.ts'
+import { PORTLESS_NAMES } from './portless.ts'
 
 export const endpointSelector = object({
   matchLabels: map(format.sourcedLabelKey, string(format.sourcedLabelValue)),
@@ -57,15 +58,9 @@ const services = list(
 )
 
 // Limits of 40 are those of Cilium's own validation.
+/** `readPort` sees to it that there is a port where the protocol has any. */
 const ports = list(
-  object(
-    {
-      port: string(format.portText),
-      endPort: integer(0, 65_535),
-      protocol: oneOf('TCP', 'UDP', 'SCTP', 'ANY'),
-    },
-    ['port'],
-  ),
+  object({ port: string(format.portText), endPort: integer(0, 65_535), protocol: oneOf('TCP', 'UDP', 'SCTP', 'ANY', ...PORTLESS_NAMES) }),
   1,
   40,
 )
