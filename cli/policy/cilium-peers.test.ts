@@ -255,6 +255,16 @@ ingress:
     denied: [`demo/web ${OUT} 443/TCP`, 'demo/web demo/client 80/TCP', `${OUT} demo/web 80/TCP`],
   },
   {
+    title: 'what deny rules require is required of the workloads that they deny',
+    spec: `${WEB}
+ingress: [{fromEntities: [all]}]
+ingressDeny:
+- fromEndpoints: [{matchLabels: {"k8s:io.kubernetes.pod.namespace": demo}}, {matchLabels: {"k8s:io.kubernetes.pod.namespace": other}}]
+- fromRequires: [{matchExpressions: [{key: io.example/role, operator: Exists}, {key: "k8s:io.kubernetes.pod.namespace", operator: Exists}]}]`,
+    allowed: ['demo/client demo/web 80/TCP', `${OUT} demo/web 80/TCP`],
+    denied: ['other/client demo/web 80/TCP'],
+  },
+  {
     title: 'what needs a proxy is denied in an open direction too, unless another rule allows it',
     spec: `${WEB}
 enableDefaultDeny: {ingress: false}

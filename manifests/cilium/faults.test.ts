@@ -220,12 +220,12 @@ const FAULTS: readonly Fault[] = [
     allowed: 'toCIDR',
   },
   {
-    title: 'a requirement in a deny rule',
-    text: ruleIn('ingressDeny', 'fromRequires: [{}]'),
-    code: 'UNSUPPORTED',
-    line: 7,
-    path: 'spec.ingressDeny[0].fromRequires',
-    allowed: 'fromEndpoints',
+    title: 'more conditions in deny rules than a rule can have',
+    text: `${HEAD.cilium}spec:\n  endpointSelector: {}\n  egressDeny:\n${'  - {toRequires: [{matchLabels: {a: b}}]}\n'.repeat(41)}`,
+    code: 'LIMIT',
+    line: 6,
+    path: 'spec.egressDeny',
+    allowed: 'at most 40',
   },
   {
     title: 'a prefix and a group at once',

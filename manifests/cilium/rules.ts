@@ -1,12 +1,12 @@
 // The four lists of rules of a CiliumNetworkPolicy.
-import type { Direction } from '../../engine/index.ts'
+import type { Direction, Requirement } from '../../engine/index.ts'
 import type { Path } from '../document/errors.ts'
 import type { Value } from '../document/schema.ts'
 import type { Source } from '../document/source.ts'
 import type { RuleDraft, RuleReference } from '../model.ts'
 import { readPeers } from './peers.ts'
 import { readPorts } from './ports.ts'
-import { readRequires } from './requires.ts'
+import { conditionsOfDenials, narrowed, readRequires } from './requires.ts'
 import type { ciliumRule } from './schemas.ts'
 
 export type Spec = Value<typeof ciliumRule>
@@ -24,23 +24,35 @@ export interface Context {
 }
 
 export function readRules(context: Context, spec: Spec): readonly RuleDraft[] {
-  return LISTS.flatMap((list) => (spec[list] ?? []).flatMap((rule, index) => readRule(context, spec, list, rule, index)))
+  return LISTS.flatMap((list) => {
+    const conditions = list.endsWith('Deny') ? conditionsOfDenials(context, spec, list) : []
+    return (spec[list] ?? []).flatMap((rule, index) => readRule(context, spec, { list, index, conditions }, rule))
+  })
 }
 
-function readRule(context: Context, spec: Spec, list: List, rule: RuleValue, index: number): readonly RuleDraft[] {
+interface Place {
+  readonly list: List
+  readonly index: number
+  /** Of the denials of the list. */
+  readonly conditions: readonly Requirement[]
+}
+
+function readRule(context: Context, spec: Spec, { list, index, conditions }: Place, rule: RuleValue): readonly RuleDraft[] {
   const path = [...context.path, list, index]
   const direction: Direction = list.startsWith('ingress') ? 'ingress' : 'egress'
   const authentication = readAuthentication(context, rule, path)
-  const action = list === direction && authentication !== 'denied' ? 'allow' : 'deny'
+  const denies = list !== direction
+  const action = !denies && authentication !== 'denied' ? 'allow' : 'deny'
   const spoken = readPorts(context.source, spec, direction, rule, path)
+  const peers = readPeers(context, direction, rule, path, spoken !== undefined)
   const own: RuleDraft = {
     reference: { ...context.reference, direction, action, ...placeOf(list, index, authentication === 'denied' ? 'authentication' : undefined) },
     direction,
     action,
-    peers: readPeers(context, direction, rule, path, spoken !== undefined),
+    peers: narrowed(rule, peers, conditions),
     ...(spoken ?? { ports: 'all' }),
   }
-  return [...readRequires(context, direction, rule, { list, index, path }), own]
+  return denies ? [own] : [...readRequires(context, direction, rule, { list, index, path }), own]
 }
 
 /** Where in a document a rule, or one of its fields, decides. */

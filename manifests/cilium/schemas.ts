@@ -106,7 +106,6 @@ const allow = {
 const deny = { toPorts: list(object({ ports }, ['ports'])), icmps }
 /** A deny that selects nobody would protect nobody. */
 const deniedGroups = unsupported('fromCIDR or toCIDR: no cloud provider is asked for the members of a group yet')
-const deniedRequires = unsupported('the same conditions in fromEndpoints or toEndpoints of the deny rule')
 
 export const ciliumRule = object({
   endpointSelector,
@@ -114,9 +113,9 @@ export const ciliumRule = object({
   description: string(),
   enableDefaultDeny: object({ ingress: boolean, egress: boolean }),
   ingress: list(object({ ...fromPeers, ...allow, fromRequires: list(endpointSelector), fromGroups: groups })),
-  ingressDeny: list(object({ ...fromPeers, ...deny, fromRequires: deniedRequires, fromGroups: deniedGroups })),
+  ingressDeny: list(object({ ...fromPeers, ...deny, fromRequires: list(endpointSelector), fromGroups: deniedGroups })),
   egress: list(object({ ...toPeers, ...allow, toFQDNs: list(nameSelector), toRequires: list(endpointSelector), toGroups: groups })),
-  egressDeny: list(object({ ...toPeers, ...deny, toRequires: deniedRequires, toGroups: deniedGroups })),
+  egressDeny: list(object({ ...toPeers, ...deny, toRequires: list(endpointSelector), toGroups: deniedGroups })),
   /** Our addition: what would be denied passes and is reported. */
   audit: boolean,
   log: object({ value: string() }),

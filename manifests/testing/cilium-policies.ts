@@ -118,16 +118,20 @@ function side(
   const own = policies.filter(({ namespace, selector }) => (namespace === '' || namespace === subject.namespace) && matches(selector, subject))
   const allowing = own.flatMap((policy) => policy.rules[direction].map((rule) => ({ policy, rule })))
   const denying = own.flatMap((policy) => policy.rules[`${direction}Deny`].map((rule) => ({ policy, rule })))
+  const meant = ({ policy, rule }: (typeof denying)[number]): boolean =>
+    rule.peers.Endpoints === undefined || (peer.kind === 'pod' && conditions(policy, `${direction}Deny`).every((selector) => matchesInScope(policy, selector, peer)))
   const hit = ({ policy, rule }: (typeof allowing)[number]): boolean => selectsPeer(policy, rule, peer) && opens(rule, destination, probe)
   const required = allowing.flatMap(({ policy, rule }) => (rule.peers.Requires ?? []).map((selector) => ({ policy, selector })))
   const unmet = required.some(({ policy, selector }) => peer.kind === 'pod' && !matchesInScope(policy, selector, peer))
   const unauthenticated = allowing.some((candidate) => candidate.rule.authentication?.mode === 'required' && hit(candidate))
-  if (denying.some(hit) || unmet || unauthenticated) return false
+  if (denying.filter(meant).some(hit) || unmet || unauthenticated) return false
   if (allowing.some(hit)) return true
   // Nobody is there to judge what a rule leaves to a proxy, whether or not anything else is denied by default.
   if (allowing.some(({ policy, rule }) => selectsPeer(policy, rule, peer) && opens(rule, destination, probe, true))) return false
   return !own.some(({ rules, defaultDeny }) => rules[direction].length + rules[`${direction}Deny`].length > 0 && defaultDeny[direction] !== false)
 }
+
+const conditions = ({ rules }: CiliumPolicy, list: 'ingressDeny' | 'egressDeny'): TestSelector[] => rules[list].flatMap(({ peers }) => peers.Requires ?? [])
 
 function labelsOf(pod: Pod): Record<string, string> {
   const ofNamespace = { ...NAMESPACES[pod.namespace], 'kubernetes.io/metadata.name': pod.namespace }
@@ -272,11 +276,13 @@ const toPorts = (layer7: boolean) =>
     { minLength: 1, maxLength: 2 },
   )
 
+const required: fc.Arbitrary<Peers> = fc.record({ Requires: some(selectorOver(fc.constantFrom('app', 'tier'), value)) })
+
 function rule(direction: 'ingress' | 'egress', allows: boolean): fc.Arbitrary<CiliumRule> {
   const peers = [
     ...common,
     ...(direction === 'egress' ? [fc.record({ Services: some(service) })] : []),
-    ...(allows ? [fc.record({ Requires: some(selectorOver(fc.constantFrom('app', 'tier'), value)) })] : []),
+    ...(allows ? [required] : [required.chain((own) => some(selector).map((Endpoints) => ({ ...own, Endpoints })))]),
   ]
   const authentication = fc.constantFrom({}, {}, {}, {}, {}, {}, { authentication: { mode: 'disabled' } }, { authentication: { mode: 'required' } })
   const ports = fc.oneof(fc.constant({}), toPorts(allows).map((list) => ({ toPorts: list })))
@@ -285,9 +291,9 @@ function rule(direction: 'ingress' | 'egress', allows: boolean): fc.Arbitrary<Ci
 
 const rules = fc.record({
   ingress: fc.array(rule('ingress', true), { maxLength: 3 }),
-  ingressDeny: fc.array(rule('ingress', false), { maxLength: 1 }),
+  ingressDeny: fc.array(rule('ingress', false), { maxLength: 2 }),
   egress: fc.array(rule('egress', true), { maxLength: 3 }),
-  egressDeny: fc.array(rule('egress', false), { maxLength: 1 }),
+  egressDeny: fc.array(rule('egress', false), { maxLength: 2 }),
 })
 
 const policy: fc.Arbitrary<CiliumPolicy> = fc

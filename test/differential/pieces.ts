@@ -126,8 +126,10 @@ export const CILIUM_EGRESS_PEERS = [
 
 const REQUIRES = pieces({ Requires: (random) => ({ Requires: [selector(random)] }) })
 
-/** Of rules that allow. */
+/** Of rules that allow; those that deny have them beside the workloads that they mean. */
 export const CILIUM_ALLOW_PEERS = { ingress: [...CILIUM_PEERS, ...REQUIRES], egress: [...CILIUM_EGRESS_PEERS, ...REQUIRES] }
+export const NARROWED = pieces({ 'Requires of denials': (random) => ({ Endpoints: [{}], Requires: [selector(random)] }) })
+export const CILIUM_DENY_PEERS = { ingress: [...CILIUM_PEERS, ...NARROWED], egress: [...CILIUM_EGRESS_PEERS, ...NARROWED] }
 
 const port = (random: Random): string => `${random.pick(ports)}`
 const toPorts = (item: object): object => ({ toPorts: [{ ports: [item] }] })

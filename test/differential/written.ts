@@ -4,7 +4,7 @@
 import type { Policy, PortMatch } from '../../engine/index.ts'
 import { compile, parseDocuments, type RuleReference } from '../../manifests/index.ts'
 import {
-  ADMIN_PORTS, CILIUM_ALLOW_PEERS, CILIUM_EGRESS_PEERS, CILIUM_PEERS, CILIUM_PORTS, isNamed, NAMESPACES, NETWORK_POLICY_PEERS, NETWORK_POLICY_PORTS,
+  ADMIN_PORTS, CILIUM_ALLOW_PEERS, CILIUM_DENY_PEERS, CILIUM_EGRESS_PEERS, CILIUM_PORTS, isNamed, NAMESPACES, NARROWED, NETWORK_POLICY_PEERS, NETWORK_POLICY_PORTS,
   NOBODY, pickPiece, type Piece, PROTOCOLS_OF_RULES, PROXIED_PORTS, REFERENTS, selector, TIER_EGRESS_PEERS, TIER_INGRESS_PEERS,
 } from './pieces.ts'
 import type { Random } from './random.ts'
@@ -163,8 +163,7 @@ const nobodyIn = ({ constructs }: Rules): readonly string[] => [...constructs.va
 function ciliumRule(random: Random, list: (typeof LISTS)[number], piece: (from: readonly Piece[]) => object, ports: readonly Piece[]): object {
   const direction = list.startsWith('ingress') ? 'ingress' : 'egress'
   const allows = list === direction
-  const denied = direction === 'ingress' ? CILIUM_PEERS : CILIUM_EGRESS_PEERS
-  const whom = allows && random.chance(0.08) ? NOBODY[direction] : allows ? CILIUM_ALLOW_PEERS[direction] : denied
+  const whom = allows && random.chance(0.08) ? NOBODY[direction] : (allows ? CILIUM_ALLOW_PEERS : CILIUM_DENY_PEERS)[direction]
   const peers = random.chance(0.85) ? piece(whom) : {}
   const prefix = direction === 'ingress' ? 'from' : 'to'
   const open = random.chance(0.5) ? piece(allows ? ports : CILIUM_PORTS) : {}
@@ -196,7 +195,7 @@ const closing = (kind: string): string[] => ['ingress', 'egress'].map((direction
 /** Each of them has to decide packets. */
 export const WRITTEN_CONSTRUCTS: readonly string[] = [
   ...of('NetworkPolicy', NETWORK_POLICY_PEERS, NETWORK_POLICY_PORTS), ...closing('NetworkPolicy'), 'NetworkPolicy: ingress', 'NetworkPolicy: egress',
-  ...of('Cilium', CILIUM_EGRESS_PEERS, CILIUM_PORTS), ...closing('Cilium'), ...LISTS.map((list) => `Cilium: ${list}`),
+  ...of('Cilium', CILIUM_EGRESS_PEERS, NARROWED, CILIUM_PORTS), ...closing('Cilium'), ...LISTS.map((list) => `Cilium: ${list}`),
   'Cilium: fromRequires', 'Cilium: toRequires', 'Cilium: toPorts', 'Cilium: authentication', 'Cilium: enableDefaultDeny', 'Cilium: specs', 'clusterwide', 'selects init',
   ...closing('Cilium of nodes'), ...LISTS.map((list) => `Cilium of nodes: ${list}`), 'always-allowed port of the node',
   ...tierConstructs('ClusterNetworkPolicy Admin', PROTOCOLS_OF_RULES), ...tierConstructs('ClusterNetworkPolicy Baseline', PROTOCOLS_OF_RULES),
