@@ -4,7 +4,7 @@
 
 import test from 'ava'
 import fc from 'fast-check'
-import { addressOf, prefixOf, type Policy, type Selector } from './index.ts'
+import { addressOf, prefixOf, type Peer, type Policy, type Selector } from './index.ts'
 import { history, type Step, steps } from './testing/arbitrary.ts'
 import { Node, smallEngine } from './testing/checks.ts'
 
@@ -71,4 +71,20 @@ test('policy that allows one and denies the other, swapped: only the subjects se
   node.transact([steps.policy('a', [allowing('web', 'test', 1001)])])
   t.is(node.maps.subject(13), before)
   t.is(node.maps.decide(11, 'ingress', addressOf('fd00::1'), 6, 80)?.decision, 'denied')
+})
+
+test('one prefix wanted with labels and without: who wants it later is seen by what has been there', async (t) => {
+  const node = await smallNode()
+  const cidr = { prefix: 'fd00::/16', except: [], workloads: true }
+  const by = (subject: string, peer: Peer, number: number): Policy => {
+    const rule = { number, direction: 'ingress', action: 'allow', peers: [peer], ports: 'all' } as const
+    return { subject: having('k8s:app', subject), tier: 'normal', priority: 0, isolates: { ingress: number + 1 }, rules: [rule], audit: false }
+  }
+  const decision = (ifindex: number) => node.maps.decide(ifindex, 'ingress', addressOf('fd00::2'), 6, 80)?.decision
+  node.transact([steps.policy('a', [by('web', { cidr, selector: { requirements: [] } }, 1001)]), steps.policy('b', [])])
+  node.transact([steps.policy('b', [by('db', { cidr }, 2001)])])
+  t.deepEqual([decision(11), decision(13)], ['allowed', 'allowed'])
+  node.transact([steps.removePolicy('b')])
+  node.transact([steps.policy('c', [by('db', { selector: having('k8s:env', 'prod') }, 3001)])])
+  t.deepEqual([decision(11), decision(13)], ['allowed', 'denied'])
 })

@@ -70,16 +70,14 @@ export function releaseCidr(cidr: u32): void {
 /** A term that uses the CIDR came to life: its prefixes enter the address table with the first one. */
 export function beginCidr(cidr: u32): void {
   set(liveTerms, cidr, get(liveTerms, cidr) + 1)
-  if (get(liveTerms, cidr) != 1) return
-  for (let i: u32 = 0; i < prefixCount(cidr); i++) mention(cidr, i)
+  if (get(liveTerms, cidr) == 1) for (let i: u32 = 0; i < prefixCount(cidr); i++) mention(cidr, i)
   touchCidr(cidr)
 }
 
 export function endCidr(cidr: u32): void {
   set(liveTerms, cidr, get(liveTerms, cidr) - 1)
-  if (get(liveTerms, cidr) != 0) return
   touchCidr(cidr)
-  for (let i: u32 = 0; i < prefixCount(cidr); i++) unmention(cidr, i)
+  if (get(liveTerms, cidr) == 0) for (let i: u32 = 0; i < prefixCount(cidr); i++) unmention(cidr, i)
 }
 
 function mention(cidr: u32, index: u32): void {
