@@ -24,7 +24,7 @@ function sources(verdict: Verdict): ExplainSources & { asked: VerdictQuery[] } {
   const addresses = new Table<Address>('addresses', ({ prefix }) => prefix)
   addresses.set({ prefix: '10.77.1.11/32', identity: 300, labels: ['k8s:app=web'], workload: 'demo/web', flags: ['workload'] })
   const asked: VerdictQuery[] = []
-  return { cluster, addresses, asked, verdict: (query) => (asked.push(query), verdict) }
+  return { cluster, addresses, asked, allowHost: true, verdict: (query) => (asked.push(query), verdict) }
 }
 
 const side = { subject: 1, peerClass: 1 }
@@ -124,4 +124,15 @@ spec:
   const lacking = (port: string) => explain(asked, '192.0.2.1', 'demo/web', port).ingress?.lacking
   t.deepEqual(lacking('80'), ['CiliumNetworkPolicy demo/http ingress[0] needs the HTTP proxy, which is not there: denied'])
   t.is(lacking('81'), undefined)
+})
+
+test('what the node sends to its workloads is not asked about, unless the daemon is told to', (t) => {
+  const asked = sources({ decision: 'denied', egress: { ...side, decision: 'allowed', rule: 0 }, ingress: { ...side, decision: 'denied', rule: DEFAULT_DENY } })
+  asked.addresses.set({ prefix: '10.77.1.1/32', identity: 1, labels: ['reserved:host='], flags: ['host'] })
+  for (const from of ['10.77.1.1', 'host', 'reserved:host']) {
+    const explained = explain(asked, from, 'demo/web', '80')
+    t.like(explained, { verdict: 'allowed', from: { address: '10.77.1.1' }, ingress: { verdict: 'allowed', rule: 0 } })
+    t.regex(explained.ingress?.reason ?? '', /--allow-host/)
+  }
+  t.like(explain({ ...asked, allowHost: false }, 'host', 'demo/web', '80'), { verdict: 'denied', ingress: { rule: DEFAULT_DENY } })
 })

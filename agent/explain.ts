@@ -1,6 +1,6 @@
 // GET /v1/explain: the engine's verdict on one connection, in words.
 import { type Direction, formatAddress, parseAddress, type SideVerdict, type Verdict } from '../engine/index.ts'
-import { addressesFor, formatRule, noSuchPacket, parseProbe, PROBE_SYNTAX, type RuleReference, translationHint, unknownEnd } from '../manifests/index.ts'
+import { addressesFor, formatRule, isHostText, noSuchPacket, parseProbe, PROBE_SYNTAX, type RuleReference, translationHint, unknownEnd } from '../manifests/index.ts'
 import type { Cluster, Probe, Workload } from '../manifests/index.ts'
 import { comparedEntries, type Facts, missingProxies } from '../whatif/index.ts'
 import { addressBytes, hostPrefix } from './address.ts'
@@ -15,16 +15,18 @@ export interface ExplainSources {
   readonly cluster: Cluster
   readonly addresses: Table<Address>
   readonly verdict: (query: VerdictQuery) => Verdict
+  /** Whether the node reaches its workloads whatever their policies say. */
+  readonly allowHost: boolean
 }
 
 export function explain(sources: ExplainSources, from: string, to: string, port: string): Explanation {
   const probe = parseProbe(port)
   if (probe === undefined) throw new AgentError('BAD_REQUEST', `port "${port}" is not valid: give ${PROBE_SYNTAX}`)
   const { protocol } = probe
-  const [source, destination] = pickAddresses(candidates(sources.cluster, from, probe), candidates(sources.cluster, to, probe), from, to)
+  const [source, destination] = pickAddresses(candidates(sources, from, probe), candidates(sources, to, probe), from, to)
   const hint = translationHint(sources.cluster, destination, protocol, probe.port)
   if (hint !== undefined) throw new AgentError('BAD_REQUEST', `${destination} ${port} is ${hint}`)
-  const verdict = sources.verdict({ from: addressBytes(source), to: addressBytes(destination), protocol, port: probe.port })
+  const verdict = passage(sources, source, sources.verdict({ from: addressBytes(source), to: addressBytes(destination), protocol, port: probe.port }))
   const ends = { from: endOf(sources, source), to: endOf(sources, destination) }
   const side = (decided: SideVerdict, direction: Direction): ExplainedSide => ({
     ...sideOf(sources, decided, direction),
@@ -35,9 +37,18 @@ export function explain(sources: ExplainSources, from: string, to: string, port:
     port,
     verdict: verdict.decision,
     ...(verdict.egress && { egress: side(verdict.egress, 'egress') }),
-    ...(verdict.ingress && { ingress: side(verdict.ingress, 'ingress') }),
+    ...(verdict.ingress && { ingress: verdict.ingress === 'not asked' ? NOT_ASKED : side(verdict.ingress, 'ingress') }),
   }
 }
+
+/** What becomes of a verdict where the datapath asks no workload about its node. */
+function passage({ addresses, allowHost }: ExplainSources, source: string, verdict: Verdict): Omit<Verdict, 'ingress'> & { readonly ingress?: SideVerdict | 'not asked' } {
+  const isHost = addresses.get(hostPrefix(source))?.flags.includes('host') === true
+  if (!isHost || !allowHost || verdict.ingress === undefined) return verdict
+  return { ...verdict, decision: verdict.egress?.decision ?? 'allowed', ingress: 'not asked' }
+}
+
+const NOT_ASKED: ExplainedSide = { verdict: 'allowed', rule: 0, reason: 'the node reaches its workloads whatever policy says: sluiced --allow-host' }
 
 type Ends = Pick<Explanation, 'from' | 'to'>
 
@@ -54,13 +65,14 @@ function factsOf({ workloads }: Cluster, { address, labels, workload: name }: Ex
 }
 
 /** Addresses of an end that a packet of the probe can have. */
-function candidates(cluster: Cluster, text: string, probe: Probe): readonly string[] {
-  const possible = addressesFor(probe, addressesOf(cluster, text))
+function candidates(sources: ExplainSources, text: string, probe: Probe): readonly string[] {
+  const possible = addressesFor(probe, addressesOf(sources, text))
   if (possible.length === 0) throw new AgentError('BAD_REQUEST', noSuchPacket(probe, text))
   return possible
 }
 
-function addressesOf({ workloads }: Cluster, text: string): readonly string[] {
+function addressesOf({ cluster: { workloads }, addresses }: ExplainSources, text: string): readonly string[] {
+  if (isHostText(text)) return addresses.list().items.filter(({ flags }) => flags.includes('host')).map(({ prefix }) => prefix.replace(/\/\d+$/, ''))
   const address = parseAddress(text)
   if (address !== undefined) return [formatAddress(address)]
   const workload = workloads.find((each: Workload) => nameOf(each) === text)

@@ -59,18 +59,19 @@ interface Face {
 interface Group {
   readonly number: number
   readonly names: readonly string[]
-  readonly isWorkload: boolean
+  /** Whether policies select it. */
+  readonly isSubject: boolean
   readonly faces: readonly Face[]
 }
 
 function groupsOf(before: Simulation, after: Simulation, members: readonly Member[]): readonly Group[] {
   const workloadsBefore = new Map(before.cluster.workloads.map((workload) => [nameOf(workload), workload]))
-  const groups = new Map<string, { readonly number: number; names: string[]; isWorkload: boolean; faces: readonly Face[] }>()
-  for (const { name, kind, end } of members) {
+  const groups = new Map<string, { readonly number: number; names: string[]; isSubject: boolean; faces: readonly Face[] }>()
+  for (const { name, end } of members) {
     const workload = workloadsBefore.get(name)
     const faces = facesOf(before.pointsOf(workload === undefined ? end : { workload }), after.pointsOf(end))
     const key = faces.map((face) => signature(before, after, face)).sort().join('|')
-    const group = groups.get(key) ?? { number: groups.size, names: [], isWorkload: kind === 'workload', faces }
+    const group = groups.get(key) ?? { number: groups.size, names: [], isSubject: [before, after].some((simulation) => simulation.isSubject(end)), faces }
     group.names.push(name)
     groups.set(key, group)
   }
@@ -93,7 +94,7 @@ function signature(before: Simulation, after: Simulation, face: Face): string {
 }
 
 function pairsOf(from: Group, to: Group): number {
-  if (!from.isWorkload && !to.isWorkload) return 0
+  if (!from.isSubject && !to.isSubject) return 0
   return from.names.length * to.names.length - (from === to ? from.names.length : 0)
 }
 

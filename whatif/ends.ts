@@ -1,7 +1,7 @@
 // One end of a connection that somebody asks about.
 import { formatAddress, parseAddress } from '../engine/index.ts'
 import type { Label } from '../engine/index.ts'
-import type { Cluster, Workload } from '../manifests/index.ts'
+import { isHostText, type Cluster, type Workload } from '../manifests/index.ts'
 
 /** A peer that no manifest has: an entity, or one that a rule could be about. */
 export interface StandIn {
@@ -10,6 +10,11 @@ export interface StandIn {
   readonly address?: string
   readonly isWorkload: boolean
 }
+
+export type EntityStandIn = StandIn & { readonly entity: string }
+
+/** A node of which nothing else is known. Nodes of the manifests are found by their addresses. */
+export const HOST: EntityStandIn = { entity: 'host', labels: ['reserved:host='], isWorkload: false }
 
 /** A workload, by name or by one of its addresses, a stand-in, or an address outside. */
 export interface End {
@@ -22,9 +27,10 @@ export interface End {
 /** An end at one of its addresses: what policy compares. */
 export type Point = End & { readonly address: string }
 
-/** `namespace/name` or an address. Undefined where there is no such workload. */
+/** `namespace/name`, an address, or `host`. Undefined where there is no such workload. */
 export function findEnd(cluster: Pick<Cluster, 'workloads'>, text: string): End | undefined {
   const bytes = parseAddress(text)
+  if (isHostText(text)) return { standIn: HOST }
   if (bytes === undefined) {
     const named = cluster.workloads.find((candidate) => nameOf(candidate) === text)
     return named && { workload: named }

@@ -8,7 +8,7 @@ import type { Point } from './ends.ts'
 import { entityStandIns, findMembers, membersOf, MEMBER_SYNTAX, type Member } from './members.ts'
 import { describePortRanges, parsePortRange, PORT_RANGE_SYNTAX, type PortRange } from './port-ranges.ts'
 import { within } from './segments.ts'
-import { Simulation } from './simulation.ts'
+import { Simulation, type HostPolicyMode } from './simulation.ts'
 
 /** One line of the file: everybody of `from` to everybody of `to`, on all of `ports`. */
 export interface Expectation {
@@ -78,9 +78,9 @@ export class Expectations {
     this.#members = members
   }
 
-  static async about(cluster: Cluster): Promise<Expectations> {
+  static async about(cluster: Cluster, hostPolicy: HostPolicyMode = 'audit'): Promise<Expectations> {
     const standIns = entityStandIns(cluster)
-    return new Expectations(await Simulation.of(cluster, standIns), membersOf(cluster, standIns))
+    return new Expectations(await Simulation.of(cluster, standIns, hostPolicy), membersOf(cluster, standIns))
   }
 
   read(content: string, file: string): { readonly value?: readonly Expectation[]; readonly errors: readonly ManifestError[] } {
@@ -136,8 +136,8 @@ export class Expectations {
     const isOfFamily = (point: Point) => wanted === undefined || (family(point) ?? wanted) === wanted
     return sources.flatMap((source) => destinations.flatMap((destination) => {
       if (isSame(source, destination) && sources.length + destinations.length > 2) return []
-      // Between two that are no workloads no policy has a say.
-      if (source.kind !== 'workload' && destination.kind !== 'workload') return []
+      // Between two that no policy selects none has a say.
+      if (![source, destination].some(({ end }) => this.#simulation.isSubject(end))) return []
       return connectionsOf(this.#simulation, source.end, destination.end)
         .filter((connection) => isOfFamily(connection.from) && isOfFamily(connection.to))
         .map((connection) => ({ connection, names: describe(source, destination, connection) }))
@@ -162,7 +162,8 @@ export class Expectations {
   }
 }
 
-const isSame = (a: Member, b: Member): boolean => a.end.workload !== undefined && a.end.workload === b.end.workload
+const isSame = ({ end: a }: Member, { end: b }: Member): boolean =>
+  (a.workload !== undefined && a.workload === b.workload) || (a.standIn !== undefined && a.standIn === b.standIn)
 
 function describe(from: Member, to: Member, connection: Connection): string {
   const text = ({ name, end }: Member, address: string): string =>

@@ -1,7 +1,7 @@
 // Everybody who can take part in a connection, by the names that people use: workloads, nodes, entities, and the world
 // outside as finely as policies divide it.
 import { entitySelectors, ENTITIES, type Cluster, type Entity } from '../manifests/index.ts'
-import { findEnd, nameOf, type End, type StandIn } from './ends.ts'
+import { findEnd, HOST, nameOf, type End, type EntityStandIn } from './ends.ts'
 import { outsideRegions } from './regions.ts'
 import type { Simulation } from './simulation.ts'
 import { matchesSelector } from './trace.ts'
@@ -17,12 +17,10 @@ const PEOPLED = ENTITIES.filter((entity) => entity !== 'none')
 
 export const MEMBER_SYNTAX = `namespace/name, a pattern such as demo/web-*, an address, or an entity: ${PEOPLED.join(', ')}`
 
-export type EntityStandIn = StandIn & { readonly entity: string }
-
 /** Peers that manifests do not describe; nodes of the manifests are `remote-node`. */
 export function entityStandIns({ nodes }: Pick<Cluster, 'nodes'>): readonly EntityStandIn[] {
-  const names = ['host', ...(nodes.length === 0 ? ['remote-node'] : []), 'kube-apiserver', 'ingress', 'health', 'unmanaged']
-  return names.map((entity) => ({ entity, labels: [`reserved:${entity}=`], isWorkload: false }))
+  const names = [...(nodes.length === 0 ? ['remote-node'] : []), 'kube-apiserver', 'ingress', 'health', 'unmanaged']
+  return [HOST, ...names.map((entity) => ({ entity, labels: [`reserved:${entity}=`], isWorkload: false }))]
 }
 
 /** `standIns`: those that the simulation was made with. */
@@ -59,7 +57,7 @@ function named({ cluster }: Simulation, members: readonly Member[], text: string
   if (text.includes('*')) return members.filter(({ kind, name }) => kind === 'workload' && matchesPattern(text, name))
   const end = findEnd(cluster, text)
   if (end === undefined) return []
-  if (end.workload === undefined) return [{ name: text, kind: 'outside', end }]
+  if (end.workload === undefined) return [{ name: text, kind: end.standIn === undefined ? 'outside' : 'entity', end }]
   return [{ name: nameOf(end.workload), kind: 'workload', end }]
 }
 

@@ -1,12 +1,12 @@
-// The cluster of the manifests inside an engine of its own: every Pod and Workload is an endpoint, what is no
-// workload is the world. Answers are those that the agent would program.
+// The cluster of the manifests inside an engine of its own: every Pod and Workload is an endpoint, and every node where
+// policies select nodes; what is neither is the world. Answers are those that the agent would program.
 import { EndpointFlags, Identity, PeerFlags } from '../bpf/index.ts'
 import { DEFAULT_CAPACITIES, Engine, RESERVED_IDENTITIES, familyOf, formatAddress, parseAddress } from '../engine/index.ts'
 import type { Capacities, Decision, Direction, Label, SideVerdict, Verdict, VerdictQuery } from '../engine/index.ts'
-import { addressesFor, formatRule } from '../manifests/index.ts'
+import { addressesFor, formatRule, isHostPolicy } from '../manifests/index.ts'
 import type { Cluster, Node, Probe, RuleReference, Workload } from '../manifests/index.ts'
 import { comparedEntries, type ComparedEntry } from './entries.ts'
-import { nameOf, type End, type Point, type StandIn } from './ends.ts'
+import { HOST, nameOf, type End, type Point, type StandIn } from './ends.ts'
 import { placeholders } from './placeholders.ts'
 import { PolicyMaps, type SideDecision } from './policy-maps.ts'
 import { everywhere, type Segments } from './segments.ts'
@@ -42,9 +42,13 @@ const NO_MAC = new Uint8Array(6)
 /** What is no workload has no policy of its own. */
 const NO_POLICY: Segments<SideDecision> = everywhere({ decision: 'allowed', rule: 0 })
 
+/** What becomes of what policies of nodes deny: `sluiced --host-policy`. */
+export type HostPolicyMode = 'audit' | 'enforce'
+
 export class Simulation {
   readonly cluster: Cluster
   readonly #engine: Engine
+  readonly #hostPolicy: HostPolicyMode
   readonly #rules: ReadonlyMap<number, RuleReference>
   readonly #identities = new Map<string, number>()
   readonly #placeholders: ReadonlyMap<Workload | StandIn, string>
@@ -53,9 +57,10 @@ export class Simulation {
   readonly #classes = new Map<string, number>()
   #maps: PolicyMaps | undefined
 
-  private constructor(cluster: Cluster, engine: Engine, standIns: readonly StandIn[]) {
+  private constructor(cluster: Cluster, engine: Engine, standIns: readonly StandIn[], hostPolicy: HostPolicyMode) {
     this.cluster = cluster
     this.#engine = engine
+    this.#hostPolicy = hostPolicy
     this.#rules = new Map([...cluster.policies.values()].flatMap(({ rules }) => [...rules]))
     const waiting = cluster.workloads.filter(({ addresses }) => addresses.length === 0)
     const nowhere = standIns.filter(({ address }) => address === undefined)
@@ -63,13 +68,14 @@ export class Simulation {
   }
 
   /** `standIns`: peers beside those of the manifests, each at an address of its own. */
-  static async of(cluster: Cluster, standIns: readonly StandIn[] = []): Promise<Simulation> {
+  static async of(cluster: Cluster, more: readonly StandIn[] = [], hostPolicy: HostPolicyMode = 'audit'): Promise<Simulation> {
     const engine = await loadEngine(capacitiesFor(cluster))
-    const simulation = new Simulation(cluster, engine, standIns)
+    const standIns = more.includes(HOST) ? more : [...more, HOST]
+    const simulation = new Simulation(cluster, engine, standIns, hostPolicy)
     engine.transaction(() => {
       simulation.#addWorkloads()
-      simulation.#addNodes()
       simulation.#addStandIns(standIns)
+      simulation.#addNodes()
       for (const { key, policies } of cluster.policies.values()) engine.setPolicy(key, policies)
     })
     return simulation
@@ -87,7 +93,7 @@ export class Simulation {
 
   #decide(from: End, to: End, probe: Probe, ask: (query: VerdictQuery) => Verdict): Outcome {
     const [source, destination] = this.#addressPair(from, to, probe)
-    if (from.workload !== undefined && from.workload === to.workload) return toItself(source, destination)
+    if (from.workload !== undefined ? from.workload === to.workload : source === destination) return toItself(source, destination)
     const verdict = ask({ from: bytesOf(source), to: bytesOf(destination), ...probe })
     return {
       decision: verdict.decision,
@@ -103,10 +109,19 @@ export class Simulation {
     const subject = this.subjectOf(own)
     if (subject === undefined) return NO_POLICY
     const segments = this.#policyMaps().segments(subject, this.classOf(peer), direction)
-    return own.workload?.audit === true ? this.#auditedForm(segments) : segments
+    return this.#audits(own) ? this.#auditedForm(segments) : segments
   }
 
-  /** Number that the engine gave to all workloads with the same rules; undefined for what is no workload. */
+  #audits({ workload }: Point): boolean {
+    return workload === undefined ? this.#hostPolicy === 'audit' : workload.audit
+  }
+
+  /** Whether policies select it: workloads, and nodes where there are policies of nodes. */
+  isSubject(end: End): boolean {
+    return this.pointsOf(end).some((point) => this.subjectOf(point) !== undefined)
+  }
+
+  /** Number that the engine gave to all subjects with the same rules; undefined for what no policy selects. */
   subjectOf({ address }: Point): number | undefined {
     const known = this.#subjects.get(address)
     if (known !== undefined || this.#subjects.has(address)) return known
@@ -127,8 +142,8 @@ export class Simulation {
   }
 
   #askClass(address: string): number {
-    const [asking] = this.cluster.workloads
-    const from = asking && this.#addressesOf({ workload: asking })[0]
+    const [workload] = this.cluster.workloads
+    const [from] = this.#addressesOf(workload === undefined ? { standIn: HOST } : { workload })
     if (from === undefined) return 0
     return this.#engine.verdict({ from: bytesOf(from), to: bytesOf(address), protocol: 0, port: 0 }).egress?.peerClass ?? 0
   }
@@ -147,9 +162,19 @@ export class Simulation {
   facts({ workload, standIn }: End, address: string): Facts {
     if (workload !== undefined) return { address, labels: workload.labels, isWorkload: true, ports: workload.ports }
     if (standIn !== undefined) return { address, labels: standIn.labels, isWorkload: standIn.isWorkload, ports: [] }
-    const node = this.cluster.nodes.find(({ addresses }) => addresses.includes(address))
+    const node = this.#nodeAt(address)
     const labels = node ? remoteLabels(node) : (RESERVED_IDENTITIES.get(WORLD[familyOf(bytesOf(address))]) ?? [])
     return { address, labels, isWorkload: false, ports: [] }
+  }
+
+  /** The same, as policies that select the end see it: a node is the host there, and a remote node only to others. */
+  subjectFacts(end: End, address: string): Facts {
+    const node = end.workload === undefined ? this.#nodeAt(address) : undefined
+    return node === undefined ? this.facts(end, address) : { address, labels: hostLabels(node), isWorkload: false, ports: [] }
+  }
+
+  #nodeAt(address: string): Node | undefined {
+    return this.cluster.nodes.find(({ addresses }) => addresses.includes(address))
   }
 
   /** The number of an end's identity at one of its addresses. */
@@ -159,12 +184,12 @@ export class Simulation {
 
   #side(verdict: SideVerdict | undefined, end: End, address: string, direction: 'ingress' | 'egress'): Side {
     if (verdict === undefined) {
-      return { decision: 'allowed', rule: 0, peerClass: 0, reason: `${address} is no workload: it has no policy of its own` }
+      return { decision: 'allowed', rule: 0, peerClass: 0, reason: `${end.standIn === HOST ? HOST.entity : address} is no workload: it has no policy of its own` }
     }
     const { decision, rule, peerClass } = verdict
     const entries = verdict.compared && comparedEntries(verdict, (number) => textOf(this.#rules.get(number)))
     const decided = { decision, rule, peerClass, ...(entries && { entries }) }
-    const name = end.workload ? nameOf(end.workload) : address
+    const name = end.workload ? nameOf(end.workload) : end.standIn === HOST ? HOST.entity : address
     const reference = this.#rules.get(rule)
     if (reference === undefined) {
       return { ...decided, reason: `no policy selects ${name} for ${direction}: everything is allowed` }
@@ -229,22 +254,33 @@ export class Simulation {
     return identity
   }
 
-  /** Which of them the policies will run on is not told: each is seen from another one. */
+  /** Which of them the policies will run on is not told: others see each as another one, and its own policies as theirs. */
   #addNodes(): void {
-    for (const node of this.cluster.nodes) {
+    const first = this.cluster.workloads.length + HOSTS
+    this.cluster.nodes.forEach((node, index) => {
+      const ifindex = this.#addHost(first + index + 1, hostLabels(node))
       const identity = this.#identity(remoteLabels(node))
       for (const address of node.addresses) {
-        this.#engine.setAddress({ address: bytesOf(address), prefixLength: 128, identity, flags: 0, ifindex: 0, namedPorts: [] })
+        this.#engine.setAddress({ address: bytesOf(address), prefixLength: 128, identity, flags: 0, ifindex, namedPorts: [] })
       }
-    }
+    })
   }
 
   #addStandIns(standIns: readonly StandIn[]): void {
     for (const standIn of standIns) {
       const address = bytesOf(standIn.address ?? this.#placeholders.get(standIn) ?? '')
       const flags = standIn.isWorkload ? PeerFlags.WORKLOAD : 0
-      this.#engine.setAddress({ address, prefixLength: 128, identity: this.#identity(standIn.labels), flags, ifindex: 0, namedPorts: [] })
+      const ifindex = standIn === HOST ? this.#addHost(this.cluster.workloads.length + 1, HOST.labels) : 0
+      this.#engine.setAddress({ address, prefixLength: 128, identity: this.#identity(standIn.labels), flags, ifindex, namedPorts: [] })
     }
+  }
+
+  /** A node as an endpoint, which it is where there are policies of nodes; gives its interface, 0 otherwise. */
+  #addHost(ifindex: number, labels: readonly Label[]): number {
+    if (![...this.cluster.policies.values()].some(isHostPolicy)) return 0
+    const flags = this.#hostPolicy === 'audit' ? EndpointFlags.AUDIT : 0
+    this.#engine.setEndpoint({ ifindex, id: ifindex, identity: this.#identity(labels), flags, mac: NO_MAC, nodeMac: NO_MAC, namedPorts: [] })
+    return ifindex
   }
 
   #addWorkload(workload: Workload, identity: number, ifindex: number): void {
@@ -271,6 +307,10 @@ export class Simulation {
 
 const textOf = (reference: RuleReference | undefined): string | undefined => reference && formatRule(reference)
 
+/** The stand-in for a node of which nothing is known. */
+const HOSTS = 1
+
+const hostLabels = ({ labels }: Node): readonly Label[] => [...HOST.labels, ...labels]
 const remoteLabels = ({ labels }: Node): readonly Label[] => ['reserved:remote-node=', ...labels]
 
 async function loadEngine(capacities: Partial<Capacities>): Promise<Engine> {
@@ -282,9 +322,9 @@ async function loadEngine(capacities: Partial<Capacities>): Promise<Engine> {
   }
 }
 
-/** One node's defaults are for its own endpoints; here every workload of the cluster is one. */
-function capacitiesFor({ workloads }: Cluster): Partial<Capacities> {
-  const factor = Math.max(1, Math.ceil(workloads.length / DEFAULT_CAPACITIES.endpoints))
+/** One node's defaults are for its own endpoints; here every workload and node of the cluster is one. */
+function capacitiesFor({ workloads, nodes }: Cluster): Partial<Capacities> {
+  const factor = Math.max(1, Math.ceil((workloads.length + nodes.length + HOSTS) / DEFAULT_CAPACITIES.endpoints))
   const { addresses, endpoints, policyEntries, policyRows } = DEFAULT_CAPACITIES
   return {
     addresses: addresses * factor,
@@ -301,7 +341,7 @@ function bytesOf(text: string): Uint8Array {
 }
 
 function toItself(from: string, to: string): Outcome {
-  const side: Side = { decision: 'allowed', rule: 0, peerClass: 0, reason: 'a workload always reaches itself' }
+  const side: Side = { decision: 'allowed', rule: 0, peerClass: 0, reason: 'what is one and the same always reaches itself' }
   return { decision: 'allowed', from, to, egress: side, ingress: side }
 }
 

@@ -86,7 +86,7 @@ export class Controller {
   explain(from: string, to: string, port: string): Explanation {
     const { sources, isDesired } = this.#convergence
     if (!isDesired) throw new AgentError('UNAVAILABLE', 'manifests are not read yet')
-    return explain({ cluster: sources.cluster, addresses: this.#tables.addresses, verdict: (query) => this.#kernel.verdict(query) }, from, to, port)
+    return explain({ cluster: sources.cluster, addresses: this.#tables.addresses, verdict: (query) => this.#kernel.verdict(query), allowHost: this.#options.allowHost }, from, to, port)
   }
 
   async apply(files: readonly ManifestText[]): Promise<ApplyResult> {

@@ -6,7 +6,7 @@ import type { Probe } from '../../manifests/index.ts'
 import { missingProxies, nameOf, Simulation, trace, type End, type Facts, type Side, type TracedRule } from '../../whatif/index.ts'
 import { agentOf, examples } from '../command.ts'
 import { formatTable, outputOption, print } from '../output.ts'
-import { fileOption, parseEnd, portOption, readCluster, refuseImpossible, refuseVip } from './inputs.ts'
+import { fileOption, hostOptions, parseEnd, portOption, readCluster, refuseImpossible, refuseVip, type HostOptions } from './inputs.ts'
 import { sideOf, type ConnectionOptions } from './verdict.ts'
 
 /** Manifests tell more than the agent's tables do. */
@@ -23,12 +23,12 @@ interface TracedExplanation extends Explanation {
 type Options = Omit<ConnectionOptions, 'filename'> & Partial<Pick<ConnectionOptions, 'filename'>> & { readonly entries?: boolean }
 
 export function register(policy: Command): void {
-  policy
+  const command = policy
     .command('explain')
     .description('why a connection is allowed or denied, and by which rule')
     .addOption(fileOption())
-    .requiredOption('--from <end>', 'namespace/name of a workload, or an address')
-    .requiredOption('--to <end>', 'namespace/name of a workload, or an address')
+    .requiredOption('--from <end>', 'namespace/name of a workload, an address, or host')
+    .requiredOption('--to <end>', 'namespace/name of a workload, an address, or host')
     .addOption(portOption())
     .option('--entries', 'show the rows of the policy map that were compared too; json and yaml always have them')
     .addOption(outputOption())
@@ -41,6 +41,7 @@ export function register(policy: Command): void {
       ),
     )
     .action(run)
+  for (const option of hostOptions()) command.addOption(option)
 }
 
 async function run(options: Options, command: Command): Promise<void> {
@@ -48,21 +49,22 @@ async function run(options: Options, command: Command): Promise<void> {
   const explanation =
     filename === undefined
       ? await agentOf(command).get<TracedExplanation>('/v1/explain', { from, to, port: port.text })
-      : await explain(filename, from, to, port)
+      : await explain(filename, from, to, port, options)
   print(explanation, output, () => describe(explanation, entries))
 }
 
-async function explain(filename: readonly string[], from: string, to: string, probe: Probe): Promise<TracedExplanation> {
-  const cluster = await readCluster(filename)
+async function explain(filename: readonly string[], from: string, to: string, probe: Probe, host: HostOptions): Promise<TracedExplanation> {
+  const cluster = await readCluster(filename, host.hostAllow)
   const [source, destination] = [parseEnd(cluster, from), parseEnd(cluster, to)]
   refuseVip(cluster, destination, probe)
   for (const end of [source, destination]) refuseImpossible(end, probe)
-  const simulation = await Simulation.of(cluster)
+  const simulation = await Simulation.of(cluster, [], host.hostPolicy)
   const outcome = simulation.explain(source, destination, probe)
   const ends = { from: simulation.facts(source, outcome.from), to: simulation.facts(destination, outcome.to) }
   const side = (direction: Direction, decided: Side): TracedSide => {
-    const [subject, peer] = direction === 'egress' ? [ends.from, ends.to] : [ends.to, ends.from]
-    const rules = subject.isWorkload ? trace(cluster, direction, subject, peer, probe) : []
+    const [own, address, peer] = direction === 'egress' ? [source, outcome.from, ends.to] : [destination, outcome.to, ends.from]
+    const subject = simulation.subjectFacts(own, address)
+    const rules = simulation.isSubject(own) ? trace(cluster, direction, subject, peer, probe) : []
     const lacking = decided.decision === 'allowed' ? [] : missingProxies(cluster, direction, subject, peer, probe)
     return { ...sideOf(decided), ...(lacking.length > 0 && { lacking }), peerClass: decided.peerClass, rules }
   }

@@ -1,9 +1,9 @@
 // What the offline commands are given: manifests, ports and the ends of a connection.
 import { InvalidArgumentError, Option } from 'commander'
 import { readFiles, type ManifestText } from '../../manifests/files/index.ts'
-import { addressesFor, compile, formatWarning, noSuchPacket, parseDocuments, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../../manifests/index.ts'
+import { addressesFor, compile, counter, formatWarning, noSuchPacket, parseDocuments, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../../manifests/index.ts'
 import type { Cluster, ManifestError, Probe } from '../../manifests/index.ts'
-import { findEnd, nameOf, type End } from '../../whatif/index.ts'
+import { findEnd, nameOf, type End, type HostPolicyMode } from '../../whatif/index.ts'
 import { CliError, EXIT } from '../errors.ts'
 
 export function fileOption(): Option {
@@ -14,16 +14,17 @@ export function fileOption(): Option {
  * The cluster that the manifests describe; what of it is not enforced as written is told on standard error. Throws
  * CliError with every fault, a line each, if there is any.
  */
-export async function readCluster(paths: readonly string[]): Promise<Cluster> {
-  return (await readSources(paths)).cluster
+export async function readCluster(paths: readonly string[], hostPorts: readonly Probe[] = []): Promise<Cluster> {
+  return (await readSources(paths, hostPorts)).cluster
 }
 
 /** The same, with the texts that it came from. */
-export async function readSources(paths: readonly string[]): Promise<{ readonly cluster: Cluster; readonly texts: readonly ManifestText[] }> {
+export async function readSources(paths: readonly string[], hostPorts: readonly Probe[] = []): Promise<{ readonly cluster: Cluster; readonly texts: readonly ManifestText[] }> {
   const read = await readFiles(paths)
   const texts = read.filter((file) => 'text' in file)
   const files = texts.map(({ file, text }) => parseDocuments(text, file))
-  const cluster = compile(files.flatMap(({ documents }) => documents))
+  const open = hostPorts.map(({ protocol, port }) => ({ protocol, first: port, last: port }))
+  const cluster = compile(files.flatMap(({ documents }) => documents), counter(), open)
   const unreadable = read.flatMap((file) => ('error' in file ? [file.error] : []))
   refuseFaults([...unreadable, ...files.flatMap((file) => file.errors), ...cluster.errors], 'the manifests')
   for (const warning of cluster.warnings) process.stderr.write(`warning: ${formatWarning(warning)}\n`)
@@ -56,6 +57,22 @@ export function portsOption(): Option {
   return new Option('--port <port/protocol...>', PORT_EXAMPLES).argParser(collect).makeOptionMandatory()
 }
 
+/** What a node does about policies of nodes: options of `sluiced`, with the same defaults. */
+export interface HostOptions {
+  readonly hostPolicy: HostPolicyMode
+  readonly hostAllow: readonly Probe[]
+}
+
+export function hostOptions(): readonly Option[] {
+  const ssh = probeOf('22/TCP')
+  const management = [ssh]
+  const collect = (text: string, before: readonly Probe[]): readonly Probe[] => [...(before === management ? [] : before), probeOf(text)]
+  return [
+    new Option('--host-policy <mode>', 'whether policies of nodes only report what they would drop').choices(['audit', 'enforce']).default('audit'),
+    new Option('--host-allow <port/protocol...>', 'ports of nodes that no policy closes').argParser(collect).default(management, ssh.text),
+  ]
+}
+
 function probeOf(text: string): Probe {
   const probe = parseProbe(text)
   if (probe === undefined) throw new InvalidArgumentError(`Give ${PROBE_SYNTAX}.`)
@@ -70,7 +87,7 @@ export function refuseImpossible({ address, workload }: End, probe: Probe): void
   throw new CliError(noSuchPacket(probe, name), { exitStatus: EXIT.usage })
 }
 
-/** `namespace/name` or an address. Throws CliError where there is no such workload. */
+/** `namespace/name`, an address, or `host`. Throws CliError where there is no such workload. */
 export function parseEnd(cluster: Cluster, text: string): End {
   const end = findEnd(cluster, text)
   if (end === undefined) throw new CliError(unknownEnd(cluster, text))

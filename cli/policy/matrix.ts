@@ -1,12 +1,12 @@
 // `sluice policy matrix`: every ordered pair of workloads, for each port asked for.
 import type { Command } from 'commander'
 import type { Probe } from '../../manifests/index.ts'
-import { nameOf, Simulation } from '../../whatif/index.ts'
+import { HOST, nameOf, Simulation, type End } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
-import { fileOption, portsOption, readCluster, refuseImpossible } from './inputs.ts'
+import { fileOption, hostOptions, portsOption, readCluster, refuseImpossible, type HostOptions } from './inputs.ts'
 
-interface Options {
+interface Options extends HostOptions {
   readonly filename: readonly string[]
   readonly port: readonly Probe[]
   readonly output: OutputFormat
@@ -23,11 +23,11 @@ const FAMILIES = [
   "One verdict a pair, for one address of each: the destination's first whose family the source has too, and the first",
   'of each where they share none. Labels decide alike for both families; a policy by CIDR may not, and then',
   '`sluice policy verdict` with addresses tells about the other. ICMP wants IPv4 addresses of all, and ICMPv6 IPv6 ones.',
-  'What is only audited counts as allowed.',
+  'What is only audited counts as allowed. Where policies select nodes, host is among the ends: a node without labels.',
 ].join(' ')
 
 export function register(policy: Command): void {
-  policy
+  const command = policy
     .command('matrix')
     .summary(SUMMARY)
     .description(`${SUMMARY}\n\n${FAMILIES}`)
@@ -36,10 +36,11 @@ export function register(policy: Command): void {
     .addOption(outputOption())
     .addHelpText('after', examples(['sluice policy matrix -f policies/ --port 80/TCP 53/UDP', 'a table for each port']))
     .action(run)
+  for (const option of hostOptions()) command.addOption(option)
 }
 
-async function run({ filename, port, output }: Options): Promise<void> {
-  const simulation = await Simulation.of(await readCluster(filename))
+async function run({ filename, port, output, hostPolicy, hostAllow }: Options): Promise<void> {
+  const simulation = await Simulation.of(await readCluster(filename, hostAllow), [], hostPolicy)
   const matrix = matrixOf(simulation, port)
   // Not the matrix' own order: an object has numbers, such as 80, before all else.
   print(matrix, output, () => port.map(({ text }) => table(text, matrix[text] ?? {})).join('\n\n'))
@@ -48,16 +49,22 @@ async function run({ filename, port, output }: Options): Promise<void> {
 export function matrixOf(simulation: Simulation, probes: readonly Probe[]): Matrix {
   const { workloads } = simulation.cluster
   for (const probe of probes) for (const workload of workloads) refuseImpossible({ workload }, probe)
+  const ends = [...workloads.map((workload) => ({ name: nameOf(workload), end: { workload } })), ...hostEnds(simulation)]
   const perPort = (probe: Probe) =>
-    workloads.map((from) => {
-      const row = workloads.map((to) => {
-        const { decision } = simulation.decide({ workload: from }, { workload: to }, probe)
+    ends.map((from) => {
+      const row = ends.map((to) => {
+        const { decision } = simulation.decide(from.end, to.end, probe)
         // What is only audited passes.
-        return [nameOf(to), decision === 'denied' ? 'denied' : 'allowed'] as const
+        return [to.name, decision === 'denied' ? 'denied' : 'allowed'] as const
       })
-      return [nameOf(from), Object.fromEntries(row)] as const
+      return [from.name, Object.fromEntries(row)] as const
     })
   return Object.fromEntries(probes.map((probe) => [probe.text, Object.fromEntries(perPort(probe))]))
+}
+
+function hostEnds(simulation: Simulation): readonly { readonly name: string; readonly end: End }[] {
+  const end = { standIn: HOST }
+  return simulation.isSubject(end) ? [{ name: HOST.entity, end }] : []
 }
 
 function table(port: string, rows: Matrix[string]): string {

@@ -4,10 +4,10 @@ import { Expectations, type Verification } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { EXIT } from '../errors.ts'
 import { formatTable, print, type OutputFormat } from '../output.ts'
-import { fileOption, readCluster, readText, refuseFaults } from './inputs.ts'
+import { fileOption, hostOptions, readCluster, readText, refuseFaults, type HostOptions } from './inputs.ts'
 import { formatJunit } from './junit.ts'
 
-interface Options {
+interface Options extends HostOptions {
   readonly filename: readonly string[]
   readonly output: OutputFormat | 'junit'
 }
@@ -53,7 +53,7 @@ A case passes if everything that it names is as expected: every workload of a pa
 any policy tells apart, every port of a range. What an audit lets pass is audited, not allowed.`
 
 export function register(policy: Command): void {
-  policy
+  const command = policy
     .command('test')
     .summary(SUMMARY)
     .description(FORMAT)
@@ -68,15 +68,16 @@ export function register(policy: Command): void {
       ),
     )
     .action(run)
+  for (const option of hostOptions()) command.addOption(option)
 }
 
 function outputOption(): Option {
   return new Option('-o, --output <format>', 'how to print the result').choices(['json', 'yaml', 'table', 'junit']).default('table')
 }
 
-async function run(path: string, { filename, output }: Options): Promise<void> {
+async function run(path: string, { filename, output, hostPolicy, hostAllow }: Options): Promise<void> {
   const { file, text } = await readText(path)
-  const expectations = await Expectations.about(await readCluster(filename))
+  const expectations = await Expectations.about(await readCluster(filename, hostAllow), hostPolicy)
   const { value = [], errors } = expectations.read(text, file)
   refuseFaults(errors, 'the cases')
   const result = resultOf(value.map((expectation) => expectations.verify(expectation)))

@@ -5,9 +5,9 @@ import { formatRule, type Probe } from '../../manifests/index.ts'
 import { Simulation, type Outcome, type Side } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
-import { fileOption, parseEnd, portOption, readCluster, refuseImpossible, refuseVip } from './inputs.ts'
+import { fileOption, hostOptions, parseEnd, portOption, readCluster, refuseImpossible, refuseVip, type HostOptions } from './inputs.ts'
 
-export interface ConnectionOptions {
+export interface ConnectionOptions extends HostOptions {
   readonly filename: readonly string[]
   readonly from: string
   readonly to: string
@@ -22,12 +22,12 @@ export interface VerdictResult {
 }
 
 export function register(policy: Command): void {
-  policy
+  const command = policy
     .command('verdict')
     .description('whether one connection is allowed, from manifests alone: no root, no agent')
     .addOption(fileOption().makeOptionMandatory())
-    .requiredOption('--from <end>', 'namespace/name of a Pod or Workload, or an address')
-    .requiredOption('--to <end>', 'namespace/name of a Pod or Workload, or an address')
+    .requiredOption('--from <end>', 'namespace/name of a Pod or Workload, an address, or host')
+    .requiredOption('--to <end>', 'namespace/name of a Pod or Workload, an address, or host')
     .addOption(portOption())
     .addOption(outputOption())
     .addHelpText(
@@ -38,6 +38,7 @@ export function register(policy: Command): void {
       ),
     )
     .action(run)
+  for (const option of hostOptions()) command.addOption(option)
 }
 
 async function run(options: ConnectionOptions): Promise<void> {
@@ -46,12 +47,12 @@ async function run(options: ConnectionOptions): Promise<void> {
   print(result, options.output, () => table(result))
 }
 
-async function decide({ filename, from, to, port }: ConnectionOptions): Promise<Outcome> {
-  const cluster = await readCluster(filename)
+async function decide({ filename, from, to, port, hostPolicy, hostAllow }: ConnectionOptions): Promise<Outcome> {
+  const cluster = await readCluster(filename, hostAllow)
   const ends = [parseEnd(cluster, from), parseEnd(cluster, to)] as const
   refuseVip(cluster, ends[1], port)
   for (const end of ends) refuseImpossible(end, port)
-  return (await Simulation.of(cluster)).decide(...ends, port)
+  return (await Simulation.of(cluster, [], hostPolicy)).decide(...ends, port)
 }
 
 export function verdictOf({ decision, egress, ingress }: Outcome): VerdictResult {

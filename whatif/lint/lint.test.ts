@@ -127,9 +127,10 @@ test('what is said to never decide can go without any change of a decision', asy
       ...document,
       policies: document.policies.map((policy) => ({
         ...policy,
-        rules: policy.rules.filter(({ number }) => {
-          const { direction = '', index = 0 } = document.rules.get(number) ?? {}
-          return !paths.has(`${key} spec.${direction}[${index}]`)
+        // Emptied, and not taken out: between policies of one priority the places of rules decide.
+        rules: policy.rules.map((rule) => {
+          const { direction = '', index = 0 } = document.rules.get(rule.number) ?? {}
+          return paths.has(`${key} spec.${direction}[${index}]`) ? { ...rule, ports: [] } : rule
         }),
       })),
     }]))

@@ -27,7 +27,7 @@ export class LintWorld {
   static async of(cluster: Cluster): Promise<LintWorld> {
     const entities = entityStandIns(cluster)
     const possible = possiblePeers(cluster)
-    const simulation = await Simulation.of(enforced(cluster), [...entities, ...possible])
+    const simulation = await Simulation.of(enforced(cluster), [...entities, ...possible], 'enforce')
     const members = membersOf(simulation.cluster, entities).map(({ end }) => end)
     const ends = [...members, ...possible.map((standIn) => ({ standIn }))]
     return new LintWorld(simulation, ends.flatMap((end) => simulation.pointsOf(end)))
