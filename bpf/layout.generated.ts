@@ -97,6 +97,33 @@ export const Forwarding = {
 } as const
 export type Forwarding = (typeof Forwarding)[keyof typeof Forwarding]
 
+/** enum service_flags */
+export const ServiceFlags = {
+  TRACKED: 1
+} as const
+export type ServiceFlags = (typeof ServiceFlags)[keyof typeof ServiceFlags]
+
+/** enum backend_state */
+export const BackendState = {
+  ACTIVE: 0,
+  DRAINING: 1,
+  DOWN: 2
+} as const
+export type BackendState = (typeof BackendState)[keyof typeof BackendState]
+
+/** enum balanced_flags */
+export const BalancedFlags = {
+  CLOSING: 1
+} as const
+export type BalancedFlags = (typeof BalancedFlags)[keyof typeof BalancedFlags]
+
+/** enum balanced_lifetime */
+export const BalancedLifetime = {
+  HALF_OPEN_S: 60,
+  CLOSING_S: 60
+} as const
+export type BalancedLifetime = (typeof BalancedLifetime)[keyof typeof BalancedLifetime]
+
 /** enum event_kind */
 export const EventKind = {
   FLOW: 1,
@@ -352,12 +379,22 @@ export interface ServiceRecord {
   readonly slotBase: number
   readonly slotCount: number
   readonly forwarding: number
+  readonly flags: number
+  readonly formerBase: number
+  readonly formerCount: number
+  readonly learned: number
+  readonly idle: number
 }
-export const serviceRecord = new RecordLayout<ServiceRecord>('service', 16, [
+export const serviceRecord = new RecordLayout<ServiceRecord>('service', 32, [
   { name: 'id', offset: 0, size: 4, kind: 'u32' },
   { name: 'slotBase', offset: 4, size: 4, kind: 'u32' },
   { name: 'slotCount', offset: 8, size: 4, kind: 'u32' },
-  { name: 'forwarding', offset: 12, size: 1, kind: 'u8' }
+  { name: 'forwarding', offset: 12, size: 1, kind: 'u8' },
+  { name: 'flags', offset: 13, size: 1, kind: 'u8' },
+  { name: 'formerBase', offset: 16, size: 4, kind: 'u32' },
+  { name: 'formerCount', offset: 20, size: 4, kind: 'u32' },
+  { name: 'learned', offset: 24, size: 4, kind: 'u32' },
+  { name: 'idle', offset: 28, size: 4, kind: 'u32' }
 ])
 
 /** struct slot */
@@ -370,16 +407,74 @@ export const slotRecord = new RecordLayout<SlotRecord>('slot', 8, [
   { name: 'previous', offset: 4, size: 4, kind: 'u32' }
 ])
 
+/** struct slot_history */
+export interface SlotHistoryRecord {
+  readonly learned: number
+}
+export const slotHistoryRecord = new RecordLayout<SlotHistoryRecord>('slot_history', 8, [
+  { name: 'learned', offset: 0, size: 4, kind: 'u32' }
+])
+
 /** struct backend */
 export interface BackendRecord {
   readonly address: Uint8Array
   readonly port: number
   readonly protocol: number
+  readonly state: number
+  readonly drained: number
 }
-export const backendRecord = new RecordLayout<BackendRecord>('backend', 20, [
+export const backendRecord = new RecordLayout<BackendRecord>('backend', 24, [
   { name: 'address', offset: 0, size: 16, kind: 'bytes' },
   { name: 'port', offset: 16, size: 2, kind: 'be16' },
-  { name: 'protocol', offset: 18, size: 1, kind: 'u8' }
+  { name: 'protocol', offset: 18, size: 1, kind: 'u8' },
+  { name: 'state', offset: 19, size: 1, kind: 'u8' },
+  { name: 'drained', offset: 20, size: 4, kind: 'u32' }
+])
+
+/** struct balanced4_key */
+export interface Balanced4KeyRecord {
+  readonly source: number
+  readonly destination: number
+  readonly sourcePort: number
+  readonly destinationPort: number
+  readonly protocol: number
+}
+export const balanced4KeyRecord = new RecordLayout<Balanced4KeyRecord>('balanced4_key', 16, [
+  { name: 'source', offset: 0, size: 4, kind: 'be32' },
+  { name: 'destination', offset: 4, size: 4, kind: 'be32' },
+  { name: 'sourcePort', offset: 8, size: 2, kind: 'be16' },
+  { name: 'destinationPort', offset: 10, size: 2, kind: 'be16' },
+  { name: 'protocol', offset: 12, size: 1, kind: 'u8' }
+])
+
+/** struct balanced6_key */
+export interface Balanced6KeyRecord {
+  readonly source: Uint8Array
+  readonly destination: Uint8Array
+  readonly sourcePort: number
+  readonly destinationPort: number
+  readonly protocol: number
+}
+export const balanced6KeyRecord = new RecordLayout<Balanced6KeyRecord>('balanced6_key', 40, [
+  { name: 'source', offset: 0, size: 16, kind: 'bytes' },
+  { name: 'destination', offset: 16, size: 16, kind: 'bytes' },
+  { name: 'sourcePort', offset: 32, size: 2, kind: 'be16' },
+  { name: 'destinationPort', offset: 34, size: 2, kind: 'be16' },
+  { name: 'protocol', offset: 36, size: 1, kind: 'u8' }
+])
+
+/** struct balanced_flow */
+export interface BalancedFlowRecord {
+  readonly backend: number
+  readonly hash: number
+  readonly lastSeen: number
+  readonly flags: number
+}
+export const balancedFlowRecord = new RecordLayout<BalancedFlowRecord>('balanced_flow', 16, [
+  { name: 'backend', offset: 0, size: 4, kind: 'u32' },
+  { name: 'hash', offset: 4, size: 4, kind: 'u32' },
+  { name: 'lastSeen', offset: 8, size: 4, kind: 'u32' },
+  { name: 'flags', offset: 12, size: 4, kind: 'u32' }
 ])
 
 /** struct next_hop */
@@ -462,7 +557,11 @@ export const records = {
   frontend_key: frontendKeyRecord,
   service: serviceRecord,
   slot: slotRecord,
+  slot_history: slotHistoryRecord,
   backend: backendRecord,
+  balanced4_key: balanced4KeyRecord,
+  balanced6_key: balanced6KeyRecord,
+  balanced_flow: balancedFlowRecord,
   next_hop: nextHopRecord,
   counter: counterRecord,
   event: eventRecord
@@ -481,9 +580,14 @@ export const mapSpecs = {
   conntrack4: { type: 'lru_hash', keySize: 16, valueSize: 96, maxEntries: 131072, flags: 0 },
   conntrack6: { type: 'lru_hash', keySize: 40, valueSize: 96, maxEntries: 131072, flags: 0 },
   fragments: { type: 'lru_hash', keySize: 40, valueSize: 8, maxEntries: 8192, flags: 0 },
-  frontends: { type: 'hash', keySize: 20, valueSize: 16, maxEntries: 16384, flags: 0 },
+  frontends: { type: 'hash', keySize: 20, valueSize: 32, maxEntries: 16384, flags: 0 },
   slots: { type: 'array', keySize: 4, valueSize: 8, maxEntries: 1048576, flags: 1024 },
-  backends: { type: 'array', keySize: 4, valueSize: 20, maxEntries: 65536, flags: 0 },
+  slot_histories: { type: 'array', keySize: 4, valueSize: 8, maxEntries: 1048576, flags: 1024 },
+  backends: { type: 'array', keySize: 4, valueSize: 24, maxEntries: 65536, flags: 0 },
+  balanced4: { type: 'hash', keySize: 16, valueSize: 16, maxEntries: 262144, flags: 1 },
+  balanced6: { type: 'hash', keySize: 40, valueSize: 16, maxEntries: 262144, flags: 1 },
+  half_open: { type: 'lru_hash', keySize: 40, valueSize: 16, maxEntries: 65536, flags: 0 },
+  flows_refused: { type: 'percpu_array', keySize: 4, valueSize: 8, maxEntries: 1, flags: 0 },
   next_hops: { type: 'percpu_array', keySize: 4, valueSize: 24, maxEntries: 65536, flags: 0 },
   decap_vips: { type: 'hash', keySize: 16, valueSize: 4, maxEntries: 16384, flags: 1 },
   decap_sources: { type: 'lpm_trie', keySize: 20, valueSize: 4, maxEntries: 1024, flags: 1 },

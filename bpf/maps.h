@@ -113,12 +113,54 @@ struct {
 	__type(value, struct slot);
 } slots SEC(".maps");
 
+/* As large as `slots`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1048576);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct slot_history);
+} slot_histories SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 65536);
 	__type(key, __u32);
 	__type(value, struct backend);
 } backends SEC(".maps");
+
+/* Established flows of the balancer on slots that change hands, or of services that track all. None is evicted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct balanced4_key);
+	__type(value, struct balanced_flow);
+} balanced4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct balanced6_key);
+	__type(value, struct balanced_flow);
+} balanced6 SEC(".maps");
+
+/* Of both families: connections whose client has not answered yet. A flood of them evicts no others than these. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct balanced6_key);
+	__type(value, struct balanced_flow);
+} half_open SEC(".maps");
+
+/* Flows that found no room in balanced4 or balanced6: forwarded, but not remembered. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} flows_refused SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -252,30 +252,95 @@ struct frontend_key {
 };
 _Static_assert(sizeof(struct frontend_key) == 20, "frontend_key");
 
-/* A frontend's service: its Maglev table is slots[slot_base .. slot_base + slot_count). */
+enum service_flags {
+	SERVICE_TRACKED = 1 << 0, /* every packet asks the flow table, also on settled slots */
+};
+
+/*
+ * A frontend's service: its Maglev table is slots[slot_base .. slot_base + slot_count). While the table changes its size
+ * the former one stands beside it: whoever owned the flow's slot there is its previous owner, see lib/track.h.
+ */
 struct service {
 	__u32 id;
 	__u32 slot_base;
 	__u32 slot_count; /* 0: no backend, packets are dropped */
 	__u8 forwarding; /* enum forwarding */
-	__u8 pad[3];
+	__u8 flags; /* enum service_flags */
+	__u8 pad[2];
+	__u32 former_base;
+	__u32 former_count; /* 0: the size does not change */
+	__u32 learned; /* ticks: by then every living flow of the former table's owners was seen */
+	__u32 idle; /* ticks without a packet after which a flow is forgotten */
 };
-_Static_assert(sizeof(struct service) == 16, "service");
+_Static_assert(sizeof(struct service) == 32, "service");
 
+/* Settled slots touch no flow table. */
 struct slot {
-	__u32 backend;
-	__u32 previous; /* 0: settled */
+	__u32 backend; /* takes new flows; 0: nobody does */
+	__u32 previous; /* the oldest owner that may have flows which the flow table does not know; 0: settled */
 };
 _Static_assert(sizeof(struct slot) == 8, "slot");
+
+/* Of a slot that is changing hands, at the same index. */
+struct slot_history {
+	__u32 learned; /* ticks: by then every living flow of `previous` was seen, and flows that nobody knows are the current owner's */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct slot_history) == 8, "slot_history");
+
+enum backend_state {
+	BACKEND_ACTIVE = 0,
+	BACKEND_DRAINING = 1, /* keeps the flows that it has and takes no new ones */
+	BACKEND_DOWN = 2, /* has no flows any more: theirs go to whoever owns the slot now */
+};
 
 /* Backend 0 is never used. */
 struct backend {
 	struct ip_address address;
 	__be16 port_be;
 	__u8 protocol;
-	__u8 pad;
+	__u8 state; /* enum backend_state */
+	__u32 drained; /* ticks: until then it drains; 0: until its last flow has ended */
 };
-_Static_assert(sizeof(struct backend) == 20, "backend");
+_Static_assert(sizeof(struct backend) == 24, "backend");
+
+/* Flows that the balancer tracks go one way: from a client to a frontend. Replies do not come by. */
+struct balanced4_key {
+	__be32 source;
+	__be32 destination;
+	__be16 source_port_be;
+	__be16 destination_port_be;
+	__u8 protocol;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct balanced4_key) == 16, "balanced4_key");
+
+struct balanced6_key {
+	struct ip_address source;
+	struct ip_address destination;
+	__be16 source_port_be;
+	__be16 destination_port_be;
+	__u8 protocol;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct balanced6_key) == 40, "balanced6_key");
+
+enum balanced_flags {
+	BALANCED_CLOSING = 1 << 0, /* the client has sent FIN or RST */
+};
+
+enum balanced_lifetime {
+	BALANCED_LIFETIME_HALF_OPEN_S = 60,
+	BALANCED_LIFETIME_CLOSING_S = 60, /* the client's end of a half-closed connection acknowledges more often */
+};
+
+struct balanced_flow {
+	__u32 backend;
+	__u32 hash; /* tells the flow's slot, in a table of any size */
+	__u32 last_seen; /* ticks */
+	__u32 flags; /* enum balanced_flags */
+};
+_Static_assert(sizeof(struct balanced_flow) == 16, "balanced_flow");
 
 /* Where XDP sends a backend's packets; asked of the FIB about once a second on each CPU. */
 struct next_hop {

@@ -3,6 +3,7 @@
 #include "lib/encapsulate.h"
 #include "lib/service.h"
 #include "lib/too_big.h"
+#include "lib/track.h"
 
 /* An ICMP error goes where the flow goes that it quotes; a reply of ours is quoted, hence reversed. */
 SUBPROGRAM int follow_quotation(struct xdp_md *xdp, struct packet *packet)
@@ -100,7 +101,7 @@ static __always_inline int balance(struct xdp_md *xdp, struct packet *packet, co
 		fragment_remember(packet);
 	packet->decision.service = service->id;
 	inner.hash = flow_hash(&packet->tuple, ipv6);
-	return to_backend(xdp, packet, service_backend_id(service, inner.hash), &inner, ipv6);
+	return to_backend(xdp, packet, choose_backend(xdp, packet, service, inner.hash), &inner, ipv6);
 }
 
 SEC("xdp")

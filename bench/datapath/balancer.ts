@@ -1,6 +1,6 @@
 // Cases of the load balancer: packets of established TCP connections to a frontend whose slots are all settled.
 
-import { backendRecord, Forwarding, frontendKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
+import { activeBackend, backendRecord, Forwarding, frontendKeyRecord, serviceRecord, slotRecord, steadyService } from '../../bpf/index.ts'
 import { BpfObject } from '../../loader/index.ts'
 import { measure } from './measure.ts'
 import type { Measurement } from './measure.ts'
@@ -49,10 +49,10 @@ function measureSettled(node: BenchNode, object: BpfObject, flows: number, famil
 /** One service on a table of the usual size; slots are spread over the backends as evenly as Maglev does. */
 function fillBalancerTables(object: BpfObject, family: 4 | 6): void {
   const key = frontendKeyRecord.encode({ address: mappedBytes(FRONTEND[`ipv${family}`]), port: PORT, protocol: PROTOCOL_TCP })
-  object.map('frontends').update(key, serviceRecord.encode({ id: 1, slotBase: 0, slotCount: SLOTS, forwarding: Forwarding.IPIP }))
+  object.map('frontends').update(key, serviceRecord.encode({ ...steadyService, id: 1, slotBase: 0, slotCount: SLOTS, forwarding: Forwarding.IPIP }))
   for (let id = 1; id <= BACKENDS; id++) {
     const address = family === 4 ? `10.77.0.${id}` : `fd77::${id.toString(16)}`
-    object.map('backends').update(word(id), backendRecord.encode({ address: mappedBytes(address), port: PORT, protocol: PROTOCOL_TCP }))
+    object.map('backends').update(word(id), backendRecord.encode({ ...activeBackend, address: mappedBytes(address), port: PORT, protocol: PROTOCOL_TCP }))
   }
   using slots = object.map('slots').mmap()
   const view = new DataView(slots.buffer)

@@ -51,10 +51,15 @@ static __always_inline const struct service *service_find(const struct tuple *tu
 	return bpf_map_lookup_elem(&frontends, &key);
 }
 
+static __always_inline __u32 slot_index(__u32 slot_base, __u32 slot_count, __u32 hash)
+{
+	return slot_base + (__u32)((__u64)hash * slot_count >> 32);
+}
+
 /* 0: the service has no backend. */
 static __always_inline __u32 service_backend_id(const struct service *service, __u32 hash)
 {
-	__u32 index = service->slot_base + (__u32)((__u64)hash * service->slot_count >> 32);
+	__u32 index = slot_index(service->slot_base, service->slot_count, hash);
 	const struct slot *slot = bpf_map_lookup_elem(&slots, &index);
 
 	return slot && service->slot_count ? slot->backend : 0;

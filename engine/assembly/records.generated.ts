@@ -67,6 +67,21 @@ export const FLOW_LIFETIME_OTHER_S: u32 = 60
 export const FORWARDING_NAT: u32 = 0
 export const FORWARDING_IPIP: u32 = 1
 
+// enum service_flags
+export const SERVICE_TRACKED: u32 = 1
+
+// enum backend_state
+export const BACKEND_ACTIVE: u32 = 0
+export const BACKEND_DRAINING: u32 = 1
+export const BACKEND_DOWN: u32 = 2
+
+// enum balanced_flags
+export const BALANCED_CLOSING: u32 = 1
+
+// enum balanced_lifetime
+export const BALANCED_LIFETIME_HALF_OPEN_S: u32 = 60
+export const BALANCED_LIFETIME_CLOSING_S: u32 = 60
+
 // enum event_kind
 export const EVENT_FLOW: u32 = 1
 export const EVENT_DROP: u32 = 2
@@ -204,22 +219,56 @@ export const FRONTEND_KEY_PORT_BE_OFFSET: usize = 16
 export const FRONTEND_KEY_PROTOCOL_OFFSET: usize = 18
 
 // struct service
-export const SERVICE_SIZE: usize = 16
+export const SERVICE_SIZE: usize = 32
 export const SERVICE_ID_OFFSET: usize = 0
 export const SERVICE_SLOT_BASE_OFFSET: usize = 4
 export const SERVICE_SLOT_COUNT_OFFSET: usize = 8
 export const SERVICE_FORWARDING_OFFSET: usize = 12
+export const SERVICE_FLAGS_OFFSET: usize = 13
+export const SERVICE_FORMER_BASE_OFFSET: usize = 16
+export const SERVICE_FORMER_COUNT_OFFSET: usize = 20
+export const SERVICE_LEARNED_OFFSET: usize = 24
+export const SERVICE_IDLE_OFFSET: usize = 28
 
 // struct slot
 export const SLOT_SIZE: usize = 8
 export const SLOT_BACKEND_OFFSET: usize = 0
 export const SLOT_PREVIOUS_OFFSET: usize = 4
 
+// struct slot_history
+export const SLOT_HISTORY_SIZE: usize = 8
+export const SLOT_HISTORY_LEARNED_OFFSET: usize = 0
+
 // struct backend
-export const BACKEND_SIZE: usize = 20
+export const BACKEND_SIZE: usize = 24
 export const BACKEND_ADDRESS_OFFSET: usize = 0
 export const BACKEND_PORT_BE_OFFSET: usize = 16
 export const BACKEND_PROTOCOL_OFFSET: usize = 18
+export const BACKEND_STATE_OFFSET: usize = 19
+export const BACKEND_DRAINED_OFFSET: usize = 20
+
+// struct balanced4_key
+export const BALANCED4_KEY_SIZE: usize = 16
+export const BALANCED4_KEY_SOURCE_OFFSET: usize = 0
+export const BALANCED4_KEY_DESTINATION_OFFSET: usize = 4
+export const BALANCED4_KEY_SOURCE_PORT_BE_OFFSET: usize = 8
+export const BALANCED4_KEY_DESTINATION_PORT_BE_OFFSET: usize = 10
+export const BALANCED4_KEY_PROTOCOL_OFFSET: usize = 12
+
+// struct balanced6_key
+export const BALANCED6_KEY_SIZE: usize = 40
+export const BALANCED6_KEY_SOURCE_OFFSET: usize = 0
+export const BALANCED6_KEY_DESTINATION_OFFSET: usize = 16
+export const BALANCED6_KEY_SOURCE_PORT_BE_OFFSET: usize = 32
+export const BALANCED6_KEY_DESTINATION_PORT_BE_OFFSET: usize = 34
+export const BALANCED6_KEY_PROTOCOL_OFFSET: usize = 36
+
+// struct balanced_flow
+export const BALANCED_FLOW_SIZE: usize = 16
+export const BALANCED_FLOW_BACKEND_OFFSET: usize = 0
+export const BALANCED_FLOW_HASH_OFFSET: usize = 4
+export const BALANCED_FLOW_LAST_SEEN_OFFSET: usize = 8
+export const BALANCED_FLOW_FLAGS_OFFSET: usize = 12
 
 // struct next_hop
 export const NEXT_HOP_SIZE: usize = 24
@@ -266,7 +315,12 @@ export const CONNTRACK6_MAX_ENTRIES: u32 = 131072
 export const FRAGMENTS_MAX_ENTRIES: u32 = 8192
 export const FRONTENDS_MAX_ENTRIES: u32 = 16384
 export const SLOTS_MAX_ENTRIES: u32 = 1048576
+export const SLOT_HISTORIES_MAX_ENTRIES: u32 = 1048576
 export const BACKENDS_MAX_ENTRIES: u32 = 65536
+export const BALANCED4_MAX_ENTRIES: u32 = 262144
+export const BALANCED6_MAX_ENTRIES: u32 = 262144
+export const HALF_OPEN_MAX_ENTRIES: u32 = 65536
+export const FLOWS_REFUSED_MAX_ENTRIES: u32 = 1
 export const NEXT_HOPS_MAX_ENTRIES: u32 = 65536
 export const DECAP_VIPS_MAX_ENTRIES: u32 = 16384
 export const DECAP_SOURCES_MAX_ENTRIES: u32 = 1024

@@ -2,7 +2,7 @@
 
 import test from 'ava'
 
-import { backendRecord, Forwarding, frontendKeyRecord, prefixKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
+import { activeBackend, backendRecord, Forwarding, frontendKeyRecord, prefixKeyRecord, serviceRecord, slotRecord, steadyService } from '../../bpf/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { buildIpPacket, buildPacket, parsePacket } from '../packet.ts'
 import type { PacketDescription, Transport } from '../packet.ts'
@@ -44,10 +44,10 @@ function setBalancer(inner: Family, outer: Family, { slotCount = SLOTS.count, fo
   for (const protocol of [TCP, UDP])
     node.map('frontends').update(
       frontendKeyRecord.encode({ address: mapped(VIPS[inner]), port: 80, protocol }),
-      serviceRecord.encode({ id: 1, slotBase: SLOTS.base, slotCount, forwarding }),
+      serviceRecord.encode({ ...steadyService, id: 1, slotBase: SLOTS.base, slotCount, forwarding }),
     )
   const backend = (index: number): number => 10 * outer + index
-  BACKENDS[outer].forEach((address, index) => node.map('backends').update(key32(backend(index)), backendRecord.encode({ address: mapped(address), port: 80, protocol: 0 })))
+  BACKENDS[outer].forEach((address, index) => node.map('backends').update(key32(backend(index)), backendRecord.encode({ ...activeBackend, address: mapped(address), port: 80, protocol: 0 })))
   for (let i = 0; i < SLOTS.count; i++) node.map('slots').update(key32(SLOTS.base + i), slotRecord.encode({ backend: backend(i % 3), previous: 0 }))
 }
 
@@ -182,7 +182,7 @@ for (const family of FAMILIES) {
     t.is(send(fromClient(family)).reason, 'no-backend')
     setBalancer(family, family)
     for (let index = 0; index < 3; index++)
-      node.map('backends').update(key32(50 + index), backendRecord.encode({ address: mapped(family === 4 ? '198.51.100.1' : '2001:db8:dead::1'), port: 80, protocol: 0 }))
+      node.map('backends').update(key32(50 + index), backendRecord.encode({ ...activeBackend, address: mapped(family === 4 ? '198.51.100.1' : '2001:db8:dead::1'), port: 80, protocol: 0 }))
     for (let i = 0; i < SLOTS.count; i++) node.map('slots').update(key32(SLOTS.base + i), slotRecord.encode({ backend: 50 + (i % 3), previous: 0 }))
     t.is(send(fromClient(family)).reason, 'no-route')
     setBalancer(family, family)
@@ -196,7 +196,7 @@ for (const family of FAMILIES)
   kernelTest(`IPv${family}: no packet goes past the ingress policy of this node’s own workload`, (t) => {
     setBalancer(family, family)
     const toBackend = (number: number): Seen => {
-      node.map('backends').update(key32(number), backendRecord.encode({ address: mapped(BEHIND_WORKLOAD[family]), port: 80, protocol: 0 }))
+      node.map('backends').update(key32(number), backendRecord.encode({ ...activeBackend, address: mapped(BEHIND_WORKLOAD[family]), port: 80, protocol: 0 }))
       for (let i = 0; i < SLOTS.count; i++) node.map('slots').update(key32(SLOTS.base + i), slotRecord.encode({ backend: number, previous: 0 }))
       return send(fromClient(family))
     }

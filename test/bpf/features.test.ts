@@ -2,7 +2,7 @@
 
 import test from 'ava'
 
-import { backendRecord, Forwarding, frontendKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
+import { activeBackend, backendRecord, Forwarding, frontendKeyRecord, serviceRecord, slotRecord, steadyService } from '../../bpf/index.ts'
 import type { ConstantValue } from '../../loader/index.ts'
 import { BpfObject } from '../../loader/index.ts'
 import { kernelTest } from '../helpers/index.ts'
@@ -52,10 +52,10 @@ kernelTest('feature_services: without it, a frontend is an address like any othe
     withConstants({ feature_services: services }, (node) => {
       node.map('frontends').update(
         frontendKeyRecord.encode({ address: mapped('10.96.0.1'), port: 80, protocol: TCP }),
-        serviceRecord.encode({ id: 1, slotBase: 0, slotCount: 1, forwarding: Forwarding.NAT }),
+        serviceRecord.encode({ ...steadyService, id: 1, slotBase: 0, slotCount: 1, forwarding: Forwarding.NAT }),
       )
       node.map('slots').update(key32(0), slotRecord.encode({ backend: 1, previous: 0 }))
-      node.map('backends').update(key32(1), backendRecord.encode({ address: mapped(addressOf('b', 4)), port: 80, protocol: TCP }))
+      node.map('backends').update(key32(1), backendRecord.encode({ ...activeBackend, address: mapped(addressOf('b', 4)), port: 80, protocol: TCP }))
       runStep(t, node, { hook: 'from_endpoint', at: 'a', packet: packet(4, 'a', 'b', syn, { destination: '10.96.0.1' }), expect: 'redirect', out: { destination } })
     })
 })

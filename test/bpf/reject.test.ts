@@ -3,7 +3,7 @@
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
 
-import { backendRecord, Forwarding, frontendKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
+import { activeBackend, backendRecord, Forwarding, frontendKeyRecord, serviceRecord, slotRecord, steadyService } from '../../bpf/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { buildIpPacket, buildPacket, parsePacket } from '../packet.ts'
 import type { PacketDescription, ParsedPacket, TcpFlag, Transport } from '../packet.ts'
@@ -165,9 +165,9 @@ for (const family of FAMILIES) {
 
   kernelTest(`IPv${family}: who spoke to a service hears from the service`, (t) => {
     const vip = { 4: '10.96.0.1', 6: 'fd96::1' }[family]
-    node.map('frontends').update(frontendKeyRecord.encode({ address: mapped(vip), port: 80, protocol: TCP }), serviceRecord.encode({ id: 5, slotBase: 10, slotCount: 1, forwarding: Forwarding.NAT }))
+    node.map('frontends').update(frontendKeyRecord.encode({ address: mapped(vip), port: 80, protocol: TCP }), serviceRecord.encode({ ...steadyService, id: 5, slotBase: 10, slotCount: 1, forwarding: Forwarding.NAT }))
     node.map('slots').update(key32(10), slotRecord.encode({ backend: 3, previous: 0 }))
-    node.map('backends').update(key32(3), backendRecord.encode({ address: mapped(addressOf('b', family)), port: 8080, protocol: TCP }))
+    node.map('backends').update(key32(3), backendRecord.encode({ ...activeBackend, address: mapped(addressOf('b', family)), port: 8080, protocol: TCP }))
     setPolicy(node.map, [allow('a', 'egress')], { a: 11, b: 12 }, 100)
     isReset(t, refused(t, 'from_endpoint', 'a', packet(family, 'a', 'b', syn, { destination: vip })), family, { flags: ['RST', 'ACK'] })
   })

@@ -2,7 +2,7 @@
 
 import test from 'ava'
 
-import { backendRecord, FlowFlags, Forwarding, frontendKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
+import { activeBackend, backendRecord, FlowFlags, Forwarding, frontendKeyRecord, serviceRecord, slotRecord, steadyService } from '../../bpf/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { buildIpPacket, buildPacket, parsePacket } from '../packet.ts'
 import type { PacketDescription, TcpFlag, Transport } from '../packet.ts'
@@ -30,10 +30,10 @@ test.beforeEach(() => {
 function setService(family: Family, protocol: number, backend: Name, port: number, slotCount: number = SERVICE.slotCount): void {
   node.map('frontends').update(
     frontendKeyRecord.encode({ address: mapped(VIPS[family]), port: 80, protocol }),
-    serviceRecord.encode({ ...SERVICE, slotCount, forwarding: Forwarding.NAT }),
+    serviceRecord.encode({ ...steadyService, ...SERVICE, slotCount, forwarding: Forwarding.NAT }),
   )
   for (let i = 0; i < SERVICE.slotCount; i++) node.map('slots').update(key32(SERVICE.slotBase + i), slotRecord.encode({ backend: 3, previous: 0 }))
-  node.map('backends').update(key32(3), backendRecord.encode({ address: mapped(addressOf(backend, family)), port, protocol }))
+  node.map('backends').update(key32(3), backendRecord.encode({ ...activeBackend, address: mapped(addressOf(backend, family)), port, protocol }))
 }
 
 const toVip = (family: Family, transport: Transport = tcp(4000, 80, 'SYN'), more: Partial<PacketDescription> = {}): PacketDescription => packet(family, 'a', 'b', transport, { destination: VIPS[family], ...more })
