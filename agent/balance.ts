@@ -101,10 +101,14 @@ function toSpec(service: BalancedService, frontend: Frontend, numbers: Numbers):
     protocol: frontend.protocol,
     forwarding: service.forwarding,
     tableSize: service.tableSize,
+    tracking: service.tracking,
+    idleSeconds: frontend.idleSeconds,
     backends: frontend.backends.map((backend): BackendSpec => {
       const key = backendKey(backend, frontend.protocol)
-      const { port, weight } = backend
-      return { number: numbers.number('backend', key), address: addressBytes(backend.address), port, weight, hash: key }
+      const { port, weight, state } = backend
+      const { drainSeconds } = service
+      const drain = drainSeconds === undefined ? {} : { drainSeconds }
+      return { number: numbers.number('backend', key), address: addressBytes(backend.address), port, weight, hash: key, state, ...drain }
     }),
   }
 }

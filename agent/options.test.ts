@@ -49,7 +49,7 @@ test('what is on by default can be switched off, wherever an option can come fro
 })
 
 test('sizes of maps by name', (t) => {
-  t.deepEqual(run(['--map-size', 'conntrack4=1024', '--map-size', 'slots=8']).mapSizes, { conntrack4: 1024, slots: 8 })
+  t.deepEqual(run(['--map-size', 'conntrack4=1024', '--map-size', 'slots=8']).mapSizes, { conntrack4: 1024, slots: 8, slot_histories: 8 })
 })
 
 for (const [argv, message] of [

@@ -230,6 +230,7 @@ function parseHostPort(text: string): PortMatch {
 /** Of maps whose size is no choice of the operator's, with the reason. */
 const FIXED_SIZES: Readonly<Record<string, string>> = {
   endpoints: 'its size is fixed by the build; endpoints_beyond takes what is past its end',
+  slot_histories: 'it is as large as slots',
 }
 
 function parseMapSizes(sizes: readonly string[]): Record<string, number> {
@@ -241,7 +242,8 @@ function parseMapSizes(sizes: readonly string[]): Record<string, number> {
     if (Object.hasOwn(FIXED_SIZES, name)) throw new AgentError('BAD_OPTION', `--map-size ${text} is not possible: ${FIXED_SIZES[name]}`)
     return [name, positive(`map-size ${name}=`, Number(entries))]
   }
-  return Object.fromEntries(sizes.map(parse))
+  const parsed = Object.fromEntries(sizes.map(parse))
+  return { ...parsed, ...(parsed['slots'] !== undefined && { slot_histories: parsed['slots'] }) }
 }
 
 function readConfig(path: string): Record<string, unknown> {

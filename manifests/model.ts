@@ -139,13 +139,19 @@ export interface Backend {
   readonly address: string
   readonly port: number
   readonly weight: number
+  /** `draining`: keeps its connections and gets no new ones. */
+  readonly state: BackendState
 }
+
+export type BackendState = 'active' | 'draining' | 'down'
 
 /** One address, protocol and port of a service, and who answers there: backends of the frontend's own family. */
 export interface Frontend {
   readonly address: string
   readonly protocol: Protocol
   readonly port: number
+  /** A flow without a packet for so long is over. */
+  readonly idleSeconds: number
   readonly backends: readonly Backend[]
 }
 
@@ -156,6 +162,10 @@ export interface BalancedService {
   readonly name: string
   readonly forwarding: 'nat' | 'ipip'
   readonly algorithm: 'maglev'
+  /** `always`: every flow is remembered, not only those of slots that change hands. */
+  readonly tracking: 'changing' | 'always'
+  /** How long a draining backend keeps its connections; absent: until the last one has ended. */
+  readonly drainSeconds?: number
   /** Slots of each frontend's Maglev table, a prime. */
   readonly tableSize: number
   readonly frontends: readonly Frontend[]

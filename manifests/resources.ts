@@ -1,7 +1,7 @@
 // What a single document says, before documents are brought together by compile.ts.
 import type { NamedPorts, Protocol } from '../engine/index.ts'
 import type { ManifestWarning } from './document/warnings.ts'
-import type { DenyAnswer, Location, POLICY_KINDS, PolicyDraft } from './model.ts'
+import type { BackendState, DenyAnswer, Location, POLICY_KINDS, PolicyDraft } from './model.ts'
 
 interface Named {
   /** Empty for kinds without a namespace. */
@@ -62,13 +62,23 @@ export interface EndpointSliceResource extends Named {
   readonly prefixes: readonly string[]
 }
 
+export type IdleSeconds = Readonly<Record<'TCP' | 'UDP' | 'SCTP', number>>
+
 export interface LoadBalancerResource extends Named {
   readonly kind: 'LoadBalancer'
   readonly forwarding: 'ipip' | 'nat'
   readonly addresses: readonly string[]
   readonly tableSize: number
   readonly ports: readonly { readonly protocol: Protocol; readonly port: number }[]
-  readonly backends: readonly { readonly name: string; readonly addresses: readonly string[]; readonly weight: number }[]
+  readonly tracking: 'changing' | 'always'
+  readonly idleSeconds: IdleSeconds
+  readonly drainSeconds?: number
+  readonly backends: readonly {
+    readonly name: string
+    readonly addresses: readonly string[]
+    readonly weight: number
+    readonly state: BackendState
+  }[]
 }
 
 export interface CidrGroupResource extends Named {

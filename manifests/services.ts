@@ -1,8 +1,8 @@
 // Service and LoadBalancer documents, and the backends of their frontends.
-import { familyOf, parseAddress, type Family } from '../engine/index.ts'
+import { familyOf, parseAddress, type Family, type Protocol } from '../engine/index.ts'
 import type { Backend, BalancedService, Frontend, Location, Workload } from './model.ts'
 import { PROTOCOLS, protocolName } from './ports.ts'
-import type { LoadBalancerResource, ServiceResource } from './resources.ts'
+import type { IdleSeconds, LoadBalancerResource, ServiceResource } from './resources.ts'
 import type { Value } from './document/schema.ts'
 import type { service } from './kubernetes/schemas.ts'
 import type { loadBalancer } from './sluice/schemas.ts'
@@ -11,6 +11,9 @@ import { canonicalAddress } from './workloads.ts'
 
 /** Primes for `tableSize: auto`: the least with a hundred slots a backend keeps shares within a percent. */
 const TABLE_SIZES = [251, 509, 1021, 2039, 4093, 8191, 16_381, 32_749, 65_537, 131_071]
+
+/** By then hardly any flow is still alive that was seen; SCTP sends heartbeats every 30 s (RFC 9260 section 16). */
+const IDLE_SECONDS: IdleSeconds = { TCP: 900, UDP: 60, SCTP: 900 }
 
 export function readService({ metadata, spec }: Value<typeof service>, source: Source): ServiceResource {
   const { name, namespace = 'default' } = metadata
@@ -38,7 +41,8 @@ export function readLoadBalancer({ metadata, spec }: Value<typeof loadBalancer>,
   const addresses = spec.addresses.map(canonicalAddress)
   const backends = spec.backends.map((backend) => {
     const backendAddresses = backend.addresses.map(canonicalAddress)
-    return { name: backend.name ?? backendAddresses[0] ?? '', addresses: backendAddresses, weight: backend.weight ?? 1 }
+    const { name: backendName = backendAddresses[0] ?? '', weight = 1, state = 'active' } = backend
+    return { name: backendName, addresses: backendAddresses, weight, state }
   })
   checkDistinct(source, ports)
   checkBackends(source, addresses, backends)
@@ -49,9 +53,17 @@ export function readLoadBalancer({ metadata, spec }: Value<typeof loadBalancer>,
     forwarding: spec.forwarding ?? 'ipip',
     addresses,
     tableSize: readTableSize(source, spec.tableSize ?? 'auto', backends.length),
+    tracking: spec.tracking ?? 'changing',
+    idleSeconds: { ...IDLE_SECONDS, ...spec.idleSeconds },
+    ...(spec.drainSeconds !== undefined && { drainSeconds: spec.drainSeconds }),
     ports,
     backends,
   }
+}
+
+function idleSecondsOf(idleSeconds: IdleSeconds, protocol: Protocol): number {
+  if (protocol === PROTOCOLS.UDP) return idleSeconds.UDP
+  return protocol === PROTOCOLS.SCTP ? idleSeconds.SCTP : idleSeconds.TCP
 }
 
 function readTableSize(source: Source, size: number | string, backends: number): number {
@@ -126,11 +138,11 @@ export function balanceService(service: ServiceResource, workloads: readonly Wor
   const frontends = addresses.flatMap((address) =>
     ports.map(({ protocol, port, target }): Frontend => {
       const backends = selected.flatMap((workload) => backendOf(workload, address, protocol, target))
-      return { address, protocol, port, backends }
+      return { address, protocol, port, idleSeconds: idleSecondsOf(IDLE_SECONDS, protocol), backends }
     }),
   )
   const tableSize = TABLE_SIZES.find((prime) => prime >= 100 * selected.length) ?? 131_071
-  return { kind: 'Service', namespace, name, forwarding: 'nat', algorithm: 'maglev', tableSize, frontends, location }
+  return { kind: 'Service', namespace, name, forwarding: 'nat', algorithm: 'maglev', tracking: 'changing', tableSize, frontends, location }
 }
 
 function backendOf(workload: Workload, vip: string, protocol: number, target: number | string): readonly Backend[] {
@@ -140,21 +152,23 @@ function backendOf(workload: Workload, vip: string, protocol: number, target: nu
       ? target
       : workload.ports.find((named) => named.name === target && named.protocol === protocol)?.port
   if (address === undefined || port === undefined) return []
-  return [{ name: `${workload.namespace}/${workload.name}`, address, port, weight: workload.weight }]
+  return [{ name: `${workload.namespace}/${workload.name}`, address, port, weight: workload.weight, state: 'active' }]
 }
 
 export function balanceLoadBalancer(resource: LoadBalancerResource, location: Location): BalancedService {
-  const { namespace, name, forwarding, tableSize, addresses, ports, backends } = resource
+  const { namespace, name, forwarding, tableSize, tracking, idleSeconds, drainSeconds, addresses, ports, backends } = resource
   const frontends = addresses.flatMap((vip) =>
     ports.map(({ protocol, port }): Frontend => ({
       address: vip,
       protocol,
       port,
-      backends: backends.flatMap(({ name: backend, addresses: own, weight }) => {
+      idleSeconds: idleSecondsOf(idleSeconds, protocol),
+      backends: backends.flatMap(({ name: backend, addresses: own, weight, state }) => {
         const address = own.find((text) => familyOfText(text) === familyOfText(vip))
-        return address === undefined ? [] : [{ name: backend, address, port, weight }]
+        return address === undefined ? [] : [{ name: backend, address, port, weight, state }]
       }),
     })),
   )
-  return { kind: 'LoadBalancer', namespace, name, forwarding, algorithm: 'maglev', tableSize, frontends, location }
+  const drain = drainSeconds === undefined ? {} : { drainSeconds }
+  return { kind: 'LoadBalancer', namespace, name, forwarding, algorithm: 'maglev', tracking, ...drain, tableSize, frontends, location }
 }

@@ -1,22 +1,15 @@
 // Services: Maglev tables in the flat slot array, backends, and frontends that point at them. A changed table is
-// written beside the old one, then the frontend switches by one write. Runs in the worker thread.
-import { isDeepStrictEqual } from 'node:util'
-import { backendRecord, Forwarding, frontendKeyRecord, serviceRecord, slotRecord } from '../../bpf/index.ts'
+// written beside the old one, with what each slot has been through, then the frontend switches by one write. What the
+// maps hold is what the next agent goes on from. Runs in the worker thread.
+import { Forwarding, frontendKeyRecord, ServiceFlags, serviceRecord } from '../../bpf/index.ts'
 import type { ServiceRecord } from '../../bpf/index.ts'
 import { AgentError } from '../errors.ts'
+import { BackendMap, type BackendSpec, mostAlive } from './backend-map.ts'
+import { countChanging, handOver, learnedSlots, settledTable, SLOT_WORDS, type SlotTable, ticksAfter, ticksIn, ticksUntil } from './hand-over.ts'
 import type { MapPort, SizedMapPort } from './ports.ts'
 import { type Region, SlotAllocator } from './slots.ts'
 
-export interface BackendSpec {
-  /** Index of the array `backends`, from the store. */
-  readonly number: number
-  /** Mapped form. */
-  readonly address: Uint8Array
-  readonly port: number
-  readonly weight: number
-  /** What Maglev hashes: the same backend has the same places on every balancer. */
-  readonly hash: string
-}
+export type { BackendSpec } from './backend-map.ts'
 
 export interface FrontendSpec {
   readonly serviceId: number
@@ -25,6 +18,10 @@ export interface FrontendSpec {
   readonly protocol: number
   readonly forwarding: 'nat' | 'ipip'
   readonly tableSize: number
+  /** `always`: every flow is remembered, not only those of slots that change hands. */
+  readonly tracking: 'changing' | 'always'
+  /** Without a packet for so long a flow is forgotten, and a slot that changed hands is learned. */
+  readonly idleSeconds: number
   readonly backends: readonly BackendSpec[]
 }
 
@@ -37,51 +34,134 @@ export interface MaglevPort {
 
 export interface ServiceMapPorts {
   readonly frontends: SizedMapPort
-  readonly slots: SizedMapPort
   readonly backends: MapPort
+  /** The arrays slots and slot_histories, in memory that programs read at the same time. */
+  readonly table: SlotTable
 }
 
-/** What stands in the frontends map for one key. */
+/** What stands in the frontends map for one key. Another object stands here after every switch. */
 interface Programmed {
   readonly key: Uint8Array
   readonly record: ServiceRecord
   /** Undefined where there are no slots. */
   readonly region: Region | undefined
-  /** Of the specification it was built from; undefined for what an earlier agent left. */
+  /** The table before its size changed, while that goes on. */
+  readonly former: Region | undefined
+  /** Of the specification it was built from; undefined for what an earlier agent left, or where its size waits. */
   readonly signature: string | undefined
   readonly shares: ReadonlyMap<number, number>
+  /** Slots that change hands. */
+  readonly changing: number
 }
 
-const SLICE_SLOTS = 8192
+/** A frontend while all flows are looked at: what it takes for its slots to settle. */
+export interface Watched {
+  readonly programmed: object
+  readonly idleTicks: number
+  /** Owner and previous owner of each slot, as they stand now. */
+  readonly slots: Uint32Array
+  /** Slots, and the former table, that may settle if no flow is found that another than their owner has. */
+  readonly learned: readonly number[]
+  readonly formerLearned: boolean
+  readonly foreign: Uint8Array
+  anyForeign: boolean
+}
+
+const NOWHERE: Region = { base: 0, count: 0 }
 
 export class ServiceMaps {
   readonly #engine: MaglevPort
   readonly #maps: ServiceMapPorts
+  readonly #nowTicks: () => number
+  readonly #backends: BackendMap
   readonly #allocator: SlotAllocator
   readonly #programmed = new Map<string, Programmed>()
+  #frontends: readonly FrontendSpec[] | undefined
 
-  constructor(engine: MaglevPort, maps: ServiceMapPorts) {
+  constructor(engine: MaglevPort, maps: ServiceMapPorts, nowTicks: () => number) {
     this.#engine = engine
     this.#maps = maps
-    this.#allocator = new SlotAllocator(maps.slots.maxEntries)
+    this.#nowTicks = nowTicks
+    this.#backends = new BackendMap(maps.backends)
+    this.#allocator = new SlotAllocator(Math.min(maps.table.slots.length, maps.table.histories.length) / SLOT_WORDS)
     for (const programmed of readFrontends(maps.frontends)) this.#adopt(programmed)
   }
 
   /** Makes the maps hold exactly `frontends`. Throws `CAPACITY` before the first write. */
   reconcile(frontends: readonly FrontendSpec[]): ServiceReport {
     this.#checkRoom(frontends)
-    const changed = frontends.filter((frontend) => this.#programmed.get(keyOf(frontend))?.signature !== signatureOf(frontend))
-    const plans = this.#plan(changed.filter((frontend) => !this.#keep(frontend)))
-    this.#execute(plans, changed)
+    this.#frontends = frontends
+    const plans = this.#planAll(frontends.filter((frontend) => this.#programmed.get(keyOf(frontend))?.signature !== signatureOf(frontend)))
+    const wanted = mostAlive(frontends)
+    this.#execute(plans, wanted)
     this.#prune(new Set(frontends.map(keyOf)))
+    this.#backends.retire(wanted)
     return frontends.map((frontend) => this.#programmed.get(keyOf(frontend))?.shares ?? new Map())
+  }
+
+  isDown(backend: number): boolean {
+    return this.#backends.isDown(backend)
+  }
+
+  /** Ends drains whose time is over. Returns every balanced frontend by its key, for a look at all flows. */
+  watch(): Map<string, Watched> {
+    const nowTicks = this.#nowTicks()
+    this.#backends.endDrains(nowTicks)
+    const balanced = [...this.#programmed].filter(([, { record }]) => record.forwarding !== Forwarding.NAT)
+    return new Map(balanced.map(([key, programmed]) => [key, this.#watchOne(programmed, programmed, nowTicks)]))
+  }
+
+  #watchOne({ region = NOWHERE, former, record, changing }: Programmed, programmed: object, nowTicks: number): Watched {
+    const settles = changing > 0 || former !== undefined
+    const table = this.#view(region)
+    return {
+      programmed,
+      idleTicks: record.idle,
+      slots: table.slots,
+      learned: settles ? [...learnedSlots(table, nowTicks)] : [],
+      formerLearned: ticksUntil(record.learned, nowTicks) <= 0,
+      foreign: new Uint8Array(settles ? region.count : 0),
+      anyForeign: false,
+    }
+  }
+
+  /** Once all flows were looked at. What changed meanwhile is left to the next look. */
+  settle(watched: ReadonlyMap<string, Watched>): void {
+    let waited = false
+    for (const [key, each] of watched) {
+      const programmed = this.#programmed.get(key)
+      if (programmed === undefined || programmed !== each.programmed) continue
+      const settled = each.learned.filter((slot) => each.foreign[slot] === 0)
+      for (const slot of settled) each.slots[slot * SLOT_WORDS + 1] = 0
+      const next = { ...programmed, changing: programmed.changing - settled.length }
+      this.#programmed.set(key, next)
+      if (next.former === undefined || !each.formerLearned || each.anyForeign) continue
+      this.#dropFormer(key, next)
+      waited ||= next.signature === undefined
+    }
+    if (waited && this.#frontends !== undefined) this.reconcile(this.#frontends)
+  }
+
+  /** Slots that change hands, and frontends whose table changes its size. */
+  get changes(): { readonly slots: number; readonly tables: number } {
+    const all = [...this.#programmed.values()]
+    return { slots: all.reduce((sum, { changing }) => sum + changing, 0), tables: all.filter(({ former }) => former !== undefined).length }
+  }
+
+  #dropFormer(key: string, programmed: Programmed): void {
+    const record = { ...programmed.record, formerBase: 0, formerCount: 0, learned: 0 }
+    this.#maps.frontends.update(programmed.key, serviceRecord.encode(record))
+    this.#programmed.set(key, { ...programmed, record, former: undefined })
+    this.#free(programmed.former)
   }
 
   /** Regions that overlap or lie outside were never written by an agent; such a frontend is rebuilt. */
   #adopt(programmed: Programmed): void {
-    const region = programmed.region
-    const valid = region !== undefined && this.#allocator.reserve(region)
-    this.#programmed.set(hex(programmed.key), valid ? programmed : { ...programmed, region: undefined })
+    const reserved = (region: Region | undefined): Region | undefined =>
+      region !== undefined && this.#allocator.reserve(region) ? region : undefined
+    const region = reserved(programmed.region)
+    const changing = countChanging(this.#view(region ?? NOWHERE).slots)
+    this.#programmed.set(textOf(programmed.key), { ...programmed, region, former: reserved(programmed.former), changing })
   }
 
   #checkRoom(frontends: readonly FrontendSpec[]): void {
@@ -92,94 +172,99 @@ export class ServiceMaps {
     throw new AgentError('CAPACITY', `${keys.size} service frontends do not fit the map frontends: it has ${maxEntries} entries`)
   }
 
-  /** Whether an earlier agent left exactly this; then it is ours as it is, and needs no room for a second table. */
-  #keep(frontend: FrontendSpec): boolean {
-    const left = this.#programmed.get(keyOf(frontend))
-    if (left === undefined || left.signature !== undefined) return false
-    const table = this.#table(frontend)
-    const { record } = left
-    const equal = isDeepStrictEqual(record, { ...recordOf(frontend, left.region), slotCount: table.length })
-    if (!equal || !this.#holds(left.region, table)) return false
-    this.#programmed.set(keyOf(frontend), { ...left, signature: signatureOf(frontend), shares: countShares(table) })
-    return true
-  }
-
-  #holds(region: Region | undefined, table: Uint32Array): boolean {
-    return table.every((backend, index) => {
-      const slot = this.#maps.slots.lookup(u32((region?.base ?? 0) + index))
-      return slot !== undefined && slotRecord.decode(slot).backend === backend
-    })
-  }
-
   /** Builds every table and finds room for it; nothing is written yet. */
-  #plan(frontends: readonly FrontendSpec[]): Plan[] {
+  #planAll(frontends: readonly FrontendSpec[]): Plan[] {
     const plans: Plan[] = []
     try {
-      for (const frontend of frontends) {
-        const table = this.#table(frontend)
-        plans.push({ frontend, table, region: table.length === 0 ? undefined : this.#allocator.allocate(table.length) })
-      }
+      for (const frontend of frontends) plans.push(this.#plan(frontend, this.#programmed.get(keyOf(frontend))))
     } catch (error) {
-      for (const { region } of plans) this.#free(region)
+      for (const plan of plans) this.#abandon(plan)
       throw error
     }
     return plans
   }
 
+  /** Where the owners of all slots stay, the table does too, with its history, and no second room is needed. */
+  #plan(frontend: FrontendSpec, before: Programmed | undefined): Plan {
+    const owners = this.#owners(frontend, before)
+    const kept = before?.region
+    if (before !== undefined && kept?.count === owners.length && this.#holds(kept, owners)) {
+      const { learned } = before.record
+      return { frontend, before, owners, region: kept, former: before.former, learned }
+    }
+    const region = owners.length === 0 ? undefined : this.#allocator.allocate(owners.length)
+    if (frontend.forwarding === 'nat' || before === undefined || kept === undefined) return { frontend, before, owners, region, former: undefined, learned: 0 }
+    if (kept.count === owners.length) return { frontend, before, owners, region, former: before.former, learned: before.record.learned }
+    return { frontend, before, owners, region, former: kept, learned: ticksAfter(this.#nowTicks(), frontend.idleSeconds) }
+  }
+
+  /**
+   * Backend number of each slot. While a table changes its size another size waits. Where nobody takes new flows the
+   * slots stay, since their last owners may have some; conntrack knows those that are translated.
+   */
+  #owners({ backends, tableSize, forwarding }: FrontendSpec, before: Programmed | undefined): Uint32Array {
+    const takers = backends.filter(({ weight, state }) => weight > 0 && state === 'active')
+    if (takers.length === 0) return new Uint32Array(forwarding === 'nat' ? 0 : (before?.region?.count ?? 0))
+    const size = before?.former === undefined ? tableSize : (before.region?.count ?? tableSize)
+    const indexes = this.#engine.maglev(takers.map(({ hash, weight }) => ({ hash, weight })), size)
+    return indexes.map((index) => takers[index]?.number ?? 0)
+  }
+
+  #holds(region: Region, owners: Uint32Array): boolean {
+    const { slots } = this.#view(region)
+    return owners.every((owner, slot) => slots[slot * SLOT_WORDS] === owner)
+  }
+
   /** Where a map refuses a write, the frontends from there on keep their old tables and the new ones' room is free again. */
-  #execute(plans: readonly Plan[], changed: readonly FrontendSpec[]): void {
+  #execute(plans: readonly Plan[], backends: Parameters<BackendMap['write']>[0]): void {
     let switched = 0
     try {
-      this.#writeBackends(changed)
+      this.#backends.write(backends, this.#nowTicks())
       for (const plan of plans) {
         this.#switch(plan)
         switched++
       }
     } catch (error) {
-      for (const { region } of plans.slice(switched)) this.#free(region)
+      for (const plan of plans.slice(switched)) this.#abandon(plan)
       throw error
     }
+  }
+
+  #abandon({ region, before }: Plan): void {
+    if (region !== before?.region) this.#free(region)
   }
 
   #free(region: Region | undefined): void {
     if (region !== undefined) this.#allocator.free(region)
   }
 
-  /** Backend number of each slot. */
-  #table({ backends, tableSize }: FrontendSpec): Uint32Array {
-    const weighted = backends.filter(({ weight }) => weight > 0)
-    if (weighted.length === 0) return new Uint32Array()
-    const indexes = this.#engine.maglev(weighted.map(({ hash, weight }) => ({ hash, weight })), tableSize)
-    return Uint32Array.from(indexes, (index) => weighted[index]?.number ?? 0)
-  }
-
-  #writeBackends(frontends: readonly FrontendSpec[]): void {
-    for (const { backends, protocol } of frontends) {
-      for (const { number, address, port } of backends) {
-        this.#maps.backends.update(u32(number), backendRecord.encode({ address, port, protocol }))
-      }
-    }
-  }
-
   /** Writes the new table, then the frontend, which gives the old table's room back: every plan has its own already. */
-  #switch({ frontend, table, region }: Plan): void {
+  #switch(plan: Plan): void {
+    const { frontend, before, owners, region, former } = plan
     const key = keyBytes(frontend)
-    const previous = this.#programmed.get(hex(key))
-    if (region !== undefined) this.#writeSlots(region, table)
-    const record = recordOf(frontend, region)
-    this.#maps.frontends.update(key, serviceRecord.encode(record))
-    this.#programmed.set(hex(key), { key, record, region, signature: signatureOf(frontend), shares: countShares(table) })
-    this.#free(previous?.region)
+    if (region !== undefined && region !== before?.region) this.#writeTable(plan, region)
+    const record = recordOf(plan)
+    if (before === undefined || !isSame(before.record, record)) this.#maps.frontends.update(key, serviceRecord.encode(record))
+    const waits = owners.length !== frontend.tableSize && former !== undefined
+    const signature = waits ? undefined : signatureOf(frontend)
+    const changing = countChanging(this.#view(region ?? NOWHERE).slots)
+    this.#programmed.set(textOf(key), { key, record, region, former, signature, shares: countShares(owners), changing })
+    for (const old of [before?.region, before?.former]) if (old !== region && old !== former) this.#free(old)
   }
 
-  #writeSlots(region: Region, table: Uint32Array): void {
-    for (let from = 0; from < table.length; from += SLICE_SLOTS) {
-      const part = table.subarray(from, from + SLICE_SLOTS)
-      const keys = Uint32Array.from(part, (_, index) => region.base + from + index)
-      const values = new Uint32Array(part.length * 2) // struct slot: backend, previous
-      part.forEach((backend, index) => (values[index * 2] = backend))
-      this.#maps.slots.updateBatch(new Uint8Array(keys.buffer), new Uint8Array(values.buffer), part.length)
-    }
+  #writeTable({ frontend, before, owners }: Plan, region: Region): void {
+    const nowTicks = this.#nowTicks()
+    const alive = new Set(frontend.backends.filter(({ state }) => state !== 'down').map(({ number }) => number))
+    const hasPast = frontend.forwarding !== 'nat' && before?.region?.count === owners.length
+    const times = { alive, nowTicks, learnedTicks: ticksAfter(nowTicks, frontend.idleSeconds) }
+    const table = hasPast ? handOver(this.#view(before.region), owners, times) : settledTable(owners)
+    this.#maps.table.slots.set(table.slots, region.base * SLOT_WORDS)
+    this.#maps.table.histories.set(table.histories, region.base * SLOT_WORDS)
+  }
+
+  #view({ base, count }: Region): SlotTable {
+    const part = (words: Uint32Array): Uint32Array => words.subarray(base * SLOT_WORDS, (base + count) * SLOT_WORDS)
+    return { slots: part(this.#maps.table.slots), histories: part(this.#maps.table.histories) }
   }
 
   #prune(wanted: ReadonlySet<string>): void {
@@ -188,25 +273,39 @@ export class ServiceMaps {
       this.#maps.frontends.delete(programmed.key)
       this.#programmed.delete(key)
       this.#free(programmed.region)
+      this.#free(programmed.former)
     }
   }
 }
 
 interface Plan {
   readonly frontend: FrontendSpec
-  readonly table: Uint32Array
+  readonly before: Programmed | undefined
+  /** Backend number of each slot. */
+  readonly owners: Uint32Array
+  /** Where the table stands: its room until now where no slot changes its owner. */
   readonly region: Region | undefined
+  readonly former: Region | undefined
+  /** When the former table's owners are learned. */
+  readonly learned: number
 }
 
-if (slotRecord.size !== 8) throw new Error('struct slot changed: writeSlots packs it by hand')
-
-function recordOf({ serviceId, forwarding }: FrontendSpec, region: Region | undefined): ServiceRecord {
+function recordOf({ frontend, region, former, learned }: Plan): ServiceRecord {
   return {
-    id: serviceId,
+    id: frontend.serviceId,
     slotBase: region?.base ?? 0,
     slotCount: region?.count ?? 0,
-    forwarding: forwarding === 'ipip' ? Forwarding.IPIP : Forwarding.NAT,
+    forwarding: frontend.forwarding === 'ipip' ? Forwarding.IPIP : Forwarding.NAT,
+    flags: frontend.tracking === 'always' ? ServiceFlags.TRACKED : 0,
+    formerBase: former?.base ?? 0,
+    formerCount: former?.count ?? 0,
+    learned: former === undefined ? 0 : learned,
+    idle: ticksIn(frontend.idleSeconds),
   }
+}
+
+function isSame(a: ServiceRecord, b: ServiceRecord): boolean {
+  return (Object.keys(a) as (keyof ServiceRecord)[]).every((field) => a[field] === b[field])
 }
 
 function* readFrontends(map: MapPort): Generator<Programmed> {
@@ -215,14 +314,16 @@ function* readFrontends(map: MapPort): Generator<Programmed> {
       const key = keys.slice(index * map.keySize, (index + 1) * map.keySize)
       const record = serviceRecord.decode(values, index * map.valueSize)
       const region = { base: record.slotBase, count: record.slotCount }
-      yield { key, record, region, signature: undefined, shares: new Map() }
+      const former = { base: record.formerBase, count: record.formerCount }
+      yield { key, record, region, former, signature: undefined, shares: new Map(), changing: 0 }
     }
   }
 }
 
-function countShares(table: Uint32Array): Map<number, number> {
+/** Nobody's slots are no share. */
+function countShares(owners: Uint32Array): Map<number, number> {
   const shares = new Map<number, number>()
-  for (const backend of table) shares.set(backend, (shares.get(backend) ?? 0) + 1)
+  for (const owner of owners) if (owner !== 0) shares.set(owner, (shares.get(owner) ?? 0) + 1)
   return shares
 }
 
@@ -231,17 +332,14 @@ function keyBytes({ address, port, protocol }: FrontendSpec): Uint8Array {
 }
 
 function keyOf(frontend: FrontendSpec): string {
-  return hex(keyBytes(frontend))
+  return textOf(keyBytes(frontend))
 }
 
 function signatureOf(frontend: FrontendSpec): string {
-  return JSON.stringify(frontend, (_key, value: unknown) => (value instanceof Uint8Array ? hex(value) : value))
+  return JSON.stringify(frontend, (_key, value: unknown) => (value instanceof Uint8Array ? textOf(value) : value))
 }
 
-function u32(value: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(value).buffer)
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
+/** Bytes as a key of a map: a character each. */
+export function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 }

@@ -23,6 +23,8 @@ import { Publisher } from './publisher.ts'
 
 /** A batch of conntrack entries each time: a full map is walked in about a minute. */
 const COLLECT_EVERY_MS = 1_000
+/** A batch of the balancer's flows each time: a million are looked at in less than a minute. */
+const LOOK_AT_FLOWS_EVERY_MS = 100
 
 export class Controller {
   readonly #options: RunOptions
@@ -72,6 +74,8 @@ export class Controller {
     folder.start()
     const collect = setInterval(() => this.#collectConntrack(), COLLECT_EVERY_MS)
     this.#resources.defer(() => clearInterval(collect))
+    const look = setInterval(() => this.#lookAtFlows(), LOOK_AT_FLOWS_EVERY_MS)
+    this.#resources.defer(() => clearInterval(look))
   }
 
   async stop(): Promise<void> {
@@ -190,6 +194,15 @@ export class Controller {
       this.#publish()
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#log.warn('conntrack collection failed', { error })
+    }
+  }
+
+  #lookAtFlows(): void {
+    if (this.#convergence.kernelStart === undefined) return
+    try {
+      this.#kernel.lookAtFlows()
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#log.warn('the balancer’s flows cannot be looked at', { error })
     }
   }
 }

@@ -9,6 +9,8 @@ import { AgentError } from '../errors.ts'
 import type { Kernel, KernelOptions, KernelStart, RefusedObject } from '../kernel.ts'
 import { makePinDirectories, type PinDirectories } from '../pins.ts'
 import { ConntrackCollector, type ConntrackReport } from '../reconcilers/conntrack.ts'
+import { type FlowReport, FlowTable } from '../reconcilers/flow-table.ts'
+import { ticksOf } from '../reconcilers/hand-over.ts'
 import { type ApplyReport, PolicyMaps } from '../reconcilers/policy.ts'
 import type { EngineStatistics, VerdictQuery } from '../reconcilers/ports.ts'
 import { ProgramLinks, type ProgramReport } from '../reconcilers/programs.ts'
@@ -23,6 +25,7 @@ interface Running {
   readonly engine: Engine
   readonly policy: PolicyMaps
   readonly services: ServiceMaps
+  readonly flows: FlowTable
   readonly programs: ProgramLinks
   readonly conntrack: ConntrackCollector
   readonly takenOver: number
@@ -61,10 +64,16 @@ export class LinuxKernel implements Kernel, Disposable {
       last_subject: map('last_subject'),
     })
     const takenOver = policy.restore()
+    const nowTicks = (): number => ticksOf(process.hrtime.bigint())
+    const words = (name: 'slots' | 'slot_histories'): Uint32Array => new Uint32Array(stack.use(map(name).mmap()).buffer)
+    const table = { slots: words('slots'), histories: words('slot_histories') }
+    const services = new ServiceMaps(engine, { frontends: map('frontends'), backends: map('backends'), table }, nowTicks)
+    const flowMaps = { half_open: map('half_open'), balanced4: map('balanced4'), balanced6: map('balanced6') }
     const running = {
       engine,
       policy,
-      services: new ServiceMaps(engine, { frontends: map('frontends'), slots: map('slots'), backends: map('backends') }),
+      services,
+      flows: new FlowTable(services, flowMaps, () => refusedFlows(map('flows_refused')), nowTicks),
       programs: new ProgramLinks(new LoaderLinks({ programs: this.#objects, xdpMode }), pins.links),
       conntrack: new ConntrackCollector({ conntrack4: map('conntrack4'), conntrack6: map('conntrack6') }, process.hrtime.bigint),
       takenOver,
@@ -101,6 +110,13 @@ export class LinuxKernel implements Kernel, Disposable {
     return conntrack.report
   }
 
+  /** One batch of a look at the balancer's flows, after which slots may settle. */
+  lookAtFlows(): FlowReport {
+    const { flows } = this.#use()
+    flows.step()
+    return flows.report
+  }
+
   verdict(query: VerdictQuery): Verdict {
     return this.#use().engine.explain(query)
   }
@@ -120,6 +136,11 @@ export class LinuxKernel implements Kernel, Disposable {
     if (this.#running === undefined) throw new AgentError('UNAVAILABLE', 'the datapath is not loaded yet')
     return this.#running
   }
+}
+
+function refusedFlows(map: BpfMap): number {
+  const counts = map.lookupPerCpu(new Uint8Array(4)) ?? []
+  return counts.reduce((sum, count) => sum + Number(new DataView(count.buffer, count.byteOffset).getBigUint64(0, true)), 0)
 }
 
 /** Maps by their pins: they are there once any object that declares them was loaded, by this agent or an earlier one. */

@@ -5,6 +5,8 @@ import { head, namespaced } from '../metadata.ts'
 
 const protocol = oneOf('TCP', 'UDP', 'SCTP')
 const port = integer(1, 65_535)
+/** A year at most: the datapath's clock wraps after two. */
+const seconds = integer(1, 31_536_000)
 
 export const workload = object(
   {
@@ -36,11 +38,19 @@ export const loadBalancer = object(
         addresses: list(string(format.address), 1, 16),
         forwarding: oneOf('ipip', 'nat'),
         algorithm: oneOf('maglev'),
+        tracking: oneOf('changing', 'always'),
+        idleSeconds: object({ TCP: seconds, UDP: seconds, SCTP: seconds }),
+        drainSeconds: seconds,
         tableSize: integerOrString(2, 131_071, { allowed: 'auto', accepts: (text) => text === 'auto' }),
         ports: list(object({ name: string(format.portName), port, protocol }, ['port']), 1),
         backends: list(
           object(
-            { name: string(format.dnsName), addresses: list(string(format.address), 1, 16), weight: integer(0, 65_535) },
+            {
+              name: string(format.dnsName),
+              addresses: list(string(format.address), 1, 16),
+              weight: integer(0, 65_535),
+              state: oneOf('active', 'draining', 'down'),
+            },
             ['addresses'],
           ),
         ),
