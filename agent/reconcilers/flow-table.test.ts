@@ -1,0 +1,171 @@
+import test from 'ava'
+import fc from 'fast-check'
+import { balanced4KeyRecord, balanced6KeyRecord, BalancedFlags, balancedFlowRecord } from '../../bpf/index.ts'
+import { DatapathModel, modelFrontend } from '../testing/datapath-model.ts'
+import { MemoryMap } from '../testing/memory-map.ts'
+import { FlowTable } from './flow-table.ts'
+import { ticksIn } from './hand-over.ts'
+import { type BackendSpec, type FrontendSpec, type MaglevPort, ServiceMaps, textOf, type Watched } from './services.ts'
+
+const SECONDS = 100
+const START_TICKS = 2 ** 32 - 500 // The clock wraps.
+
+/** Each slot's backend is the one whose hash with the slot is highest: few slots move when backends come and go. */
+const engine: MaglevPort = {
+  maglev: (backends, slots) =>
+    Uint32Array.from({ length: slots }, (_, slot) => {
+      const ranks = backends.map(({ hash, weight }) => (Math.imul(Number(hash) * 31 + slot + 1, 0x9e3779b1) >>> 0) * weight)
+      return ranks.indexOf(Math.max(...ranks))
+    }),
+}
+
+type State = BackendSpec['state'] | 'absent'
+
+function frontend(states: readonly State[], tableSize: number): FrontendSpec {
+  const backends = states.flatMap((state, index): BackendSpec[] => {
+    const number = index + 1
+    const address = Uint8Array.from([...modelFrontend.address.subarray(0, 15), 100 + number])
+    return state === 'absent' ? [] : [{ number, address, port: 80, weight: 1, hash: String(number), state }]
+  })
+  return { serviceId: 1, ...modelFrontend, forwarding: 'ipip', tableSize, tracking: 'changing', idleSeconds: SECONDS, backends }
+}
+
+/** One service, its flows, and an agent that may start anew at any time. */
+class Run {
+  readonly datapath = new DatapathModel(64, START_TICKS)
+  #services = this.#startAgent()
+  #flowTable = this.#flows()
+  #wanted: readonly FrontendSpec[] = []
+  readonly flows = new Map<number, number>()
+  broken = 0
+
+  #startAgent(): ServiceMaps {
+    return new ServiceMaps(engine, this.datapath, () => this.datapath.nowTicks >>> 0)
+  }
+
+  #flows(): FlowTable {
+    return new FlowTable(this.#services, this.datapath, () => 0, () => this.datapath.nowTicks >>> 0)
+  }
+
+  restart(): void {
+    this.#services = this.#startAgent()
+    this.#flowTable = this.#flows()
+    this.#services.reconcile(this.#wanted)
+  }
+
+  change(states: readonly State[], tableSize: number): void {
+    this.#wanted = [frontend(states, tableSize)]
+    this.#services.reconcile(this.#wanted)
+    for (const [hash, backend] of this.flows) if (['down', 'absent'].includes(states[backend - 1] ?? 'absent')) this.flows.delete(hash)
+  }
+
+  open(hash: number): void {
+    if (this.flows.has(hash)) return
+    const backend = this.datapath.send({ hash, opens: true })
+    if (backend !== 0) this.flows.set(hash, backend)
+  }
+
+  /** Every flow sends; the agent looks at all of them. */
+  wait(ticks: number): void {
+    this.datapath.nowTicks += ticks
+    for (const [hash, backend] of this.flows) if (this.datapath.send({ hash, opens: false }) !== backend) this.broken++
+    while (!this.#flowTable.step());
+  }
+
+  get changes() {
+    return this.#services.changes
+  }
+}
+
+const states = fc.array(fc.constantFrom<State>('active', 'active', 'draining', 'down', 'absent'), { minLength: 4, maxLength: 4 })
+const step = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('open' as const), hash: fc.nat(2 ** 32 - 1) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('wait' as const), ticks: fc.integer({ min: 1, max: ticksIn(SECONDS) - 2 }) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('change' as const), states, tableSize: fc.constantFrom(5, 7, 11) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
+)
+
+function take(run: Run, each: typeof step extends fc.Arbitrary<infer T> ? T : never): void {
+  if (each.kind === 'open') run.open(each.hash)
+  else if (each.kind === 'wait') run.wait(each.ticks)
+  else if (each.kind === 'change') run.change(each.states, each.tableSize)
+  else run.restart()
+}
+
+test('no flow leaves a backend that is neither removed nor down, while backends, sizes and agents change', (t) => {
+  fc.assert(fc.property(fc.array(step, { minLength: 10, maxLength: 80 }), (steps) => {
+    const run = new Run()
+    run.change(['active', 'active', 'absent', 'absent'], 7)
+    for (const each of steps) take(run, each)
+    return run.broken === 0
+  }), { numRuns: 2000 })
+  t.pass()
+})
+
+test('once nothing changes and the flows have ended, every slot settles and every size is the wanted one', (t) => {
+  fc.assert(fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+    const run = new Run()
+    for (const each of steps) take(run, each)
+    run.change(['active', 'active', 'absent', 'absent'], 7)
+    run.flows.clear()
+    for (let looks = 0; looks < 8; looks++) run.wait(ticksIn(SECONDS / 2) + 1)
+    const { slots, tables } = run.changes
+    return slots === 0 && tables === 0 && run.datapath.balanced4.contents.size === 0
+  }), { numRuns: 300 })
+  t.pass()
+})
+
+interface Entry {
+  readonly backend?: number
+  readonly idleS?: number
+  readonly closing?: boolean
+  readonly port?: number
+}
+
+const NOW = 1_000_000
+
+function flow({ backend = 1, idleS = 0, closing = false }: Entry): Uint8Array {
+  return balancedFlowRecord.encode({ backend, hash: 0, lastSeen: NOW - ticksIn(idleS), flags: closing ? BalancedFlags.CLOSING : 0 })
+}
+
+function maps(entries: readonly Entry[]) {
+  const balanced4 = new MemoryMap('balanced4', balanced4KeyRecord.size, balancedFlowRecord.size, 16)
+  const half_open = new MemoryMap('half_open', balanced6KeyRecord.size, balancedFlowRecord.size, 16)
+  entries.forEach((entry, index) => {
+    const { port = 80 } = entry
+    balanced4.update(balanced4KeyRecord.encode({ source: index, destination: 0x0a00_0001, sourcePort: 1, destinationPort: port, protocol: 17 }), flow(entry))
+    const source = new Uint8Array(16).fill(index)
+    half_open.update(balanced6KeyRecord.encode({ source, destination: modelFrontend.address, sourcePort: 1, destinationPort: port, protocol: 17 }), flow(entry))
+  })
+  return { half_open, balanced4, balanced6: new MemoryMap('balanced6', balanced6KeyRecord.size, balancedFlowRecord.size, 1) }
+}
+
+/** Looks once; the one frontend has one slot, which backend 1 owns. Backend 9 is down. */
+function look(entries: readonly Entry[]) {
+  const m = maps(entries)
+  const key = Uint8Array.from([...modelFrontend.address, 0, 80, 17, 0])
+  const watched: Watched = { programmed: {}, idleTicks: ticksIn(900), slots: Uint32Array.of(1, 2), learned: [0], formerLearned: true, foreign: new Uint8Array(1), anyForeign: false }
+  const services = { watch: () => new Map([[textOf(key), watched]]), settle: () => {}, isDown: (backend: number) => backend === 9 }
+  const table = new FlowTable(services, m, () => 3, () => NOW)
+  while (!table.step());
+  return { m, watched, report: table.report }
+}
+
+test('living flows are counted by backend, and those of another than their slot’s owner are noted', (t) => {
+  const { report, watched } = look([{ backend: 1 }, { backend: 2 }, { backend: 2 }])
+  t.deepEqual(report, { established: 3, halfOpen: 3, byBackend: new Map([[1, 2], [2, 4]]), refused: 3 })
+  t.deepEqual([[...watched.foreign], watched.anyForeign], [[1], true])
+  t.false(look([{ backend: 1 }]).watched.anyForeign)
+})
+
+test('what is over is taken out, and keeps no slot from settling', (t) => {
+  const over: readonly Entry[] = [{ idleS: 901 }, { idleS: 62, closing: true }, { backend: 9 }, { port: 81 }].map((entry) => ({ backend: 2, ...entry }))
+  const { m, report, watched } = look(over)
+  t.deepEqual([m.balanced4.contents.size, m.half_open.contents.size], [0, 0])
+  t.deepEqual([report.established, report.halfOpen, watched.anyForeign], [0, 0, false])
+})
+
+test('what may still send is left: half-open flows for a minute, others as long as the service says', (t) => {
+  const { report } = look([{ idleS: 890 }, { idleS: 58 }, { idleS: 58, closing: true }])
+  t.deepEqual([report.established, report.halfOpen], [3, 2])
+})
