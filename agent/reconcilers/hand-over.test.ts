@@ -122,6 +122,13 @@ test('the owner before the first change stays the previous one, and its time wit
   t.deepEqual([second.histories[0], second.histories[2], second.histories[4]], [100, 110, 100])
 })
 
+test('a previous owner that goes leaves nothing to learn', (t) => {
+  const times = { alive: new Set([1, 2]), nowTicks: 10, learnedTicks: 100 }
+  const changing = handOver(settledTable(Uint32Array.of(1)), Uint32Array.of(2), times)
+  t.is(handOver(changing, Uint32Array.of(2), { ...times, nowTicks: 20, alive: new Set([2]) }).histories[0], 20)
+  t.is(handOver(changing, Uint32Array.of(2), { ...times, nowTicks: 20 }).histories[0], 100)
+})
+
 test('the clock wraps', (t) => {
   const table = { slots: Uint32Array.of(2, 1), histories: Uint32Array.of(5, 0) }
   t.deepEqual([[...learnedSlots(table, 2 ** 32 - 5)], [...learnedSlots(table, 5)]], [[], [0]])
