@@ -62,12 +62,13 @@ spec:
       address: '10.96.0.1',
       protocol: 6,
       port: 80,
+      idleSeconds: 900,
       backends: [
-        { name: 'demo/web-1', address: '10.0.0.1', port: 8080, weight: 1 },
-        { name: 'demo/web-2', address: '10.0.0.2', port: 8081, weight: 1 },
+        { name: 'demo/web-1', address: '10.0.0.1', port: 8080, weight: 1, state: 'active' },
+        { name: 'demo/web-2', address: '10.0.0.2', port: 8081, weight: 1, state: 'active' },
       ],
     },
-    { address: 'fd96::1', protocol: 6, port: 80, backends: [{ name: 'demo/web-2', address: 'fd00::2', port: 8081, weight: 1 }] },
+    { address: 'fd96::1', protocol: 6, port: 80, idleSeconds: 900, backends: [{ name: 'demo/web-2', address: 'fd00::2', port: 8081, weight: 1, state: 'active' }] },
   ])
   t.like(services[0], { kind: 'Service', forwarding: 'nat', tableSize: 509 })
 })
@@ -90,6 +91,26 @@ spec:
     ['10.77.9.1', [['b1', 2], ['10.77.0.22', 1]]],
     ['fd77:9::1', [['b1', 2]]],
   ])
+})
+
+test('a LoadBalancer: states of backends, what is tracked, and for how long', (t) => {
+  const { loadBalancers } = cluster(
+    `
+apiVersion: sluice.io/v1
+kind: LoadBalancer
+metadata: {name: shop}
+spec:
+  addresses: [10.77.9.1]
+  tracking: always
+  idleSeconds: {UDP: 30}
+  drainSeconds: 600
+  ports: [{port: 80}, {port: 53, protocol: UDP}, {port: 9, protocol: SCTP}]
+  backends: [{addresses: [10.77.0.21], state: draining}, {addresses: [10.77.0.22], state: down}, {addresses: [10.77.0.23]}]
+`,
+  )
+  t.like(loadBalancers[0], { tracking: 'always', drainSeconds: 600 })
+  t.deepEqual(loadBalancers[0]?.frontends.map(({ idleSeconds }) => idleSeconds), [900, 30, 900])
+  t.deepEqual(loadBalancers[0]?.frontends[0]?.backends.map(({ state }) => state), ['draining', 'down', 'active'])
 })
 
 const service = (name: string, address: string, port = 80): string => `
