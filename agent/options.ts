@@ -231,6 +231,7 @@ function parseHostPort(text: string): PortMatch {
 const FIXED_SIZES: Readonly<Record<string, string>> = {
   endpoints: 'its size is fixed by the build; endpoints_beyond takes what is past its end',
   slot_histories: 'it is as large as slots',
+  half_open: 'its size is fixed by the build; it holds what is answered within a round trip',
 }
 
 function parseMapSizes(sizes: readonly string[]): Record<string, number> {

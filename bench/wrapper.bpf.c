@@ -21,8 +21,8 @@ const volatile __u32 first_flow = 0;
 const volatile __u32 flows = 1;
 const volatile bool in_order = true;
 
-/* A flow's number in the packet: its low bits in one 16-bit field, the others in a second one. */
-#define LOW_BITS 14
+/* A flow's number in the packet: what is left of it by `low_values` in one 16-bit field, the rest in a second one. */
+const volatile __u32 low_values = 16384;
 const volatile __u32 low_offset = 34;
 const volatile __u32 high_offset = 28;
 const volatile __u16 low_base = 1024;
@@ -82,8 +82,8 @@ static __always_inline int build_packet(void *data, void *end)
 			return -1;
 		*word = packet[i];
 	}
-	return write_field(data, end, low_offset, low_base + (flow & ((1 << LOW_BITS) - 1))) |
-	       write_field(data, end, high_offset, high_base + (flow >> LOW_BITS));
+	return write_field(data, end, low_offset, low_base + flow % low_values) |
+	       write_field(data, end, high_offset, high_base + flow / low_values);
 }
 
 SEC("tc")

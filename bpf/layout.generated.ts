@@ -7,6 +7,8 @@ export const HOST_IFINDEX = 1
 
 export const TICK_SHIFT = 24
 
+export const HALF_OPEN_BUCKETS = 16384
+
 /** enum identity */
 export const Identity = {
   UNKNOWN: 0,
@@ -477,6 +479,26 @@ export const balancedFlowRecord = new RecordLayout<BalancedFlowRecord>('balanced
   { name: 'flags', offset: 12, size: 4, kind: 'u32' }
 ])
 
+/** struct half_open_flow */
+export interface HalfOpenFlowRecord {
+  readonly hashBackend: bigint
+  readonly lastSeen: number
+  readonly service: number
+}
+export const halfOpenFlowRecord = new RecordLayout<HalfOpenFlowRecord>('half_open_flow', 16, [
+  { name: 'hashBackend', offset: 0, size: 8, kind: 'u64' },
+  { name: 'lastSeen', offset: 8, size: 4, kind: 'u32' },
+  { name: 'service', offset: 12, size: 4, kind: 'u32' }
+])
+
+/** struct half_open_bucket */
+export interface HalfOpenBucketRecord {
+  readonly flows: Uint8Array
+}
+export const halfOpenBucketRecord = new RecordLayout<HalfOpenBucketRecord>('half_open_bucket', 64, [
+  { name: 'flows', offset: 0, size: 64, kind: 'bytes' }
+])
+
 /** struct next_hop */
 export interface NextHopRecord {
   readonly ifindex: number
@@ -562,6 +584,8 @@ export const records = {
   balanced4_key: balanced4KeyRecord,
   balanced6_key: balanced6KeyRecord,
   balanced_flow: balancedFlowRecord,
+  half_open_flow: halfOpenFlowRecord,
+  half_open_bucket: halfOpenBucketRecord,
   next_hop: nextHopRecord,
   counter: counterRecord,
   event: eventRecord
@@ -586,7 +610,7 @@ export const mapSpecs = {
   backends: { type: 'array', keySize: 4, valueSize: 24, maxEntries: 65536, flags: 0 },
   balanced4: { type: 'hash', keySize: 16, valueSize: 16, maxEntries: 262144, flags: 1 },
   balanced6: { type: 'hash', keySize: 40, valueSize: 16, maxEntries: 262144, flags: 1 },
-  half_open: { type: 'lru_hash', keySize: 40, valueSize: 16, maxEntries: 65536, flags: 0 },
+  half_open: { type: 'array', keySize: 4, valueSize: 64, maxEntries: 16384, flags: 0 },
   flows_refused: { type: 'percpu_array', keySize: 4, valueSize: 8, maxEntries: 1, flags: 0 },
   next_hops: { type: 'percpu_array', keySize: 4, valueSize: 24, maxEntries: 65536, flags: 0 },
   decap_vips: { type: 'hash', keySize: 16, valueSize: 4, maxEntries: 16384, flags: 1 },

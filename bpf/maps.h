@@ -146,12 +146,15 @@ struct {
 	__type(value, struct balanced_flow);
 } balanced6 SEC(".maps");
 
-/* Of both families: connections whose client has not answered yet. A flood of them evicts no others than these. */
+/*
+ * Of both families: connections whose client has not answered yet, in buckets by a part of the flow's hash that tells no
+ * slot. A flood of them takes the places of others like them, and of no established flow.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct balanced6_key);
-	__type(value, struct balanced_flow);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HALF_OPEN_BUCKETS);
+	__type(key, __u32);
+	__type(value, struct half_open_bucket);
 } half_open SEC(".maps");
 
 /* Flows that found no room in balanced4 or balanced6: forwarded, but not remembered. */

@@ -342,6 +342,23 @@ struct balanced_flow {
 };
 _Static_assert(sizeof(struct balanced_flow) == 16, "balanced_flow");
 
+/* A connection whose client has not answered its backend yet. */
+struct half_open_flow {
+	__u64 hash_backend; /* the flow's hash << 32 | backend: read and written at once */
+	__u32 last_seen; /* ticks */
+	__u32 service;
+};
+_Static_assert(sizeof(struct half_open_flow) == 16, "half_open_flow");
+
+#define HALF_OPEN_BUCKETS 16384
+#define HALF_OPEN_WAYS    4
+
+/* One cache line: a SYN costs as much under a flood as without one. */
+struct half_open_bucket {
+	struct half_open_flow flows[HALF_OPEN_WAYS];
+};
+_Static_assert(sizeof(struct half_open_bucket) == 64, "half_open_bucket");
+
 /* Where XDP sends a backend's packets; asked of the FIB about once a second on each CPU. */
 struct next_hop {
 	__u32 ifindex;

@@ -1,6 +1,6 @@
 import test from 'ava'
 import fc from 'fast-check'
-import { balanced4KeyRecord, balanced6KeyRecord, BalancedFlags, balancedFlowRecord } from '../../bpf/index.ts'
+import { balanced4KeyRecord, balanced6KeyRecord, BalancedFlags, balancedFlowRecord, halfOpenBucketRecord, halfOpenFlowRecord } from '../../bpf/index.ts'
 import { DatapathModel, modelFrontend } from '../testing/datapath-model.ts'
 import { MemoryMap } from '../testing/memory-map.ts'
 import { FlowTable } from './flow-table.ts'
@@ -121,7 +121,13 @@ test('once nothing changes and the flows have ended, every slot settles and ever
   t.pass()
 })
 
+interface Entries {
+  readonly established?: readonly Entry[]
+  readonly halfOpen?: readonly Entry[]
+}
+
 interface Entry {
+  readonly service?: number
   readonly backend?: number
   readonly idleS?: number
   readonly closing?: boolean
@@ -129,49 +135,63 @@ interface Entry {
 }
 
 const NOW = 1_000_000
+const IPV6 = new Uint8Array(16).fill(0xfd)
 
 function flow({ backend = 1, idleS = 0, closing = false }: Entry): Uint8Array {
   return balancedFlowRecord.encode({ backend, hash: 0, lastSeen: NOW - ticksIn(idleS), flags: closing ? BalancedFlags.CLOSING : 0 })
 }
 
-function maps(entries: readonly Entry[]) {
+function maps({ established = [], halfOpen = [] }: Entries) {
   const balanced4 = new MemoryMap('balanced4', balanced4KeyRecord.size, balancedFlowRecord.size, 16)
-  const half_open = new MemoryMap('half_open', balanced6KeyRecord.size, balancedFlowRecord.size, 16)
-  entries.forEach((entry, index) => {
+  const balanced6 = new MemoryMap('balanced6', balanced6KeyRecord.size, balancedFlowRecord.size, 16)
+  const half_open = new MemoryMap('half_open', 4, halfOpenBucketRecord.size, 16)
+  established.forEach((entry, index) => {
     const { port = 80 } = entry
     balanced4.update(balanced4KeyRecord.encode({ source: index, destination: 0x0a00_0001, sourcePort: 1, destinationPort: port, protocol: 17 }), flow(entry))
-    const source = new Uint8Array(16).fill(index)
-    half_open.update(balanced6KeyRecord.encode({ source, destination: modelFrontend.address, sourcePort: 1, destinationPort: port, protocol: 17 }), flow(entry))
+    balanced6.update(balanced6KeyRecord.encode({ source: new Uint8Array(16), destination: IPV6, sourcePort: index, destinationPort: port, protocol: 6 }), flow(entry))
   })
-  return { half_open, balanced4, balanced6: new MemoryMap('balanced6', balanced6KeyRecord.size, balancedFlowRecord.size, 1) }
+  halfOpen.forEach(({ backend = 1, idleS = 0, service = 5 }, index) => {
+    const bucket = new Uint8Array(halfOpenBucketRecord.size)
+    halfOpenFlowRecord.write({ hashBackend: BigInt(backend), lastSeen: NOW - ticksIn(idleS), service }, new DataView(bucket.buffer), 16 * (index % 4))
+    half_open.update(new Uint8Array(Uint32Array.of(index).buffer), bucket)
+  })
+  return { half_open, balanced4, balanced6 }
 }
 
-/** Looks once; the one frontend has one slot, which backend 1 owns. Backend 9 is down. */
-function look(entries: readonly Entry[]) {
+/** Looks once; the service has two frontends, of one slot each, which backend 1 owns. Backend 9 is down. */
+function look(entries: Entries) {
   const m = maps(entries)
-  const key = Uint8Array.from([...modelFrontend.address, 0, 80, 17, 0])
-  const watched: Watched = { programmed: {}, idleTicks: ticksIn(900), slots: Uint32Array.of(1, 2), learned: [0], formerLearned: true, foreign: new Uint8Array(1), anyForeign: false }
-  const services = { watch: () => new Map([[textOf(key), watched]]), settle: () => {}, isDown: (backend: number) => backend === 9 }
+  const watch = (): Watched =>
+    ({ programmed: {}, serviceId: 5, idleTicks: ticksIn(900), slots: Uint32Array.of(1, 2), learned: [0], formerLearned: true, foreign: new Uint8Array(1), anyForeign: false })
+  const [ipv4, ipv6] = [watch(), watch()]
+  const frontends = new Map([[textOf(Uint8Array.from([...modelFrontend.address, 0, 80, 17, 0])), ipv4], [textOf(Uint8Array.from([...IPV6, 0, 80, 6, 0])), ipv6]])
+  const services = { watch: () => frontends, settle: () => {}, isDown: (backend: number) => backend === 9 }
   const table = new FlowTable(services, m, () => 3, () => NOW)
   while (!table.step());
-  return { m, watched, report: table.report }
+  return { m, report: table.report, foreign: [ipv4, ipv6].map(({ foreign, anyForeign }) => foreign[0] === 1 && anyForeign) }
 }
 
 test('living flows are counted by backend, and those of another than their slot’s owner are noted', (t) => {
-  const { report, watched } = look([{ backend: 1 }, { backend: 2 }, { backend: 2 }])
-  t.deepEqual(report, { established: 3, halfOpen: 3, byBackend: new Map([[1, 2], [2, 4]]), refused: 3 })
-  t.deepEqual([[...watched.foreign], watched.anyForeign], [[1], true])
-  t.false(look([{ backend: 1 }]).watched.anyForeign)
+  const { report, foreign } = look({ established: [{ backend: 1 }, { backend: 2 }, { backend: 2 }] })
+  t.deepEqual(report, { established: 6, halfOpen: 0, byBackend: new Map([[1, 2], [2, 4]]), refused: 3 })
+  t.deepEqual(foreign, [true, true])
+  t.deepEqual(look({ established: [{ backend: 1 }] }).foreign, [false, false])
+})
+
+test('half-open flows keep their service’s slots from settling too', (t) => {
+  t.deepEqual(look({ halfOpen: [{ backend: 2 }] }).foreign, [true, true])
+  t.deepEqual(look({ halfOpen: [{ backend: 1 }, { backend: 2, service: 6 }] }).foreign, [false, false])
+  t.is(look({ halfOpen: [{ backend: 2 }, { backend: 2 }, { backend: 2 }, { backend: 2 }] }).report.halfOpen, 4)
 })
 
 test('what is over is taken out, and keeps no slot from settling', (t) => {
-  const over: readonly Entry[] = [{ idleS: 901 }, { idleS: 62, closing: true }, { backend: 9 }, { port: 81 }].map((entry) => ({ backend: 2, ...entry }))
-  const { m, report, watched } = look(over)
-  t.deepEqual([m.balanced4.contents.size, m.half_open.contents.size], [0, 0])
-  t.deepEqual([report.established, report.halfOpen, watched.anyForeign], [0, 0, false])
+  const established: readonly Entry[] = [{ idleS: 901 }, { idleS: 62, closing: true }, { backend: 9 }, { port: 81 }].map((entry) => ({ backend: 2, ...entry }))
+  const { m, report, foreign } = look({ established, halfOpen: [{ backend: 2, idleS: 62 }, { backend: 9 }] })
+  t.deepEqual([m.balanced4.contents.size, m.balanced6.contents.size], [0, 0])
+  t.deepEqual([report.established, report.halfOpen, foreign], [0, 0, [false, false]])
 })
 
-test('what may still send is left: half-open flows for a minute, others as long as the service says', (t) => {
-  const { report } = look([{ idleS: 890 }, { idleS: 58 }, { idleS: 58, closing: true }])
-  t.deepEqual([report.established, report.halfOpen], [3, 2])
+test('what may still send is left', (t) => {
+  const { report } = look({ established: [{ idleS: 890 }, { idleS: 58, closing: true }], halfOpen: [{ idleS: 58 }] })
+  t.deepEqual([report.established, report.halfOpen], [4, 1])
 })

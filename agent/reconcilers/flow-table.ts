@@ -1,7 +1,9 @@
 // The balancer's flow tables: flows that have ended are taken out, and a slot that changed hands settles once no flow is
 // left that another backend than its owner has. One pass looks at all flows, some batches at a time, and counts anew, so
 // that nothing depends on what an earlier agent knew. Runs in the worker thread.
-import { BalancedFlags, balanced4KeyRecord, balanced6KeyRecord, balancedFlowRecord, BalancedLifetime, type RecordLayout } from '../../bpf/index.ts'
+import {
+  BalancedFlags, balanced4KeyRecord, balanced6KeyRecord, balancedFlowRecord, BalancedLifetime, halfOpenFlowRecord, type RecordLayout,
+} from '../../bpf/index.ts'
 import { SLOT_WORDS, slotOf, ticksIn } from './hand-over.ts'
 import type { MapBatch, MapPort } from './ports.ts'
 import { textOf, type Watched } from './services.ts'
@@ -68,24 +70,40 @@ export class FlowTable {
   *#look(): Generator<void> {
     const watched = this.#services.watch()
     const byBackend = new Map<number, number>()
-    const halfOpen = yield* this.#lookAt(this.#maps.half_open, new FlowReader(balanced6KeyRecord), watched, byBackend)
+    const halfOpen = yield* this.#lookAtHalfOpen(watched)
     const ipv4 = yield* this.#lookAt(this.#maps.balanced4, new FlowReader(balanced4KeyRecord), watched, byBackend)
     const ipv6 = yield* this.#lookAt(this.#maps.balanced6, new FlowReader(balanced6KeyRecord), watched, byBackend)
     this.#services.settle(watched)
     this.#report = { established: ipv4 + ipv6, halfOpen, byBackend, refused: this.#refused() }
   }
 
+  /** An entry names its service and not the frontend: it holds a slot of each of them. */
+  *#lookAtHalfOpen(watched: ReadonlyMap<string, Watched>): Generator<void, number> {
+    const byService = Map.groupBy(watched.values(), ({ serviceId }) => serviceId)
+    let living = 0
+    for (const { count, values } of this.#maps.half_open.entries(BATCH_ENTRIES)) {
+      const nowTicks = this.#nowTicks()
+      const view = new DataView(values.buffer, values.byteOffset, count * this.#maps.half_open.valueSize)
+      for (let at = 0; at < view.byteLength; at += halfOpenFlowRecord.size) {
+        const flow = { backend: view.getUint32(at, true), hash: view.getUint32(at + 4, true), closing: false, idleSince: view.getUint32(at + HALF_OPEN_SEEN, true) }
+        if (flow.backend === 0 || this.#isOver(flow, ticksIn(BalancedLifetime.HALF_OPEN_S), nowTicks)) continue
+        living++
+        for (const each of byService.get(view.getUint32(at + HALF_OPEN_SERVICE, true)) ?? []) noteForeign(each, flow)
+      }
+      yield
+    }
+    return living
+  }
+
   /** Returns how many flows live. */
   *#lookAt(map: MapPort, reader: FlowReader, watched: ReadonlyMap<string, Watched>, byBackend: Map<number, number>): Generator<void, number> {
-    const longestTicks = map === this.#maps.half_open ? ticksIn(BalancedLifetime.HALF_OPEN_S) : Infinity
     let living = 0
     for (const batch of map.entries(BATCH_ENTRIES)) {
       const nowTicks = this.#nowTicks()
       for (const flow of reader.flows(batch)) {
         const service = watched.get(flow.frontend)
-        const lifetimeTicks = Math.min(service?.idleTicks ?? -1, longestTicks)
-        if (service === undefined || this.#isOver(flow, lifetimeTicks, nowTicks)) {
-          this.#remove(map, reader, flow.key, lifetimeTicks, nowTicks)
+        if (service === undefined || this.#isOver(flow, service.idleTicks, nowTicks)) {
+          this.#remove(map, reader, flow.key, service?.idleTicks ?? -1, nowTicks)
           continue
         }
         living++
@@ -97,7 +115,7 @@ export class FlowTable {
     return living
   }
 
-  #isOver({ backend, idleSince, closing }: Flow, lifetimeTicks: number, nowTicks: number): boolean {
+  #isOver({ backend, idleSince, closing }: Pick<Flow, 'backend' | 'idleSince' | 'closing'>, lifetimeTicks: number, nowTicks: number): boolean {
     const ticks = closing ? Math.min(lifetimeTicks, ticksIn(BalancedLifetime.CLOSING_S)) : lifetimeTicks
     return ((nowTicks - idleSince) | 0) > ticks || this.#services.isDown(backend) // wraps, as the datapath's clock does
   }
@@ -169,8 +187,10 @@ const BACKEND = offsetOf(balancedFlowRecord, 'backend')
 const HASH = offsetOf(balancedFlowRecord, 'hash')
 const LAST_SEEN = offsetOf(balancedFlowRecord, 'lastSeen')
 const FLAGS = offsetOf(balancedFlowRecord, 'flags')
+const HALF_OPEN_SEEN = offsetOf(halfOpenFlowRecord, 'lastSeen')
+const HALF_OPEN_SERVICE = offsetOf(halfOpenFlowRecord, 'service')
 
-function noteForeign(service: Watched, { hash, backend }: Flow): void {
+function noteForeign(service: Watched, { hash, backend }: Pick<Flow, 'hash' | 'backend'>): void {
   const slots = service.foreign.length
   if (slots === 0) return
   const slot = slotOf(hash, slots)

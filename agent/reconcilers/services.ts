@@ -57,6 +57,7 @@ interface Programmed {
 /** A frontend while all flows are looked at: what it takes for its slots to settle. */
 export interface Watched {
   readonly programmed: object
+  readonly serviceId: number
   readonly idleTicks: number
   /** Owner and previous owner of each slot, as they stand now. */
   readonly slots: Uint32Array
@@ -116,6 +117,7 @@ export class ServiceMaps {
     const table = this.#view(region)
     return {
       programmed,
+      serviceId: record.id,
       idleTicks: record.idle,
       slots: table.slots,
       learned: settles ? [...learnedSlots(table, nowTicks)] : [],

@@ -1,6 +1,6 @@
 // The rules of bpf/lib/track.h over maps in memory: for tests of what the agent writes there, without a kernel.
 import {
-  backendRecord, BackendState, balanced4KeyRecord, balancedFlowRecord, frontendKeyRecord, slotHistoryRecord, slotRecord, type ServiceRecord, serviceRecord,
+  backendRecord, BackendState, balanced4KeyRecord, balancedFlowRecord, frontendKeyRecord, halfOpenBucketRecord, slotHistoryRecord, slotRecord, type ServiceRecord, serviceRecord,
 } from '../../bpf/index.ts'
 import { type SlotTable, slotOf, ticksUntil } from '../reconcilers/hand-over.ts'
 import { MemoryMap } from './memory-map.ts'
@@ -18,7 +18,7 @@ export class DatapathModel {
   readonly backends = new MemoryMap('backends', 4, backendRecord.size, 64)
   readonly balanced4 = new MemoryMap('balanced4', balanced4KeyRecord.size, balancedFlowRecord.size, 4096)
   readonly balanced6 = new MemoryMap('balanced6', 40, balancedFlowRecord.size, 1)
-  readonly half_open = new MemoryMap('half_open', 40, balancedFlowRecord.size, 1)
+  readonly half_open = new MemoryMap('half_open', 4, halfOpenBucketRecord.size, 1)
   readonly table: SlotTable
   nowTicks: number
 

@@ -10,6 +10,8 @@ export interface Traffic {
   readonly packet: Uint8Array
   readonly lowOffset: number
   readonly lowBase: number
+  /** How many values the low field takes; 16384 by default. */
+  readonly lowValues?: number
   readonly highOffset: number
   readonly highBase: number
   readonly firstFlow: number
@@ -41,6 +43,7 @@ export class Wrapper implements Disposable {
       in_order: traffic.order === 'sequential',
       low_offset: traffic.lowOffset,
       low_base: traffic.lowBase,
+      low_values: traffic.lowValues ?? 16_384,
       high_offset: traffic.highOffset,
       high_base: traffic.highBase
     }

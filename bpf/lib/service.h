@@ -19,8 +19,8 @@ static __always_inline __u64 address_pair(const struct ip_address *address, int 
 	return (__u64)address->words[half * 2] << 32 | address->words[half * 2 + 1];
 }
 
-/* The same on every node: balancers that share a service give a flow the same slot. */
-static __always_inline __u32 flow_hash(const struct tuple *tuple, const bool ipv6)
+/* The same on every node: balancers that share a service give a flow the same slot, by the upper half. */
+static __always_inline __u64 flow_hash_whole(const struct tuple *tuple, const bool ipv6)
 {
 	__u64 ports = (__u64)tuple->source_port_be << 24 | (__u64)tuple->destination_port_be << 8 | tuple->protocol;
 	__u64 hash;
@@ -33,7 +33,12 @@ static __always_inline __u32 flow_hash(const struct tuple *tuple, const bool ipv
 		hash = (__u64)tuple->source.words[3] << 32 | tuple->destination.words[3];
 		hash = hash_mix(hash ^ ports * 0x9e3779b97f4a7c15ULL);
 	}
-	return hash >> 32;
+	return hash;
+}
+
+static __always_inline __u32 flow_hash(const struct tuple *tuple, const bool ipv6)
+{
+	return flow_hash_whole(tuple, ipv6) >> 32;
 }
 
 static __always_inline const struct service *service_find(const struct tuple *tuple, const bool ipv6)

@@ -99,7 +99,6 @@ static __always_inline void balanced4_key_fill(struct balanced4_key *key, const 
 	key->pad[0] = key->pad[1] = key->pad[2] = 0;
 }
 
-/* IPv4 addresses have to be mapped. */
 static __always_inline void balanced6_key_fill(struct balanced6_key *key, const struct tuple *tuple)
 {
 	key->source = tuple->source;
@@ -167,10 +166,10 @@ static __always_inline bool balanced_write(const struct tuple *tuple, const stru
 }
 
 /* A packet that opens a flow leaves one that is closing, and a backend that drains. */
-static __always_inline bool flow_stands(const struct question *question, const struct balanced_flow *flow, __s32 idle)
+static __always_inline bool flow_stands(const struct question *question, const struct balanced_flow *flow)
 {
 	const struct backend *backend = service_backend(flow->backend);
-	__s32 lifetime = idle;
+	__s32 lifetime = question->service->idle;
 
 	if (flow->flags & BALANCED_CLOSING && lifetime > SECONDS(BALANCED_LIFETIME_CLOSING_S))
 		lifetime = SECONDS(BALANCED_LIFETIME_CLOSING_S);
@@ -187,23 +186,61 @@ static __always_inline void flow_touch(struct balanced_flow *flow, const struct 
 		WRITE_ONCE(flow->flags, flow->flags | BALANCED_CLOSING);
 }
 
-/* A flow that answers its backend's first packet moves from the table of half-open ones to that of the established. */
-static __always_inline __u32 half_open_backend(
-	const struct question *question, const struct packet *packet, const struct balanced6_key *key, const bool ipv6)
+static __always_inline struct half_open_bucket *half_open_bucket_of(const struct packet *packet, const bool ipv6)
 {
-	struct balanced_flow *known = bpf_map_lookup_elem(&half_open, key);
-	struct balanced_flow flow;
+	__u32 index = (__u32)flow_hash_whole(&packet->tuple, ipv6) % HALF_OPEN_BUCKETS;
 
-	if (!known || !flow_stands(question, known, SECONDS(BALANCED_LIFETIME_HALF_OPEN_S)))
+	return bpf_map_lookup_elem(&half_open, &index);
+}
+
+/* The flow's place in its bucket, or NULL; `*oldest` becomes the place that it may take. */
+static __always_inline struct half_open_flow *half_open_find(
+	const struct question *question, struct half_open_bucket *bucket, struct half_open_flow **oldest)
+{
+	*oldest = &bucket->flows[0];
+	for (int i = 0; i < HALF_OPEN_WAYS; i++) {
+		struct half_open_flow *flow = &bucket->flows[i];
+
+		if (flow->hash_backend >> 32 == question->hash && flow->service == question->service->id)
+			return flow;
+		if (clock_since(flow->last_seen, (*oldest)->last_seen) < 0)
+			*oldest = flow;
+	}
+	return NULL;
+}
+
+/* 0: nobody, or not any more. */
+static __always_inline __u32 half_open_backend(const struct question *question, const struct half_open_flow *flow)
+{
+	__u32 backend_id = READ_ONCE(flow->hash_backend);
+	const struct backend *backend = service_backend(backend_id);
+
+	if (!backend || backend->state == BACKEND_DOWN || (question->opens && backend->state != BACKEND_ACTIVE))
 		return 0;
-	flow = *known;
-	flow_touch(known, packet, question->now);
-	if (question->opens || packet->flags & (PACKET_LATER_FRAGMENT | PACKET_ICMP_ERROR))
-		return flow.backend;
-	flow_touch(&flow, packet, question->now);
-	if (balanced_write(&packet->tuple, &flow, ipv6))
-		bpf_map_delete_elem(&half_open, key);
-	return flow.backend;
+	return clock_since(question->now, flow->last_seen) > SECONDS(BALANCED_LIFETIME_HALF_OPEN_S) ? 0 : backend_id;
+}
+
+static __always_inline __u32 open_flow(const struct question *question, const struct packet *packet, const bool ipv6)
+{
+	struct half_open_bucket *bucket = half_open_bucket_of(packet, ipv6);
+	struct half_open_flow *place, *oldest;
+	__u32 backend_id = 0;
+
+	if (!bucket)
+		return question->current;
+	place = half_open_find(question, bucket, &oldest);
+	if (place)
+		backend_id = half_open_backend(question, place);
+	else
+		place = oldest;
+	if (!backend_id)
+		backend_id = question->current;
+	if (!backend_id)
+		return 0;
+	WRITE_ONCE(place->hash_backend, (__u64)question->hash << 32 | backend_id);
+	WRITE_ONCE(place->last_seen, question->now);
+	WRITE_ONCE(place->service, question->service->id);
+	return backend_id;
 }
 
 /* Fragments and ICMP errors tell nothing about a flow, and a reset leaves nothing to remember. */
@@ -217,42 +254,43 @@ static __always_inline bool has_handshake(__u8 protocol)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_SCTP;
 }
 
-/* Of a flow that the table of established ones does not know. */
-static __always_inline __u32 unknown_backend(const struct question *question, struct packet *packet, const bool ipv6)
+/* Of a flow that the table of established ones does not know: one that is half open becomes established. */
+static __always_inline __u32 join_flow(const struct question *question, const struct packet *packet, const bool ipv6)
 {
+	struct half_open_bucket *bucket = has_handshake(packet->tuple.protocol) ? half_open_bucket_of(packet, ipv6) : NULL;
+	struct half_open_flow *known = NULL, *oldest;
 	struct balanced_flow flow = {
-		.backend = question->opens ? question->current : question->former,
 		.hash = question->hash,
 		.last_seen = question->now,
 		.flags = packet->tcp_flags & TCP_FIN ? BALANCED_CLOSING : 0,
 	};
-	struct balanced6_key key;
 
-	if (has_handshake(packet->tuple.protocol)) {
-		__u32 backend;
-
-		tuple_map(&packet->tuple);
-		balanced6_key_fill(&key, &packet->tuple);
-		backend = half_open_backend(question, packet, &key, ipv6);
-		if (backend)
-			return backend;
-	}
+	if (bucket)
+		known = half_open_find(question, bucket, &oldest);
+	if (known)
+		flow.backend = half_open_backend(question, known);
+	if (!flow.backend)
+		flow.backend = question->former;
 	if (!flow.backend || !is_memorable(packet))
 		return flow.backend;
-	if (question->opens)
-		bpf_map_update_elem(&half_open, &key, &flow, BPF_ANY);
-	else
-		balanced_write(&packet->tuple, &flow, ipv6);
+	if (balanced_write(&packet->tuple, &flow, ipv6) && known)
+		WRITE_ONCE(known->hash_backend, 0);
 	return flow.backend;
 }
 
-static __always_inline __u32 tracked_backend(const struct question *question, struct packet *packet, const bool ipv6)
+static __always_inline __u32 unknown_backend(const struct question *question, const struct packet *packet, const bool ipv6)
+{
+	return question->opens ? open_flow(question, packet, ipv6) : join_flow(question, packet, ipv6);
+}
+
+static __always_inline __u32 tracked_backend(
+	const struct question *question, const struct packet *packet, const bool ipv6)
 {
 	struct balanced_flow *flow = balanced_find(&packet->tuple, ipv6);
 
 	if (!flow)
 		return unknown_backend(question, packet, ipv6);
-	if (likely(flow_stands(question, flow, question->service->idle))) {
+	if (likely(flow_stands(question, flow))) {
 		flow_touch(flow, packet, question->now);
 		return flow->backend;
 	}

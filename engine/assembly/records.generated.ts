@@ -3,6 +3,7 @@
 // constants
 export const HOST_IFINDEX: u32 = 1
 export const TICK_SHIFT: u32 = 24
+export const HALF_OPEN_BUCKETS: u32 = 16384
 
 // enum identity
 export const IDENTITY_UNKNOWN: u32 = 0
@@ -270,6 +271,16 @@ export const BALANCED_FLOW_HASH_OFFSET: usize = 4
 export const BALANCED_FLOW_LAST_SEEN_OFFSET: usize = 8
 export const BALANCED_FLOW_FLAGS_OFFSET: usize = 12
 
+// struct half_open_flow
+export const HALF_OPEN_FLOW_SIZE: usize = 16
+export const HALF_OPEN_FLOW_HASH_BACKEND_OFFSET: usize = 0
+export const HALF_OPEN_FLOW_LAST_SEEN_OFFSET: usize = 8
+export const HALF_OPEN_FLOW_SERVICE_OFFSET: usize = 12
+
+// struct half_open_bucket
+export const HALF_OPEN_BUCKET_SIZE: usize = 64
+export const HALF_OPEN_BUCKET_FLOWS_OFFSET: usize = 0
+
 // struct next_hop
 export const NEXT_HOP_SIZE: usize = 24
 export const NEXT_HOP_IFINDEX_OFFSET: usize = 0
@@ -319,7 +330,7 @@ export const SLOT_HISTORIES_MAX_ENTRIES: u32 = 1048576
 export const BACKENDS_MAX_ENTRIES: u32 = 65536
 export const BALANCED4_MAX_ENTRIES: u32 = 262144
 export const BALANCED6_MAX_ENTRIES: u32 = 262144
-export const HALF_OPEN_MAX_ENTRIES: u32 = 65536
+export const HALF_OPEN_MAX_ENTRIES: u32 = 16384
 export const FLOWS_REFUSED_MAX_ENTRIES: u32 = 1
 export const NEXT_HOPS_MAX_ENTRIES: u32 = 65536
 export const DECAP_VIPS_MAX_ENTRIES: u32 = 16384

@@ -51,7 +51,6 @@ const MAP_SIZES: Readonly<Record<string, number>> = {
   slot_histories: 4096,
   balanced4: 64,
   balanced6: 64,
-  half_open: 64,
   backends: 256,
   next_hops: 256,
   events: 1 << 20,
