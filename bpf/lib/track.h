@@ -24,8 +24,7 @@ struct question {
 	__u32 hash;
 	__u32 now; /* ticks */
 	bool opens; /* the packet is its flow's first */
-	bool settled; /* the flow's slot has had one owner only, as far as packets can tell */
-	__u32 current;
+	__u32 current; /* owner of the flow's slot */
 	__u32 former; /* owner of the flow if nobody knows it and this packet does not open it */
 };
 
@@ -64,8 +63,6 @@ static __always_inline void find_former_owner(struct question *question)
 
 	if (!slot)
 		return;
-	if (slot->previous || slot->backend != question->current)
-		question->settled = false;
 	question->former = slot_previous(slot, index, question->now);
 	if (!question->former && clock_since(question->now, service->learned) < 0)
 		question->former = owner_unless_down(slot->backend);
@@ -80,13 +77,21 @@ static __always_inline void find_owners(struct question *question)
 	if (!slot)
 		return;
 	question->current = slot->backend;
-	question->settled = !slot->previous;
 	if (service->former_count)
 		find_former_owner(question);
 	if (!question->former)
 		question->former = slot_previous(slot, index, question->now);
 	if (!question->former)
 		question->former = slot->backend;
+}
+
+/* While the size changes: whether the flow's slots in both tables have had one owner only, and the same. */
+static __always_inline bool tables_agree(const struct service *service, __u32 hash)
+{
+	const struct slot *slot = slot_at(slot_index(service->slot_base, service->slot_count, hash));
+	const struct slot *former = slot_at(slot_index(service->former_base, service->former_count, hash));
+
+	return slot && former && !slot->previous && !former->previous && slot->backend == former->backend;
 }
 
 static __always_inline void balanced4_key_fill(struct balanced4_key *key, const struct tuple *tuple)
@@ -278,13 +283,13 @@ static __always_inline __u32 join_flow(const struct question *question, const st
 	return flow.backend;
 }
 
-static __always_inline __u32 unknown_backend(const struct question *question, const struct packet *packet, const bool ipv6)
+static __always_inline __u32 unknown_backend(struct question *question, const struct packet *packet, const bool ipv6)
 {
+	find_owners(question);
 	return question->opens ? open_flow(question, packet, ipv6) : join_flow(question, packet, ipv6);
 }
 
-static __always_inline __u32 tracked_backend(
-	const struct question *question, const struct packet *packet, const bool ipv6)
+static __always_inline __u32 tracked_backend(struct question *question, const struct packet *packet, const bool ipv6)
 {
 	struct balanced_flow *flow = balanced_find(&packet->tuple, ipv6);
 
@@ -314,7 +319,7 @@ static __always_inline bool packet_opens(const struct xdp_md *xdp, const struct 
 	return (const void *)(chunk + 1) <= xdp_end(xdp) && *chunk == SCTP_INIT;
 }
 
-/* The backend of a packet whose slot, or whose service, has more to it than one owner; 0: there is none. */
+/* The backend of a packet whose slot changes hands, or whose service tracks all; 0: there is none. */
 SUBPROGRAM __u32 track(struct xdp_md *xdp, struct packet *packet, const struct service *service, __u32 hash)
 {
 	struct question question = {.service = service, .hash = hash};
@@ -323,9 +328,6 @@ SUBPROGRAM __u32 track(struct xdp_md *xdp, struct packet *packet, const struct s
 		return 0;
 	question.now = clock_ticks();
 	question.opens = packet_opens(xdp, packet);
-	find_owners(&question);
-	if (question.settled && !(service->flags & SERVICE_TRACKED))
-		return question.current;
 	return packet->tuple.ipv6 ? tracked_backend(&question, packet, true) :
 				    tracked_backend(&question, packet, false);
 }
@@ -339,6 +341,8 @@ static __always_inline __u32 choose_backend(
 	if (unlikely(!slot || !service->slot_count))
 		return 0;
 	if (likely(!slot->previous && !service->flags && !service->former_count))
+		return slot->backend;
+	if (service->former_count && !service->flags && tables_agree(service, hash))
 		return slot->backend;
 	return track(xdp, packet, service, hash);
 }
