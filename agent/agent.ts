@@ -28,7 +28,7 @@ export class Agent implements ApiBackend, AsyncDisposable {
   readonly #pipeline: FlowPipeline
   readonly #controller: ControllerClient
   readonly flows: FlowHistory
-  #published: PublishedState = { parts: {}, reconcilers: [], statistics: undefined, conntrack: undefined }
+  #published: PublishedState = { parts: {}, reconcilers: [], statistics: undefined, conntrack: undefined, flows: undefined }
   #counters: CounterReader | undefined
   #flowFault: Degradation | undefined
 
@@ -123,6 +123,7 @@ export class Agent implements ApiBackend, AsyncDisposable {
       reconcilers: () => this.#published.reconcilers,
       statistics: () => this.#published.statistics,
       conntrack: () => this.#published.conntrack,
+      flows: () => this.#published.flows,
       counters: () => this.#counters?.read(),
       ok: () => this.status().ok,
     })

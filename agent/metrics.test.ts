@@ -10,6 +10,7 @@ const sources: MetricSources = {
   reconcilers: () => [{ name: 'policy', runs: 5, failures: 2, error: undefined }],
   statistics: () => ({ classes: 1, subjects: 2, rows: 3, entries: 4, bytes: 5 }),
   conntrack: () => ({ entries: 7, collected: 3 }),
+  flows: () => ({ established: 8, halfOpen: 1, byBackend: new Map(), refused: 6, refusedLately: 0, changing: { slots: 9, tables: 1 } }),
   counters: () => undefined,
   ok: () => true,
 }
@@ -22,6 +23,8 @@ test('what only grows is a counter, and a scrape does not change it', async (t) 
   t.regex(text, /# TYPE sluice_agent_reconciler_runs_total counter\nsluice_agent_reconciler_runs_total\{reconciler="policy"\} 5\n/)
   t.regex(text, /# TYPE sluice_agent_reconciler_failures_total counter\n.* 2\n/)
   t.regex(text, /# TYPE sluice_conntrack_collected_total counter\nsluice_conntrack_collected_total 3\n/)
+  t.regex(text, /# TYPE sluice_balancer_flows_refused_total counter\nsluice_balancer_flows_refused_total 6\n/)
+  t.regex(text, /\nsluice_balancer_changing_slots 9\n/)
   t.regex(text, /\nsluice_agent_start_time_seconds 1700000000\n/)
 })
 

@@ -2,6 +2,7 @@
 import { performance } from 'node:perf_hooks'
 import { Counter, type DatapathCounters, Gauge, Histogram, registerDatapathMetrics, Registry } from '../observe/index.ts'
 import type { ConntrackReport } from './reconcilers/conntrack.ts'
+import type { FlowReport } from './reconcilers/flow-table.ts'
 import type { EngineStatistics } from './reconcilers/ports.ts'
 import type { ReconcilerState } from './reconcilers/reconciler.ts'
 import type { Table } from './table.ts'
@@ -12,6 +13,7 @@ export interface MetricSources {
   readonly reconcilers: () => readonly ReconcilerState[]
   readonly statistics: () => EngineStatistics | undefined
   readonly conntrack: () => ConntrackReport | undefined
+  readonly flows: () => FlowReport | undefined
   readonly counters: () => DatapathCounters | undefined
   readonly ok: () => boolean
 }
@@ -30,11 +32,20 @@ export function registerAgentMetrics(registry: Registry, sources: MetricSources)
   gauge('sluice_agent_start_time_seconds', 'Start of the agent, seconds since 1970.', () => sources.startedAt.getTime() / 1000)
   gauge('sluice_conntrack_entries', 'Living conntrack entries of the last complete pass.', () => sources.conntrack()?.entries ?? 0)
   counter('sluice_conntrack_collected_total', 'Dead conntrack entries removed.', () => sources.conntrack()?.collected ?? 0)
+  registerBalancer(gauge, counter, sources.flows)
   registerTables(registry, sources.tables)
   registerReconcilers(registry, sources.reconcilers)
   registerPolicy(registry, sources.statistics)
   registerDatapathMetrics(registry, () => sources.counters() ?? NO_COUNTERS)
   return registerEventLoopDelay(registry)
+}
+
+function registerBalancer(gauge: ReadMetric, counter: ReadMetric, flows: MetricSources['flows']): void {
+  gauge('sluice_balancer_flows', 'Flows that the balancer remembers, as of the last look at all of them.', () => flows()?.established ?? 0)
+  gauge('sluice_balancer_half_open_flows', 'Connections whose client has not answered yet, of those that it remembers.', () => flows()?.halfOpen ?? 0)
+  gauge('sluice_balancer_changing_slots', 'Slots that change hands.', () => flows()?.changing.slots ?? 0)
+  gauge('sluice_balancer_changing_tables', 'Tables that change their size.', () => flows()?.changing.tables ?? 0)
+  counter('sluice_balancer_flows_refused_total', 'Flows that found no room in the balancer’s tables.', () => flows()?.refused ?? 0)
 }
 
 type ReadMetric = (name: string, help: string, read: () => number) => void

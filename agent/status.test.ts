@@ -7,7 +7,7 @@ import { buildStatus, flowsSummary, partsOf, type PartSources } from './status.t
 import { TableFiller } from './table-filler.ts'
 import { Tables } from './tables.ts'
 
-function statusOf(text: string, problems: readonly object[] = [], file = 'policies.yaml') {
+function statusOf(text: string, problems: readonly object[] = [], file = 'policies.yaml', flows?: PartSources['flows']) {
   const { documents } = parseDocuments(text, file)
   const numbers = { number: () => 1 }
   const desired = new Desired({ workloadRanges: [], denyAnswer: 'drop', hostPolicy: 'audit' }, numbers, new Retired())
@@ -18,7 +18,7 @@ function statusOf(text: string, problems: readonly object[] = [], file = 'polici
     kernelStart: { maps: [], refused: [], takenOver: 0 }, programReport: { attached: [], failures: [] }, guardedInterfaces: new Set(), programmedServices: { frontends: [], shares: [] },
   }
   // Of the convergence only what the status reads.
-  const sources = { options: { manifests: [], workloadRanges: [] }, convergence, tables, conntrackEntries: 0 } as unknown as PartSources
+  const sources = { options: { manifests: [], workloadRanges: [] }, convergence, tables, conntrackEntries: 0, flows } as unknown as PartSources
   new TableFiller(tables, sources.convergence, numbers).show()
   return { status: buildStatus(sources.options, new Date(0), partsOf(sources)), tables }
 }
@@ -99,4 +99,12 @@ test('what only audit has let pass is told by policy, the most frequent first', 
   t.is(flowsSummary(history), '10 flows kept')
   for (const [count, policy] of [[1, 'c'], [3, 'd'], [2, 'e'], [4, 'f']] as const) push(count, 'audited', policy)
   t.is(flowsSummary(history), '20 flows kept; would be dropped but for audit: 4 by f, 3 by d, 2 by e and 1 more')
+})
+
+test('flows that the balancer cannot remember degrade it while they come, and not for ever', (t) => {
+  const report = { established: 5, halfOpen: 1, byBackend: new Map(), refused: 7, refusedLately: 2, changing: { slots: 3, tables: 0 } }
+  const { status } = statusOf('', [], 'policies.yaml', report)
+  t.deepEqual(status.degraded.map(({ what, why }) => [what, why]), [['flows of the balancer', '2 flows found no room lately']])
+  t.is(status.parts['balancer']?.summary, '3 slots change hands, 5 flows remembered')
+  t.deepEqual(statusOf('', [], 'policies.yaml', { ...report, refusedLately: 0 }).status.degraded, [])
 })

@@ -7,6 +7,7 @@ import type { Degradation, PartState, PartStatus, Status } from './api/types.ts'
 import { type Convergence, missingProgram } from './convergence.ts'
 import { nameOf } from './endpoints.ts'
 import type { RunOptions } from './options.ts'
+import type { FlowReport } from './reconcilers/flow-table.ts'
 import { NOT_LOADED } from './reconcilers/programs.ts'
 import type { ReconcilerState } from './reconcilers/reconciler.ts'
 import { groupRefusals } from './refusals.ts'
@@ -23,6 +24,8 @@ export interface PartSources {
   readonly convergence: Convergence
   readonly tables: Tables
   readonly conntrackEntries: number
+  /** The balancer's; undefined before all were looked at. */
+  readonly flows: FlowReport | undefined
 }
 
 export interface Part {
@@ -79,6 +82,7 @@ export function partsOf(sources: PartSources): Parts {
       degraded: reconciler('services'),
       starting: convergence.programmedServices === undefined,
     },
+    balancer: balancerPart(sources),
     programs: programsPart(sources, reconciler('programs')),
     conntrack: { summary: `${conntrackEntries} entries`, degraded: [] },
   }
@@ -180,6 +184,17 @@ function endpointsPart({ convergence, tables }: PartSources): Part {
   const failing = new Set(convergence.programReport?.failures.map(({ attachment }) => attachment.ifindex))
   const starting = items.some(({ state, ifindex }) => state === 'waiting' && ifindex !== 0 && !failing.has(ifindex))
   return { summary: `${ready} of ${items.length} ready`, degraded, starting }
+}
+
+function balancerPart({ flows }: PartSources): Part {
+  if (flows === undefined) return { summary: 'its flows are not looked at yet', degraded: [] }
+  const { established, refusedLately, changing } = flows
+  const full = {
+    what: 'flows of the balancer',
+    why: `${refusedLately} flows found no room lately`,
+    hint: 'they break when their slot changes hands again; start sluiced with --map-size balanced4=N or balanced6=N, N above what it is now',
+  }
+  return { summary: `${changing.slots} slots change hands, ${established} flows remembered`, degraded: refusedLately > 0 ? [full] : [] }
 }
 
 function programsPart({ convergence, options }: PartSources, failures: Degradation[]): Part {

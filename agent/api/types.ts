@@ -30,7 +30,7 @@ export interface Status {
   readonly kernel: string
   readonly startedAt: string
   readonly degraded: readonly Degradation[]
-  /** By part: sources, engine, policy, endpoints, services, programs, conntrack, flows, store. */
+  /** By part: sources, engine, policy, endpoints, services, balancer, programs, conntrack, flows, store. */
   readonly parts: Readonly<Record<string, PartStatus>>
   readonly options: {
     readonly stateDir: string

@@ -17,8 +17,11 @@ export interface FlowReport {
   readonly halfOpen: number
   /** Living flows by backend. */
   readonly byBackend: ReadonlyMap<number, number>
-  /** Flows that found no room, since the maps were made. */
+  /** Flows that found no room: since the maps were made, and during the last pass. */
   readonly refused: number
+  readonly refusedLately: number
+  /** What is not settled: slots, and tables that change their size. */
+  readonly changing: { readonly slots: number; readonly tables: number }
 }
 
 export interface FlowMapPorts {
@@ -32,6 +35,7 @@ export interface WatchedServices {
   watch(): Map<string, Watched>
   settle(watched: ReadonlyMap<string, Watched>): void
   isDown(backend: number): boolean
+  readonly changes: FlowReport['changing']
 }
 
 export class FlowTable {
@@ -40,7 +44,7 @@ export class FlowTable {
   readonly #refused: () => number
   readonly #nowTicks: () => number
   #pass: Generator<void> | undefined
-  #report: FlowReport = { established: 0, halfOpen: 0, byBackend: new Map(), refused: 0 }
+  #report: FlowReport | undefined
 
   constructor(services: WatchedServices, maps: FlowMapPorts, refused: () => number, nowTicks: () => number) {
     this.#services = services
@@ -49,7 +53,8 @@ export class FlowTable {
     this.#nowTicks = nowTicks
   }
 
-  get report(): FlowReport {
+  /** Of the last complete pass. */
+  get report(): FlowReport | undefined {
     return this.#report
   }
 
@@ -74,7 +79,9 @@ export class FlowTable {
     const ipv4 = yield* this.#lookAt(this.#maps.balanced4, new FlowReader(balanced4KeyRecord), watched, byBackend)
     const ipv6 = yield* this.#lookAt(this.#maps.balanced6, new FlowReader(balanced6KeyRecord), watched, byBackend)
     this.#services.settle(watched)
-    this.#report = { established: ipv4 + ipv6, halfOpen, byBackend, refused: this.#refused() }
+    const refused = this.#refused()
+    const refusedLately = refused - (this.#report?.refused ?? refused)
+    this.#report = { established: ipv4 + ipv6, halfOpen, byBackend, refused, refusedLately, changing: this.#services.changes }
   }
 
   /** An entry names its service and not the frontend: it holds a slot of each of them. */

@@ -9,6 +9,7 @@ import { SystemInterfaces } from '../interfaces.ts'
 import { Logger } from '../log.ts'
 import type { RunOptions } from '../options.ts'
 import type { ConntrackReport } from '../reconcilers/conntrack.ts'
+import type { FlowReport } from '../reconcilers/flow-table.ts'
 import { NeighbourWarmer } from '../reconcilers/neighbours.ts'
 import { actionsOf, type AppliedChange, checkKnown, InvalidManifestError, inUsersFiles, inverseOf, isApplied, originChanges, originName, type ReadManifest, readApplied, titleOf } from '../sources/applied.ts'
 import { FolderSource } from '../sources/folder.ts'
@@ -43,6 +44,7 @@ export class Controller {
   /** What the datapath lacks all the same. */
   #missing: readonly Degradation[] = []
   #conntrack: ConntrackReport | undefined
+  #flows: FlowReport | undefined
   #wasEnforced = false
   #publishing: NodeJS.Immediate | undefined
   /** Neighbours are those of these. */
@@ -180,10 +182,11 @@ export class Controller {
     this.#publishing = undefined
     const { reconcilers, kernelStart } = this.#convergence
     this.#publisher.publish({
-      parts: partsOf({ options: this.#options, convergence: this.#convergence, tables: this.#tables, conntrackEntries: this.#conntrack?.entries ?? 0 }),
+      parts: partsOf({ options: this.#options, convergence: this.#convergence, tables: this.#tables, conntrackEntries: this.#conntrack?.entries ?? 0, flows: this.#flows }),
       reconcilers: reconcilers.map(({ state }) => state),
       statistics: kernelStart === undefined ? undefined : this.#kernel.statistics(),
       conntrack: this.#conntrack,
+      flows: this.#flows,
     })
   }
 
@@ -200,7 +203,7 @@ export class Controller {
   #lookAtFlows(): void {
     if (this.#convergence.kernelStart === undefined) return
     try {
-      this.#kernel.lookAtFlows()
+      this.#flows = this.#kernel.lookAtFlows()
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#log.warn('the balancer’s flows cannot be looked at', { error })
     }

@@ -111,7 +111,7 @@ export class LinuxKernel implements Kernel, Disposable {
   }
 
   /** One batch of a look at the balancer's flows, after which slots may settle. */
-  lookAtFlows(): FlowReport {
+  lookAtFlows(): FlowReport | undefined {
     const { flows } = this.#use()
     flows.step()
     return flows.report

@@ -3,6 +3,7 @@
 import type { ApplyResult, DeleteResult, DocumentName, Explanation, ManifestText } from '../api/types.ts'
 import type { RunOptions } from '../options.ts'
 import type { ConntrackReport } from '../reconcilers/conntrack.ts'
+import type { FlowReport } from '../reconcilers/flow-table.ts'
 import type { EngineStatistics } from '../reconcilers/ports.ts'
 import type { ReconcilerState } from '../reconcilers/reconciler.ts'
 import type { Parts } from '../status.ts'
@@ -28,6 +29,8 @@ export interface PublishedState {
   /** Undefined until the datapath is loaded. */
   readonly statistics: EngineStatistics | undefined
   readonly conntrack: ConntrackReport | undefined
+  /** The balancer's. */
+  readonly flows: FlowReport | undefined
 }
 
 /** Acknowledged by the main thread before the next one is sent, so that it has a turn of its loop between them. */

@@ -3,7 +3,7 @@ import { Tables } from '../tables.ts'
 import type { Publication, PublishedState } from './protocol.ts'
 import { Publisher } from './publisher.ts'
 
-const state: PublishedState = { parts: {}, reconcilers: [], statistics: undefined, conntrack: undefined }
+const state: PublishedState = { parts: {}, reconcilers: [], statistics: undefined, conntrack: undefined, flows: undefined }
 const identity = (number: number, labels: string[] = []) => ({ number, labels, reserved: false, addresses: 1 })
 
 function setUp() {

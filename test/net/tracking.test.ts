@@ -12,11 +12,12 @@ import { ManifestFolder } from './manifest-folder.ts'
 
 const vips = { ipv4: '10.77.9.1', ipv6: 'fd77:9::1' } as const
 const families = ['ipv4', 'ipv6'] as const
+const connections = Number(process.env['CONNECTIONS'] ?? 300)
 /** Every flow sends far more often, so that slots can settle and change hands again during the test. */
 const idleSeconds = 5
-const intervalMs = 150
-const connections = 300
-const changes = 32
+const intervalMs = 150 + connections / 4
+const changes = Number(process.env['CHANGES'] ?? 32)
+const tableSizes = [251, 1021, 4093] as const
 const changeEveryMs = 350
 const changesOfAnAgent = 8
 
@@ -46,6 +47,7 @@ class Scene {
   readonly #folder: ManifestFolder
   readonly #client: Host
   #changes = 0
+  #tableSize: number = tableSizes[1]
   #agent: Agent
   readonly #node: Node
 
@@ -66,7 +68,7 @@ class Scene {
     for (const server of servers) await server.decapsulate(Object.values(vips))
     const backends = servers.map((host, index): Backend => ({ host, stable: index < 3, state: index < 4 ? 'active' : 'absent', weight: 1 }))
     const folder = new ManifestFolder(join(node.stateFolder, 'manifests'))
-    folder.write('balancer', manifest(backends))
+    folder.write('balancer', manifest(backends, tableSizes[1]))
     const [agent, flows] = await Promise.all([node.startAgent({ manifests: [folder.path] }), Flows.start(lab, hosts)])
     return new Scene(node, agent, folder, client, backends, flows)
   }
@@ -114,7 +116,13 @@ class Scene {
     this.#changes++
     Object.assign(backend, to)
     if (backend.state === 'down' || backend.state === 'absent') this.departures.set(backend, [...(this.departures.get(backend) ?? []), this.#changes])
-    this.#folder.write('balancer', manifest(this.backends))
+    this.#folder.write('balancer', manifest(this.backends, this.#tableSize))
+  }
+
+  resize(tableSize: number): void {
+    this.#changes++
+    this.#tableSize = tableSize
+    this.#folder.write('balancer', manifest(this.backends, tableSize))
   }
 
   /** Flows whose backend has been there all the time. */
@@ -140,7 +148,7 @@ class Scene {
   }
 }
 
-function manifest(backends: readonly Backend[]): object {
+function manifest(backends: readonly Backend[], tableSize: number): object {
   const present = backends.filter(({ state }) => state !== 'absent')
   return {
     apiVersion: 'sluice.io/v1',
@@ -148,7 +156,7 @@ function manifest(backends: readonly Backend[]): object {
     metadata: { name: 'edge', namespace: 'default' },
     spec: {
       addresses: Object.values(vips),
-      tableSize: 1021,
+      tableSize,
       idleSeconds: { TCP: idleSeconds, UDP: idleSeconds },
       ports: (['TCP', 'UDP'] as const).map((protocol) => ({ port: flowPort, protocol })),
       backends: present.map(({ host: { name, addresses }, state, weight }) => ({ name, addresses: [addresses.ipv4, addresses.ipv6], state, weight })),
@@ -157,6 +165,7 @@ function manifest(backends: readonly Backend[]): object {
 }
 
 function changeSomething(scene: Scene, random: Random): void {
+  if (random.chance(0.15)) return scene.resize(random.pick(tableSizes))
   const backend = random.pick(scene.backends)
   const states: readonly State[] = backend.stable ? ['active', 'draining'] : ['active', 'draining', 'down', 'absent']
   if (backend.state === 'active' && random.chance(0.3)) return scene.change(backend, { weight: 1 + random.below(5) })
