@@ -86,7 +86,8 @@ export class FlowTable {
 
   /** An entry names its service and not the frontend: it holds a slot of each of them. */
   *#lookAtHalfOpen(watched: ReadonlyMap<string, Watched>): Generator<void, number> {
-    const byService = Map.groupBy(watched.values(), ({ serviceId }) => serviceId)
+    const settling = [...watched.values()].filter(({ foreign }) => foreign.length > 0)
+    const byService = Map.groupBy(settling, ({ serviceId }) => serviceId)
     let living = 0
     for (const { count, values } of this.#maps.half_open.entries(BATCH_ENTRIES)) {
       const nowTicks = this.#nowTicks()

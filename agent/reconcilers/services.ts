@@ -4,7 +4,7 @@
 import { Forwarding, frontendKeyRecord, ServiceFlags, serviceRecord } from '../../bpf/index.ts'
 import type { ServiceRecord } from '../../bpf/index.ts'
 import { AgentError } from '../errors.ts'
-import { BackendMap, type BackendSpec, mostAlive } from './backend-map.ts'
+import { BackendMap, type BackendSpec, isSameBackend, sameBytes } from './backend-map.ts'
 import { countChanging, handOver, learnedSlots, settledTable, SLOT_WORDS, type SlotTable, ticksAfter, ticksIn, ticksUntil } from './hand-over.ts'
 import type { MapPort, SizedMapPort } from './ports.ts'
 import { type Region, SlotAllocator } from './slots.ts'
@@ -47,8 +47,8 @@ interface Programmed {
   readonly region: Region | undefined
   /** The table before its size changed, while that goes on. */
   readonly former: Region | undefined
-  /** Of the specification it was built from; undefined for what an earlier agent left, or where its size waits. */
-  readonly signature: string | undefined
+  /** What it was built from; undefined for what an earlier agent left, or where its size waits. */
+  readonly spec: FrontendSpec | undefined
   readonly shares: ReadonlyMap<number, number>
   /** Slots that change hands. */
   readonly changing: number
@@ -69,6 +69,8 @@ export interface Watched {
 }
 
 const NOWHERE: Region = { base: 0, count: 0 }
+const NO_SLOTS: SlotTable = settledTable(new Uint32Array())
+const NO_FOREIGN = new Uint8Array()
 
 export class ServiceMaps {
   readonly #engine: MaglevPort
@@ -90,14 +92,15 @@ export class ServiceMaps {
 
   /** Makes the maps hold exactly `frontends`. Throws `CAPACITY` before the first write. */
   reconcile(frontends: readonly FrontendSpec[]): ServiceReport {
-    this.#checkRoom(frontends)
+    const keys = frontends.map(keyOf)
+    const wanted = new Map(frontends.map((frontend, index) => [keys[index] ?? '', frontend]))
+    this.#checkRoom(wanted)
     this.#frontends = frontends
-    const plans = this.#planAll(frontends.filter((frontend) => this.#programmed.get(keyOf(frontend))?.signature !== signatureOf(frontend)))
-    const wanted = mostAlive(frontends)
-    this.#execute(plans, wanted)
-    this.#prune(new Set(frontends.map(keyOf)))
-    this.#backends.retire(wanted)
-    return frontends.map((frontend) => this.#programmed.get(keyOf(frontend))?.shares ?? new Map())
+    const plans = this.#planAll([...wanted].filter(([key, frontend]) => !isSameFrontend(this.#programmed.get(key)?.spec, frontend)))
+    this.#execute(plans)
+    this.#prune(wanted)
+    this.#backends.retire()
+    return keys.map((key) => this.#programmed.get(key)?.shares ?? new Map())
   }
 
   isDown(backend: number): boolean {
@@ -114,15 +117,15 @@ export class ServiceMaps {
 
   #watchOne({ region = NOWHERE, former, record, changing }: Programmed, programmed: object, nowTicks: number): Watched {
     const settles = changing > 0 || former !== undefined
-    const table = this.#view(region)
+    const table = settles ? this.#view(region) : NO_SLOTS
     return {
       programmed,
       serviceId: record.id,
       idleTicks: record.idle,
       slots: table.slots,
-      learned: settles ? [...learnedSlots(table, nowTicks)] : [],
+      learned: [...learnedSlots(table, nowTicks)],
       formerLearned: ticksUntil(record.learned, nowTicks) <= 0,
-      foreign: new Uint8Array(settles ? region.count : 0),
+      foreign: settles ? new Uint8Array(region.count) : NO_FOREIGN,
       anyForeign: false,
     }
   }
@@ -132,14 +135,14 @@ export class ServiceMaps {
     let waited = false
     for (const [key, each] of watched) {
       const programmed = this.#programmed.get(key)
-      if (programmed === undefined || programmed !== each.programmed) continue
+      if (programmed === undefined || programmed !== each.programmed || each.foreign.length === 0) continue
       const settled = each.learned.filter((slot) => each.foreign[slot] === 0)
       for (const slot of settled) each.slots[slot * SLOT_WORDS + 1] = 0
       const next = { ...programmed, changing: programmed.changing - settled.length }
       this.#programmed.set(key, next)
       if (next.former === undefined || !each.formerLearned || each.anyForeign) continue
       this.#dropFormer(key, next)
-      waited ||= next.signature === undefined
+      waited ||= next.spec === undefined
     }
     if (waited && this.#frontends !== undefined) this.reconcile(this.#frontends)
   }
@@ -166,19 +169,19 @@ export class ServiceMaps {
     this.#programmed.set(textOf(programmed.key), { ...programmed, region, former: reserved(programmed.former), changing })
   }
 
-  #checkRoom(frontends: readonly FrontendSpec[]): void {
+  #checkRoom(wanted: ReadonlyMap<string, FrontendSpec>): void {
     const { maxEntries } = this.#maps.frontends
     // Old frontends go last, so for a moment both stand there.
-    const keys = new Set([...this.#programmed.keys(), ...frontends.map(keyOf)])
-    if (keys.size <= maxEntries) return
-    throw new AgentError('CAPACITY', `${keys.size} service frontends do not fit the map frontends: it has ${maxEntries} entries`)
+    const old = [...this.#programmed.keys()].filter((key) => !wanted.has(key))
+    if (wanted.size + old.length <= maxEntries) return
+    throw new AgentError('CAPACITY', `${wanted.size + old.length} service frontends do not fit the map frontends: it has ${maxEntries} entries`)
   }
 
   /** Builds every table and finds room for it; nothing is written yet. */
-  #planAll(frontends: readonly FrontendSpec[]): Plan[] {
+  #planAll(frontends: readonly (readonly [key: string, frontend: FrontendSpec])[]): Plan[] {
     const plans: Plan[] = []
     try {
-      for (const frontend of frontends) plans.push(this.#plan(frontend, this.#programmed.get(keyOf(frontend))))
+      for (const [key, frontend] of frontends) plans.push(this.#plan(frontend, this.#programmed.get(key)))
     } catch (error) {
       for (const plan of plans) this.#abandon(plan)
       throw error
@@ -218,10 +221,11 @@ export class ServiceMaps {
   }
 
   /** Where a map refuses a write, the frontends from there on keep their old tables and the new ones' room is free again. */
-  #execute(plans: readonly Plan[], backends: Parameters<BackendMap['write']>[0]): void {
+  #execute(plans: readonly Plan[]): void {
     let switched = 0
     try {
-      this.#backends.write(backends, this.#nowTicks())
+      for (const { frontend } of plans) this.#backends.setUser(keyOf(frontend), frontend)
+      this.#backends.write(this.#nowTicks())
       for (const plan of plans) {
         this.#switch(plan)
         switched++
@@ -248,9 +252,9 @@ export class ServiceMaps {
     const record = recordOf(plan)
     if (before === undefined || !isSame(before.record, record)) this.#maps.frontends.update(key, serviceRecord.encode(record))
     const waits = owners.length !== frontend.tableSize && former !== undefined
-    const signature = waits ? undefined : signatureOf(frontend)
+    const spec = waits ? undefined : frontend
     const changing = countChanging(this.#view(region ?? NOWHERE).slots)
-    this.#programmed.set(textOf(key), { key, record, region, former, signature, shares: countShares(owners), changing })
+    this.#programmed.set(textOf(key), { key, record, region, former, spec, shares: countShares(owners), changing })
     for (const old of [before?.region, before?.former]) if (old !== region && old !== former) this.#free(old)
   }
 
@@ -269,10 +273,11 @@ export class ServiceMaps {
     return { slots: part(this.#maps.table.slots), histories: part(this.#maps.table.histories) }
   }
 
-  #prune(wanted: ReadonlySet<string>): void {
+  #prune(wanted: ReadonlyMap<string, FrontendSpec>): void {
     for (const [key, programmed] of this.#programmed) {
       if (wanted.has(key)) continue
       this.#maps.frontends.delete(programmed.key)
+      this.#backends.setUser(key, undefined)
       this.#programmed.delete(key)
       this.#free(programmed.region)
       this.#free(programmed.former)
@@ -317,7 +322,7 @@ function* readFrontends(map: MapPort): Generator<Programmed> {
       const record = serviceRecord.decode(values, index * map.valueSize)
       const region = { base: record.slotBase, count: record.slotCount }
       const former = { base: record.formerBase, count: record.formerCount }
-      yield { key, record, region, former, signature: undefined, shares: new Map(), changing: 0 }
+      yield { key, record, region, former, spec: undefined, shares: new Map(), changing: 0 }
     }
   }
 }
@@ -333,12 +338,19 @@ function keyBytes({ address, port, protocol }: FrontendSpec): Uint8Array {
   return frontendKeyRecord.encode({ address, port, protocol })
 }
 
-function keyOf(frontend: FrontendSpec): string {
-  return textOf(keyBytes(frontend))
+/** struct frontend_key as text. */
+function keyOf({ address, port, protocol }: FrontendSpec): string {
+  return textOf(address) + String.fromCharCode(port >> 8, port & 0xff, protocol, 0)
 }
 
-function signatureOf(frontend: FrontendSpec): string {
-  return JSON.stringify(frontend, (_key, value: unknown) => (value instanceof Uint8Array ? textOf(value) : value))
+function isSameFrontend(a: FrontendSpec | undefined, b: FrontendSpec): boolean {
+  if (a === b) return true
+  if (a === undefined || a.backends.length !== b.backends.length) return false
+  return (
+    a.serviceId === b.serviceId && a.forwarding === b.forwarding && a.tableSize === b.tableSize && a.tracking === b.tracking &&
+    a.idleSeconds === b.idleSeconds && a.port === b.port && a.protocol === b.protocol && sameBytes(a.address, b.address) &&
+    a.backends.every((backend, index) => isSameBackend(backend, b.backends[index] as BackendSpec))
+  )
 }
 
 /** Bytes as a key of a map: a character each. */

@@ -80,13 +80,21 @@ class Scene {
       const flow = { protocol, family, sender: 'client', intervalMs, address: vips[family] } as const
       return this.flows.open(this.#client, this.#client, flow)
     })
-    await sleep(1000)
-    const reached = await this.reached(added)
+    const reached = await this.#untilAllReached(added)
     for (const [index, flow] of added.entries()) {
       const home = reached[index]?.[0]
       if (home === undefined) throw new Error(`it reached nobody: ${describe(flow)}`)
       this.opened.push({ flow, home, since: this.#changes })
     }
+  }
+
+  async #untilAllReached(flows: readonly Flow[]): Promise<Backend[][]> {
+    for (let waited = 0; waited < 20; waited++) {
+      await sleep(500)
+      const reached = await this.reached(flows)
+      if (reached.every((backends) => backends.length > 0)) return reached
+    }
+    return this.reached(flows)
   }
 
   /** Backends that got something of each flow. */
