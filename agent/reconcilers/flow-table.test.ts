@@ -1,6 +1,6 @@
 import test from 'ava'
 import fc from 'fast-check'
-import { balanced4KeyRecord, balanced6KeyRecord, BalancedFlags, balancedFlowRecord, halfOpenBucketRecord, halfOpenFlowRecord } from '../../bpf/index.ts'
+import { balanced4KeyRecord, balanced6KeyRecord, BalancedFlags, balancedFlowRecord, Forwarding, halfOpenBucketRecord, halfOpenFlowRecord, steadyService } from '../../bpf/index.ts'
 import { DatapathModel, modelFrontend } from '../testing/datapath-model.ts'
 import { MemoryMap } from '../testing/memory-map.ts'
 import { FlowTable } from './flow-table.ts'
@@ -161,14 +161,15 @@ function maps({ established = [], halfOpen = [] }: Entries) {
 /** Looks once; the service has two frontends, of one slot each, which backend 1 owns. Backend 9 is down. */
 function look(entries: Entries) {
   const m = maps(entries)
-  const watch = (): Watched =>
-    ({ programmed: {}, serviceId: 5, idleTicks: ticksIn(900), slots: Uint32Array.of(1, 2), learned: [0], formerLearned: true, foreign: new Uint8Array(1), anyForeign: false })
+  const record = { ...steadyService, id: 5, slotBase: 0, slotCount: 1, forwarding: Forwarding.IPIP, idle: ticksIn(900) }
+  const programmed = { key: new Uint8Array(), record, region: undefined, former: undefined, spec: undefined, shares: new Map(), changing: 1 }
+  const watch = (): Watched => ({ programmed, nowTicks: NOW, settles: true, slots: Uint32Array.of(1, 2) })
   const [ipv4, ipv6] = [watch(), watch()]
   const frontends = new Map([[textOf(Uint8Array.from([...modelFrontend.address, 0, 80, 17, 0])), ipv4], [textOf(Uint8Array.from([...IPV6, 0, 80, 6, 0])), ipv6]])
-  const services = { watch: () => frontends, settle: () => {}, changes: { slots: 1, tables: 0 }, isDown: (backend: number) => backend === 9 }
+  const services = { watch: () => frontends, settle: () => {}, resume: () => {}, changes: { slots: 1, tables: 0 }, isDown: (backend: number) => backend === 9 }
   const table = new FlowTable(services, m, () => 3, () => NOW)
   while (!table.step());
-  return { m, report: table.report, foreign: [ipv4, ipv6].map(({ foreign, anyForeign }) => foreign[0] === 1 && anyForeign) }
+  return { m, report: table.report, foreign: [ipv4, ipv6].map(({ foreign }) => foreign?.[0] === 1) }
 }
 
 test('living flows are counted by backend, and those of another than their slot’s owner are noted', (t) => {

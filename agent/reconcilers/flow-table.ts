@@ -10,6 +10,7 @@ import { textOf, type Watched } from './services.ts'
 
 /** 2048 entries take about 2 ms to read and judge. */
 const BATCH_ENTRIES = 2048
+const BATCH_WORDS = 400_000
 
 export interface FlowReport {
   /** Living flows of the last complete pass: those that are remembered, which are not all. */
@@ -33,7 +34,8 @@ export interface FlowMapPorts {
 /** The services that the flows belong to. */
 export interface WatchedServices {
   watch(): Map<string, Watched>
-  settle(watched: ReadonlyMap<string, Watched>): void
+  settle(frontend: string, watched: Watched): void
+  resume(): void
   isDown(backend: number): boolean
   readonly changes: FlowReport['changing']
 }
@@ -78,16 +80,29 @@ export class FlowTable {
     const halfOpen = yield* this.#lookAtHalfOpen(watched)
     const ipv4 = yield* this.#lookAt(this.#maps.balanced4, new FlowReader(balanced4KeyRecord), watched, byBackend)
     const ipv6 = yield* this.#lookAt(this.#maps.balanced6, new FlowReader(balanced6KeyRecord), watched, byBackend)
-    this.#services.settle(watched)
+    yield* this.#settle(watched)
     const refused = this.#refused()
     const refusedLately = refused - (this.#report?.refused ?? refused)
     this.#report = { established: ipv4 + ipv6, halfOpen, byBackend, refused, refusedLately, changing: this.#services.changes }
   }
 
+  /** Slots by the hundred thousand take a millisecond or two. */
+  *#settle(watched: ReadonlyMap<string, Watched>): Generator<void> {
+    let words = 0
+    for (const [frontend, each] of watched) {
+      this.#services.settle(frontend, each)
+      words += each.slots.length
+      if (words < BATCH_WORDS) continue
+      words = 0
+      yield
+    }
+    this.#services.resume()
+  }
+
   /** An entry names its service and not the frontend: it holds a slot of each of them. */
   *#lookAtHalfOpen(watched: ReadonlyMap<string, Watched>): Generator<void, number> {
-    const settling = [...watched.values()].filter(({ foreign }) => foreign.length > 0)
-    const byService = Map.groupBy(settling, ({ serviceId }) => serviceId)
+    const settling = [...watched.values()].filter(({ settles }) => settles)
+    const byService = Map.groupBy(settling, ({ programmed }) => programmed.record.id)
     let living = 0
     for (const { count, values } of this.#maps.half_open.entries(BATCH_ENTRIES)) {
       const nowTicks = this.#nowTicks()
@@ -110,8 +125,9 @@ export class FlowTable {
       const nowTicks = this.#nowTicks()
       for (const flow of reader.flows(batch)) {
         const service = watched.get(flow.frontend)
-        if (service === undefined || this.#isOver(flow, service.idleTicks, nowTicks)) {
-          this.#remove(map, reader, flow.key, service?.idleTicks ?? -1, nowTicks)
+        const idleTicks = service?.programmed.record.idle ?? -1
+        if (service === undefined || this.#isOver(flow, idleTicks, nowTicks)) {
+          this.#remove(map, reader, flow.key, idleTicks, nowTicks)
           continue
         }
         living++
@@ -199,12 +215,12 @@ const HALF_OPEN_SEEN = offsetOf(halfOpenFlowRecord, 'lastSeen')
 const HALF_OPEN_SERVICE = offsetOf(halfOpenFlowRecord, 'service')
 
 function noteForeign(service: Watched, { hash, backend }: Pick<Flow, 'hash' | 'backend'>): void {
-  const slots = service.foreign.length
-  if (slots === 0) return
+  if (!service.settles) return
+  const slots = service.slots.length / SLOT_WORDS
   const slot = slotOf(hash, slots)
   if (service.slots[slot * SLOT_WORDS] === backend) return
+  service.foreign ??= new Uint8Array(slots)
   service.foreign[slot] = 1
-  service.anyForeign = true
 }
 
 function offsetOf(record: { readonly fields: readonly { readonly name: string; readonly offset: number }[] }, name: string): number {

@@ -2,7 +2,7 @@
 // as long as that one is neither removed nor down.
 import test from 'ava'
 import fc from 'fast-check'
-import { handOver, learnedSlots, settledTable, slotOf, type SlotTable, ticksAfter, ticksIn, ticksUntil } from './hand-over.ts'
+import { handOver, settle, settledTable, slotOf, type SlotTable, ticksAfter, ticksIn, ticksUntil } from './hand-over.ts'
 
 const SLOTS = 5
 const BACKENDS = [1, 2, 3, 4] as const
@@ -35,12 +35,12 @@ class Datapath {
 
   /** As ServiceMaps and FlowTable do. */
   settle(): void {
-    const foreign = new Set<number>()
+    const foreign = new Uint8Array(SLOTS)
     for (const [flow, { backend, lastSeen }] of this.known) {
       const lives = this.nowTicks - lastSeen <= IDLE_TICKS && !this.down.has(backend)
-      if (lives && backend !== this.table.slots[flow.slot * 2]) foreign.add(flow.slot)
+      if (lives && backend !== this.table.slots[flow.slot * 2]) foreign[flow.slot] = 1
     }
-    for (const slot of [...learnedSlots(this.table, this.nowTicks >>> 0)]) if (!foreign.has(slot)) this.table.slots[slot * 2 + 1] = 0
+    settle(this.table, foreign, this.nowTicks >>> 0)
   }
 }
 
@@ -131,7 +131,7 @@ test('a previous owner that goes leaves nothing to learn', (t) => {
 
 test('the clock wraps', (t) => {
   const table = { slots: Uint32Array.of(2, 1), histories: Uint32Array.of(5, 0) }
-  t.deepEqual([[...learnedSlots(table, 2 ** 32 - 5)], [...learnedSlots(table, 5)]], [[], [0]])
+  t.deepEqual([settle(table, undefined, 2 ** 32 - 5), settle(table, undefined, 5)], [0, 1])
   t.is(ticksAfter(2 ** 32 - 1, 1), ticksIn(1) - 1)
 })
 

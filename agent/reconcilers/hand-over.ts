@@ -44,11 +44,18 @@ export function handOver(before: SlotTable, owners: Uint32Array, { alive, nowTic
   return next
 }
 
-/** Of each slot that changes hands its index, where it is learned by then. */
-export function* learnedSlots({ slots, histories }: SlotTable, nowTicks: number): Generator<number> {
+/**
+ * Settles the slots that were learned by then and have no flow at another backend than their owner; `foreign` is 1 for
+ * those that have. Returns how many it settled.
+ */
+export function settle({ slots, histories }: SlotTable, foreign: Uint8Array | undefined, nowTicks: number): number {
+  let settled = 0
   for (let at = 0; at < slots.length; at += SLOT_WORDS) {
-    if (slots[at + 1] !== 0 && ticksUntil(histories[at] ?? 0, nowTicks) <= 0) yield at / SLOT_WORDS
+    if (slots[at + 1] === 0 || foreign?.[at / SLOT_WORDS] === 1 || ticksUntil(histories[at] ?? 0, nowTicks) > 0) continue
+    slots[at + 1] = 0
+    settled++
   }
+  return settled
 }
 
 export function countChanging(slots: Uint32Array): number {

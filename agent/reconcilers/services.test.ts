@@ -190,14 +190,17 @@ function stateOf(m: ReturnType<typeof maps>, number: number): number {
 
 /** All flows were looked at, and the slots `foreign` of the one frontend have some that are not their owner's. */
 function lookAtFlows(services: ServiceMaps, foreign: readonly number[] = []): void {
-  const watched = services.watch()
-  for (const each of watched.values()) note(each, foreign)
-  services.settle(watched)
+  for (const [key, each] of services.watch()) {
+    note(each, foreign)
+    services.settle(key, each)
+  }
+  services.resume()
 }
 
 function note(watched: Watched, foreign: readonly number[]): void {
+  if (foreign.length === 0) return
+  watched.foreign = new Uint8Array(watched.slots.length / 2)
   for (const slot of foreign) watched.foreign[slot] = 1
-  watched.anyForeign ||= foreign.length > 0
 }
 
 test('a slot that gets another owner remembers the one before, and settles once it is learned and has no flow of another', (t) => {
@@ -225,7 +228,7 @@ test('what changes while flows are looked at does not settle by that look', (t) 
   pass(901)
   const watched = services.watch()
   services.reconcile([frontend(1, [backend(3), backend(4)])])
-  services.settle(watched)
+  for (const [key, each] of watched) services.settle(key, each)
   t.deepEqual(previous(m, 1), Array(7).fill(3))
 })
 

@@ -5,7 +5,7 @@ import { Forwarding, frontendKeyRecord, ServiceFlags, serviceRecord } from '../.
 import type { ServiceRecord } from '../../bpf/index.ts'
 import { AgentError } from '../errors.ts'
 import { BackendMap, type BackendSpec, isSameBackend, sameBytes } from './backend-map.ts'
-import { countChanging, handOver, learnedSlots, settledTable, SLOT_WORDS, type SlotTable, ticksAfter, ticksIn, ticksUntil } from './hand-over.ts'
+import { countChanging, handOver, settle, settledTable, SLOT_WORDS, type SlotTable, ticksAfter, ticksIn, ticksUntil } from './hand-over.ts'
 import type { MapPort, SizedMapPort } from './ports.ts'
 import { type Region, SlotAllocator } from './slots.ts'
 
@@ -40,7 +40,7 @@ export interface ServiceMapPorts {
 }
 
 /** What stands in the frontends map for one key. Another object stands here after every switch. */
-interface Programmed {
+export interface Programmed {
   readonly key: Uint8Array
   readonly record: ServiceRecord
   /** Undefined where there are no slots. */
@@ -54,23 +54,21 @@ interface Programmed {
   readonly changing: number
 }
 
-/** A frontend while all flows are looked at: what it takes for its slots to settle. */
+/** A frontend while all flows are looked at. */
 export interface Watched {
-  readonly programmed: object
-  readonly serviceId: number
-  readonly idleTicks: number
-  /** Owner and previous owner of each slot, as they stand now. */
+  /** As it was when the look began. */
+  readonly programmed: Programmed
+  readonly nowTicks: number
+  /** Some of its slots change hands, or its table changes its size. */
+  readonly settles: boolean
+  /** Owner and previous owner of each slot, as they stand now; none where nothing is to settle. */
   readonly slots: Uint32Array
-  /** Slots, and the former table, that may settle if no flow is found that another than their owner has. */
-  readonly learned: readonly number[]
-  readonly formerLearned: boolean
-  readonly foreign: Uint8Array
-  anyForeign: boolean
+  /** 1 for each slot that has a flow at another backend than its owner; absent: none has. */
+  foreign?: Uint8Array
 }
 
 const NOWHERE: Region = { base: 0, count: 0 }
-const NO_SLOTS: SlotTable = settledTable(new Uint32Array())
-const NO_FOREIGN = new Uint8Array()
+const NO_SLOTS = new Uint32Array()
 
 export class ServiceMaps {
   readonly #engine: MaglevPort
@@ -111,40 +109,29 @@ export class ServiceMaps {
   watch(): Map<string, Watched> {
     const nowTicks = this.#nowTicks()
     this.#backends.endDrains(nowTicks)
-    const balanced = [...this.#programmed].filter(([, { record }]) => record.forwarding !== Forwarding.NAT)
-    return new Map(balanced.map(([key, programmed]) => [key, this.#watchOne(programmed, programmed, nowTicks)]))
-  }
-
-  #watchOne({ region = NOWHERE, former, record, changing }: Programmed, programmed: object, nowTicks: number): Watched {
-    const settles = changing > 0 || former !== undefined
-    const table = settles ? this.#view(region) : NO_SLOTS
-    return {
-      programmed,
-      serviceId: record.id,
-      idleTicks: record.idle,
-      slots: table.slots,
-      learned: [...learnedSlots(table, nowTicks)],
-      formerLearned: ticksUntil(record.learned, nowTicks) <= 0,
-      foreign: settles ? new Uint8Array(region.count) : NO_FOREIGN,
-      anyForeign: false,
+    const watched = new Map<string, Watched>()
+    for (const [key, programmed] of this.#programmed) {
+      const { region = NOWHERE, former, record, changing } = programmed
+      if (record.forwarding === Forwarding.NAT) continue
+      const settles = changing > 0 || former !== undefined
+      watched.set(key, { programmed, nowTicks, settles, slots: settles ? this.#view(region).slots : NO_SLOTS })
     }
+    return watched
   }
 
   /** Once all flows were looked at. What changed meanwhile is left to the next look. */
-  settle(watched: ReadonlyMap<string, Watched>): void {
-    let waited = false
-    for (const [key, each] of watched) {
-      const programmed = this.#programmed.get(key)
-      if (programmed === undefined || programmed !== each.programmed || each.foreign.length === 0) continue
-      const settled = each.learned.filter((slot) => each.foreign[slot] === 0)
-      for (const slot of settled) each.slots[slot * SLOT_WORDS + 1] = 0
-      const next = { ...programmed, changing: programmed.changing - settled.length }
-      this.#programmed.set(key, next)
-      if (next.former === undefined || !each.formerLearned || each.anyForeign) continue
-      this.#dropFormer(key, next)
-      waited ||= next.spec === undefined
-    }
-    if (waited && this.#frontends !== undefined) this.reconcile(this.#frontends)
+  settle(key: string, { programmed, nowTicks, settles, foreign }: Watched): void {
+    const { region = NOWHERE, former, record, changing } = programmed
+    if (!settles || this.#programmed.get(key) !== programmed) return
+    const next = { ...programmed, changing: changing - settle(this.#view(region), foreign, nowTicks) }
+    if (former !== undefined && foreign === undefined && ticksUntil(record.learned, nowTicks) <= 0) this.#dropFormer(key, next)
+    else this.#programmed.set(key, next)
+  }
+
+  /** Gives tables the sizes that have waited for the end of another change. */
+  resume(): void {
+    const waiting = [...this.#programmed.values()].some(({ spec, former }) => spec === undefined && former === undefined)
+    if (waiting && this.#frontends !== undefined) this.reconcile(this.#frontends)
   }
 
   /** Slots that change hands, and frontends whose table changes its size. */

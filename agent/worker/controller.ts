@@ -26,6 +26,8 @@ import { Publisher } from './publisher.ts'
 const COLLECT_EVERY_MS = 1_000
 /** A batch of the balancer's flows each time: a million are looked at in less than a minute. */
 const LOOK_AT_FLOWS_EVERY_MS = 100
+/** Between two looks where there was nothing to see. */
+const REST_FROM_FLOWS_MS = 5_000
 
 export class Controller {
   readonly #options: RunOptions
@@ -45,6 +47,7 @@ export class Controller {
   #missing: readonly Degradation[] = []
   #conntrack: ConntrackReport | undefined
   #flows: FlowReport | undefined
+  #restFromFlowsUntil = 0
   #wasEnforced = false
   #publishing: NodeJS.Immediate | undefined
   /** Neighbours are those of these. */
@@ -201,9 +204,13 @@ export class Controller {
   }
 
   #lookAtFlows(): void {
-    if (this.#convergence.kernelStart === undefined) return
+    if (this.#convergence.kernelStart === undefined || performance.now() < this.#restFromFlowsUntil) return
     try {
-      this.#flows = this.#kernel.lookAtFlows()
+      const flows = this.#kernel.lookAtFlows()
+      if (flows !== this.#flows && flows?.established === 0 && flows.changing.slots + flows.changing.tables === 0) {
+        this.#restFromFlowsUntil = performance.now() + REST_FROM_FLOWS_MS
+      }
+      this.#flows = flows
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#log.warn('the balancer’s flows cannot be looked at', { error })
     }
