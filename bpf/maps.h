@@ -147,8 +147,8 @@ struct {
 } balanced6 SEC(".maps");
 
 /*
- * Of both families: connections whose client has not answered yet, in buckets by a part of the flow's hash that tells no
- * slot. A flood of them takes the places of others like them, and of no established flow.
+ * Of both families: connections whose client has not answered yet, in buckets by a part of the flow's hash that tells
+ * no slot. A flood of them takes the places of others like them, and of no established flow.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

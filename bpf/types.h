@@ -257,8 +257,8 @@ enum service_flags {
 };
 
 /*
- * A frontend's service: its Maglev table is slots[slot_base .. slot_base + slot_count). While the table changes its size
- * the former one stands beside it: whoever owned the flow's slot there is its previous owner, see lib/track.h.
+ * A frontend's service: its Maglev table is slots[slot_base .. slot_base + slot_count). While the table changes its
+ * size the former one stands beside it: whoever owned the flow's slot there is its previous owner, see lib/track.h.
  */
 struct service {
 	__u32 id;
@@ -281,9 +281,12 @@ struct slot {
 };
 _Static_assert(sizeof(struct slot) == 8, "slot");
 
-/* Of a slot that is changing hands, at the same index. */
+/*
+ * Of a slot that is changing hands, at the same index. Once it is learned, every living flow of `previous` was seen: what
+ * nobody knows is the current owner's.
+ */
 struct slot_history {
-	__u32 learned; /* ticks: by then every living flow of `previous` was seen, and flows that nobody knows are the current owner's */
+	__u32 learned; /* ticks */
 	__u32 pad;
 };
 _Static_assert(sizeof(struct slot_history) == 8, "slot_history");

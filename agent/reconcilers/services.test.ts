@@ -230,6 +230,7 @@ test('what changes while flows are looked at does not settle by that look', (t) 
   services.reconcile([frontend(1, [backend(3), backend(4)])])
   for (const [key, each] of watched) services.settle(key, each)
   t.deepEqual(previous(m, 1), Array(7).fill(3))
+  t.deepEqual(services.changes, { slots: 7, tables: 0 })
 })
 
 test('the next agent goes on from what the slots have been through', (t) => {

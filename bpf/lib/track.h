@@ -152,7 +152,8 @@ static __always_inline void count_refusal(void)
 }
 
 /* False: there is no room. */
-static __always_inline bool balanced_write(const struct tuple *tuple, const struct balanced_flow *flow, const bool ipv6)
+static __always_inline bool balanced_write(
+	const struct tuple *tuple, const struct balanced_flow *flow, const bool ipv6)
 {
 	struct balanced4_key key4;
 	struct balanced6_key key6;
@@ -222,10 +223,12 @@ static __always_inline __u32 half_open_backend(const struct question *question, 
 
 	if (!backend || backend->state == BACKEND_DOWN || (question->opens && backend->state != BACKEND_ACTIVE))
 		return 0;
-	return clock_since(question->now, flow->last_seen) > SECONDS(BALANCED_LIFETIME_HALF_OPEN_S) ? 0 : backend_id;
+	return clock_since(question->now, flow->last_seen) > SECONDS(BALANCED_LIFETIME_HALF_OPEN_S) ? 0 :
+												      backend_id;
 }
 
-static __always_inline __u32 open_flow(const struct question *question, const struct packet *packet, const bool ipv6)
+static __always_inline __u32 open_flow(
+	const struct question *question, const struct packet *packet, const bool ipv6)
 {
 	struct half_open_bucket *bucket = half_open_bucket_of(packet, ipv6);
 	struct half_open_flow *place, *oldest;
@@ -260,9 +263,11 @@ static __always_inline bool has_handshake(__u8 protocol)
 }
 
 /* Of a flow that the table of established ones does not know: one that is half open becomes established. */
-static __always_inline __u32 join_flow(const struct question *question, const struct packet *packet, const bool ipv6)
+static __always_inline __u32 join_flow(
+	const struct question *question, const struct packet *packet, const bool ipv6)
 {
-	struct half_open_bucket *bucket = has_handshake(packet->tuple.protocol) ? half_open_bucket_of(packet, ipv6) : NULL;
+	struct half_open_bucket *bucket =
+		has_handshake(packet->tuple.protocol) ? half_open_bucket_of(packet, ipv6) : NULL;
 	struct half_open_flow *known = NULL, *oldest;
 	struct balanced_flow flow = {
 		.hash = question->hash,
@@ -283,13 +288,15 @@ static __always_inline __u32 join_flow(const struct question *question, const st
 	return flow.backend;
 }
 
-static __always_inline __u32 unknown_backend(struct question *question, const struct packet *packet, const bool ipv6)
+static __always_inline __u32 unknown_backend(
+	struct question *question, const struct packet *packet, const bool ipv6)
 {
 	find_owners(question);
 	return question->opens ? open_flow(question, packet, ipv6) : join_flow(question, packet, ipv6);
 }
 
-static __always_inline __u32 tracked_backend(struct question *question, const struct packet *packet, const bool ipv6)
+static __always_inline __u32 tracked_backend(
+	struct question *question, const struct packet *packet, const bool ipv6)
 {
 	struct balanced_flow *flow = balanced_find(&packet->tuple, ipv6);
 
