@@ -61,8 +61,8 @@ export function frontendKey({ frontend: { address, port, protocol } }: BalancedF
 /** What the tables `services` and `backends` show. `report` is undefined while nothing is programmed. */
 export function serviceItem({ service, frontend, spec }: BalancedFrontend, shares: ServiceReport[number] | undefined, reason?: string): Service {
   const backends = frontend.backends.map((backend, index) => {
-    const { name, address, port, weight } = backend
-    return { name, address, port, weight, slots: shares?.get(spec.backends[index]?.number ?? 0) ?? 0 }
+    const { name, address, port, weight, state } = backend
+    return { name, address, port, weight, state, slots: shares?.get(spec.backends[index]?.number ?? 0) ?? 0 }
   })
   const state = reason !== undefined || shares === undefined ? 'failed' : shares.size === 0 ? 'no-backend' : 'programmed'
   return {
@@ -75,7 +75,8 @@ export function serviceItem({ service, frontend, spec }: BalancedFrontend, share
     protocol: protocolName(frontend.protocol),
     forwarding: service.forwarding,
     algorithm: service.algorithm,
-    tableSize: shares === undefined || shares.size === 0 ? 0 : service.tableSize,
+    // As it is programmed: where two changes of size meet, the second waits.
+    tableSize: [...(shares?.values() ?? [])].reduce((sum, slots) => sum + slots, 0),
     backends,
     state,
     ...(state === 'failed' && { reason: reason ?? 'not programmed yet' }),

@@ -22,7 +22,7 @@ const listings: readonly (readonly [command: string, value: unknown, table: read
   ['identity list', [IDENTITY, WORLD], [/300 +2 +app=web\n/, /2 +0 +reserved:world\n/]],
   ['identity get 300', { ...IDENTITY, carriers: [ADDRESS] }, [/Addresses: +10\.77\.1\.11\/32 +demo\/web-1/]],
   ['service list', [BALANCER, CLUSTER_SERVICE], [/\[fd77:9::1\]:80\/TCP +demo\/shop +LoadBalancer +ipip +maglev +2 +programmed/, /10\.78\.0\.10:80\/TCP .* 0 +no-backend/]],
-  ['lb list', [BALANCER], [/b1 +\[fd77::21\]:80 +2 +43691 +66\.7% +programmed\n.*b2 .* 33\.3%\n/]],
+  ['lb list', [BALANCER], [/b1 +\[fd77::21\]:80 +2 +active +43691 +66\.7% +programmed\n.*b2 .* draining .* 33\.3%\n/]],
   ['bpf programs', [PROGRAM], [/91 +from_endpoint +tcx\/ingress +sl-web-1 +2100 +- +\/sys\/fs\/bpf/]],
   ['bpf maps', [MAP], [/17 +addresses +hash +16 B +16 B +131072/]],
   ['policy get', [POLICY], [/CiliumNetworkPolicy +demo +web +1 +\/etc\/sluice\/manifests\/web\.yaml +enforced/]],

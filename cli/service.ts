@@ -38,12 +38,12 @@ function serviceRow(service: Service): string[] {
 async function listLoadBalancers({ output }: Options, command: Command): Promise<void> {
   const services = await agentOf(command).list<Service>('/v1/services')
   const balancers = services.filter(({ kind }) => kind === 'LoadBalancer')
-  const header = ['FRONTEND', 'NAME', 'BACKEND', 'ADDRESS', 'WEIGHT', 'SLOTS', 'SHARE', 'STATE']
+  const header = ['FRONTEND', 'NAME', 'BACKEND', 'ADDRESS', 'WEIGHT', 'BACKEND STATE', 'SLOTS', 'SHARE', 'STATE']
   print(balancers, output, () => formatTable(header, balancers.flatMap(balancerRows)))
 }
 
 function balancerRows(service: Service): string[][] {
-  if (service.backends.length === 0) return [[frontend(service), fullName(service), '-', '-', '-', '-', '-', state(service)]]
+  if (service.backends.length === 0) return [[frontend(service), fullName(service), '-', '-', '-', '-', '-', '-', state(service)]]
   return service.backends.map((backend, i) => [
     ...(i === 0 ? [frontend(service), fullName(service)] : ['', '']),
     ...backendCells(backend, service.tableSize),
@@ -51,9 +51,9 @@ function balancerRows(service: Service): string[][] {
   ])
 }
 
-function backendCells({ name, address, port, weight, slots }: ServiceBackend, tableSize: number): string[] {
+function backendCells({ name, address, port, weight, state, slots }: ServiceBackend, tableSize: number): string[] {
   const share = tableSize === 0 ? '-' : `${((100 * slots) / tableSize).toFixed(1)}%`
-  return [name, withPort(address, port), String(weight), String(slots), share]
+  return [name, withPort(address, port), String(weight), state, String(slots), share]
 }
 
 function frontend({ address, port, protocol }: Service): string {

@@ -151,6 +151,8 @@ export interface ServiceBackend {
   readonly address: string
   readonly port: number
   readonly weight: number
+  /** As it is wanted; a draining one is down when its time is over. */
+  readonly state: 'active' | 'draining' | 'down'
   /** Slots of the table that lead to it. */
   readonly slots: number
 }

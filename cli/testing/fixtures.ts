@@ -103,8 +103,8 @@ export const BALANCER: Service = {
   algorithm: 'maglev',
   tableSize: 65537,
   backends: [
-    { name: 'b1', address: 'fd77::21', port: 80, weight: 2, slots: 43691 },
-    { name: 'b2', address: 'fd77::22', port: 80, weight: 1, slots: 21846 },
+    { name: 'b1', address: 'fd77::21', port: 80, weight: 2, state: 'active', slots: 43691 },
+    { name: 'b2', address: 'fd77::22', port: 80, weight: 1, state: 'draining', slots: 21846 },
   ],
   state: 'programmed',
 }
