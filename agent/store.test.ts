@@ -104,6 +104,24 @@ test('texts survive', (t) => {
   t.deepEqual([...store.lastGood()], [['b.yaml', 'changed']])
 })
 
+test('a store of the former version keeps its numbers and texts', (t) => {
+  const folder = stateDir(t)
+  const database = new DatabaseSync(join(folder, 'state.db'))
+  database.exec(`
+    CREATE TABLE numbers (space TEXT NOT NULL, key TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (space, key), UNIQUE (space, number)) WITHOUT ROWID;
+    CREATE TABLE last_numbers (space TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE applied (kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID;
+    CREATE TABLE last_good (file TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+    INSERT INTO numbers VALUES ('rule', 'a', 7), ('identity', 'a', 300);
+    INSERT INTO last_numbers VALUES ('rule', 9);
+    INSERT INTO last_good VALUES ('a.yaml', 'text');
+    PRAGMA user_version = 1;`)
+  database.close()
+  using store = Store.open(folder)
+  t.deepEqual([store.number('rule', 'a'), store.number('identity', 'a'), store.number('rule', 'b')], [7, 300, 10])
+  t.deepEqual([...store.lastGood()], [['a.yaml', 'text']])
+})
+
 test('a store of a later version is refused, not touched', (t) => {
   const folder = stateDir(t)
   const database = new DatabaseSync(join(folder, 'state.db'))
@@ -115,7 +133,7 @@ test('a store of a later version is refused, not touched', (t) => {
 test('a damaged store is an error that says what to do', (t) => {
   const folder = stateDir(t)
   const database = new DatabaseSync(join(folder, 'state.db'))
-  database.exec('PRAGMA user_version = 1') // says it is ours, but has no tables
+  database.exec('PRAGMA user_version = 2') // says it is ours, but has no tables
   database.close()
   t.throws(() => Store.open(folder), { code: 'STORE' })
 })

@@ -22,20 +22,31 @@ export interface AppliedManifest extends DocumentName {
   readonly text: string
 }
 
+/** Pages of 4 KiB. Emptying the log waits for the disk, tens of milliseconds: every ten seconds of the most changes. */
+const LOG_PAGES = 4_000
+
 /** For what nobody waits for. */
 const COMMIT_AFTER_MS = 100
 
-const SCHEMA_VERSION = 1
+const NUMBERS = `
+  CREATE TABLE numbers (space TEXT NOT NULL, number INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY (space, number)) WITHOUT ROWID;`
 const SCHEMA = `
-  CREATE TABLE numbers (
-    space TEXT NOT NULL, key TEXT NOT NULL, number INTEGER NOT NULL,
-    PRIMARY KEY (space, key), UNIQUE (space, number)) WITHOUT ROWID;
+  ${NUMBERS}
   CREATE TABLE last_numbers (space TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE applied (
     kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL,
     PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID;
   CREATE TABLE last_good (file TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 `
+/**
+ * What makes a database of version 2 of one of each version; 0 is a new one. Version 1 had numbers by their keys: those
+ * that are given together stood far apart, and a commit wrote five times the pages.
+ */
+const MIGRATIONS: readonly string[] = [
+  SCHEMA,
+  `ALTER TABLE numbers RENAME TO former; ${NUMBERS} INSERT INTO numbers SELECT space, number, key FROM former; DROP TABLE former;`,
+]
+const SCHEMA_VERSION = 2
 
 export class Store implements Disposable {
   readonly #database: DatabaseSync
@@ -61,7 +72,7 @@ export class Store implements Disposable {
       const database = new DatabaseSync(path)
       // NORMAL in WAL mode survives the death of the process, FULL also that of the machine's power: numbers that
       // pinned maps hold are gone with the power too, so NORMAL is enough for them and texts are checkpointed.
-      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000')
+      database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000; PRAGMA wal_autocheckpoint = ${LOG_PAGES}`)
       migrate(database, path)
       return new Store(database, last)
     } catch (cause) {
@@ -89,9 +100,8 @@ export class Store implements Disposable {
   freeNumbers(keys: readonly (readonly [space: NumberSpace, key: string])[]): void {
     if (keys.length === 0) return
     this.transaction(() => {
-      for (const [space, key] of keys) this.#run('DELETE FROM numbers WHERE space = ? AND key = ?', space, key)
+      for (const [space, key] of keys) this.#free(space, key)
     })
-    for (const [space, key] of keys) this.#pool(space).delete(key)
   }
 
   numbersOf(space: NumberSpace): ReadonlyMap<string, number> {
@@ -187,11 +197,20 @@ export class Store implements Disposable {
         ...(space in this.#last && { hint: `use fewer, or give the maps that hold a ${space} by its number more room (--map-size)` }),
       })
     }
-    this.#run('INSERT OR REPLACE INTO numbers VALUES (?, ?, ?)', space, key, number)
+    this.#free(space, key) // Its map became too small for the one that it had.
+    this.#run('INSERT INTO numbers VALUES (?, ?, ?)', space, number, key)
     pool.set(key, number)
     pool.given = number
     this.#given.add(space)
     return number
+  }
+
+  #free(space: NumberSpace, key: string): void {
+    const pool = this.#pool(space)
+    const number = pool.numbers.get(key)
+    if (number === undefined) return
+    this.#run('DELETE FROM numbers WHERE space = ? AND number = ?', space, number)
+    pool.delete(key)
   }
 
   #lastOf(space: NumberSpace): number {
@@ -226,10 +245,11 @@ function migrate(database: DatabaseSync, path: string): void {
   const row = database.prepare('PRAGMA user_version').get()
   const version = Number(row?.['user_version'])
   if (version === SCHEMA_VERSION) return
-  if (version !== 0) {
+  const steps = MIGRATIONS[version]
+  if (steps === undefined) {
     throw new AgentError('STORE', `${path} has schema version ${version}, this agent knows ${SCHEMA_VERSION}`, {
       hint: 'run the agent that wrote it, or give this one another --state-dir',
     })
   }
-  database.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
+  database.exec(`BEGIN; ${steps} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
 }
