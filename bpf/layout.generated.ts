@@ -95,7 +95,10 @@ export type FlowLifetime = (typeof FlowLifetime)[keyof typeof FlowLifetime]
 /** enum forwarding */
 export const Forwarding = {
   NAT: 0,
-  IPIP: 1
+  IPIP: 1,
+  GUE: 2,
+  GENEVE: 3,
+  L2: 4
 } as const
 export type Forwarding = (typeof Forwarding)[keyof typeof Forwarding]
 
@@ -386,8 +389,9 @@ export interface ServiceRecord {
   readonly formerCount: number
   readonly learned: number
   readonly idle: number
+  readonly vni: number
 }
-export const serviceRecord = new RecordLayout<ServiceRecord>('service', 32, [
+export const serviceRecord = new RecordLayout<ServiceRecord>('service', 36, [
   { name: 'id', offset: 0, size: 4, kind: 'u32' },
   { name: 'slotBase', offset: 4, size: 4, kind: 'u32' },
   { name: 'slotCount', offset: 8, size: 4, kind: 'u32' },
@@ -396,7 +400,8 @@ export const serviceRecord = new RecordLayout<ServiceRecord>('service', 32, [
   { name: 'formerBase', offset: 16, size: 4, kind: 'u32' },
   { name: 'formerCount', offset: 20, size: 4, kind: 'u32' },
   { name: 'learned', offset: 24, size: 4, kind: 'u32' },
-  { name: 'idle', offset: 28, size: 4, kind: 'u32' }
+  { name: 'idle', offset: 28, size: 4, kind: 'u32' },
+  { name: 'vni', offset: 32, size: 4, kind: 'u32' }
 ])
 
 /** struct slot */
@@ -506,13 +511,15 @@ export interface NextHopRecord {
   readonly destinationMac: Uint8Array
   readonly sourceMac: Uint8Array
   readonly mtu: number
+  readonly onSegment: number
 }
 export const nextHopRecord = new RecordLayout<NextHopRecord>('next_hop', 24, [
   { name: 'ifindex', offset: 0, size: 4, kind: 'u32' },
   { name: 'seen', offset: 4, size: 4, kind: 'u32' },
   { name: 'destinationMac', offset: 8, size: 6, kind: 'bytes' },
   { name: 'sourceMac', offset: 14, size: 6, kind: 'bytes' },
-  { name: 'mtu', offset: 20, size: 4, kind: 'u32' }
+  { name: 'mtu', offset: 20, size: 2, kind: 'u16' },
+  { name: 'onSegment', offset: 22, size: 1, kind: 'u8' }
 ])
 
 /** struct counter */
@@ -604,7 +611,7 @@ export const mapSpecs = {
   conntrack4: { type: 'lru_hash', keySize: 16, valueSize: 96, maxEntries: 131072, flags: 0 },
   conntrack6: { type: 'lru_hash', keySize: 40, valueSize: 96, maxEntries: 131072, flags: 0 },
   fragments: { type: 'lru_hash', keySize: 40, valueSize: 8, maxEntries: 8192, flags: 0 },
-  frontends: { type: 'hash', keySize: 20, valueSize: 32, maxEntries: 16384, flags: 0 },
+  frontends: { type: 'hash', keySize: 20, valueSize: 36, maxEntries: 16384, flags: 0 },
   slots: { type: 'array', keySize: 4, valueSize: 8, maxEntries: 1048576, flags: 1024 },
   slot_histories: { type: 'array', keySize: 4, valueSize: 8, maxEntries: 1048576, flags: 1024 },
   backends: { type: 'array', keySize: 4, valueSize: 24, maxEntries: 65536, flags: 0 },

@@ -242,6 +242,9 @@ _Static_assert(sizeof(struct fragment_ports) == 8, "fragment_ports");
 enum forwarding {
 	FORWARDING_NAT = 0,
 	FORWARDING_IPIP = 1,
+	FORWARDING_GUE = 2, /* draft-ietf-intarea-gue, variant 0 */
+	FORWARDING_GENEVE = 3, /* RFC 8926, with the IP packet right inside */
+	FORWARDING_L2 = 4, /* as it is, to the MAC address of a backend on the segment */
 };
 
 struct frontend_key {
@@ -271,8 +274,9 @@ struct service {
 	__u32 former_count; /* 0: the size does not change */
 	__u32 learned; /* ticks: by then every living flow of the former table's owners was seen */
 	__u32 idle; /* ticks without a packet after which a flow is forgotten */
+	__u32 vni; /* Geneve's virtual network identifier, 24 bits */
 };
-_Static_assert(sizeof(struct service) == 32, "service");
+_Static_assert(sizeof(struct service) == 36, "service");
 
 /* Settled slots touch no flow table. */
 struct slot {
@@ -365,10 +369,12 @@ _Static_assert(sizeof(struct half_open_bucket) == 64, "half_open_bucket");
 /* Where XDP sends a backend's packets; asked of the FIB about once a second on each CPU. */
 struct next_hop {
 	__u32 ifindex;
-	__u32 seen; /* ticks; 0: never */
+	__u32 seen; /* jiffies */
 	__u8 destination_mac[6];
 	__u8 source_mac[6];
-	__u32 mtu;
+	__u16 mtu;
+	__u8 on_segment; /* the backend itself, and no router on the way to it */
+	__u8 pad;
 };
 _Static_assert(sizeof(struct next_hop) == 24, "next_hop");
 

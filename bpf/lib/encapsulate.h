@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0) */
-/* IP in IP, in all four mixtures of families (RFC 2003, RFC 2473, RFC 4213). */
+/*
+ * Outer headers: IP in IP, in all four mixtures of families (RFC 2003, RFC 2473, RFC 4213), alone or with UDP and a
+ * tunnel header of lib/tunnel.h between them.
+ */
 #ifndef SLUICE_LIB_ENCAPSULATE_H
 #define SLUICE_LIB_ENCAPSULATE_H
 
 #include "config/balancer.h"
 #include "lib/header.h"
 #include "lib/next_hop.h"
+#include "lib/tunnel.h"
 #include "lib/xdp.h"
 
 #define OUTER_HOPS 64
 
 /* What the outer header needs of the packet, read before the head moves. */
 struct inner {
-	__u32 length; /* of the IP packet, without Ethernet padding */
+	__u32 length; /* of the IP packet, without Ethernet padding; with what stands between it and the outer IP header */
 	__u32 hash;
 	__u8 traffic_class; /* DSCP and ECN are copied (RFC 6040 section 4.1) */
-	__u8 protocol; /* IPPROTO_IPIP or IPPROTO_IPV6 */
+	__u8 protocol; /* what follows the outer IP header */
 };
 
 static __always_inline int inner_read(struct inner *inner, const void *data, const void *end, const bool ipv6)
@@ -75,8 +79,30 @@ static __always_inline void write_ethernet(struct ethhdr *ethernet, const struct
 	ethernet->h_proto = protocol;
 }
 
-static __always_inline int encapsulate4(struct xdp_md *xdp, const struct packet *packet, const struct inner *inner,
-	const struct ip_address *backend, const struct next_hop *hop)
+/* Puts an IP header of `ip_header` bytes and the service's tunnel header before the packet; NULL: there is no room. */
+static __always_inline void *push_headers(
+	struct xdp_md *xdp, struct inner *inner, const struct service *service, const __u32 ip_header)
+{
+	__u32 tunnel = tunnel_header_length(service->forwarding);
+	__u8 protocol = inner->protocol;
+	void *data;
+
+	if (bpf_xdp_adjust_head(xdp, -(int)(ip_header + tunnel)))
+		return NULL;
+	data = xdp_data(xdp);
+	/* The longest: the inner IP header, longer than what a shorter one lacks, follows. */
+	if (data + ETHERNET_HEADER + ip_header + TUNNEL_HEADER_MAX > xdp_end(xdp))
+		return NULL;
+	if (!tunnel)
+		return data;
+	inner->length += tunnel;
+	inner->protocol = IPPROTO_UDP;
+	write_tunnel_header(data + ETHERNET_HEADER + ip_header, service, inner->length, inner->hash, protocol);
+	return data;
+}
+
+static __always_inline int encapsulate4(struct xdp_md *xdp, const struct packet *packet, struct inner *inner,
+	const struct service *service, const struct ip_address *backend, const struct next_hop *hop)
 {
 	__be32 source = encapsulation_source4;
 	void *data;
@@ -85,18 +111,16 @@ static __always_inline int encapsulate4(struct xdp_md *xdp, const struct packet 
 		source = packet->tuple.destination.words[3];
 	if (!source)
 		return REASON_NO_ROUTE;
-	if (bpf_xdp_adjust_head(xdp, -IPV4_HEADER))
-		return REASON_REWRITE_FAILED;
-	data = xdp_data(xdp);
-	if (data + ETHERNET_HEADER + IPV4_HEADER > xdp_end(xdp))
+	data = push_headers(xdp, inner, service, IPV4_HEADER);
+	if (!data)
 		return REASON_REWRITE_FAILED;
 	write_ethernet(data, hop, bpf_htons(ETH_P_IP));
 	write_outer4(data + ETHERNET_HEADER, inner, source, backend);
 	return REASON_FORWARDED;
 }
 
-static __always_inline int encapsulate6(struct xdp_md *xdp, const struct packet *packet, const struct inner *inner,
-	const struct ip_address *backend, const struct next_hop *hop)
+static __always_inline int encapsulate6(struct xdp_md *xdp, const struct packet *packet, struct inner *inner,
+	const struct service *service, const struct ip_address *backend, const struct next_hop *hop)
 {
 	struct ip_address source = encapsulation_source6;
 	void *data;
@@ -105,10 +129,8 @@ static __always_inline int encapsulate6(struct xdp_md *xdp, const struct packet 
 		source = packet->tuple.destination;
 	if (!source.words[0])
 		return REASON_NO_ROUTE;
-	if (bpf_xdp_adjust_head(xdp, -IPV6_HEADER))
-		return REASON_REWRITE_FAILED;
-	data = xdp_data(xdp);
-	if (data + ETHERNET_HEADER + IPV6_HEADER > xdp_end(xdp))
+	data = push_headers(xdp, inner, service, IPV6_HEADER);
+	if (!data)
 		return REASON_REWRITE_FAILED;
 	write_ethernet(data, hop, bpf_htons(ETH_P_IPV6));
 	write_outer6(data + ETHERNET_HEADER, inner, &source, backend);

@@ -67,6 +67,9 @@ export const FLOW_LIFETIME_OTHER_S: u32 = 60
 // enum forwarding
 export const FORWARDING_NAT: u32 = 0
 export const FORWARDING_IPIP: u32 = 1
+export const FORWARDING_GUE: u32 = 2
+export const FORWARDING_GENEVE: u32 = 3
+export const FORWARDING_L2: u32 = 4
 
 // enum service_flags
 export const SERVICE_TRACKED: u32 = 1
@@ -220,7 +223,7 @@ export const FRONTEND_KEY_PORT_BE_OFFSET: usize = 16
 export const FRONTEND_KEY_PROTOCOL_OFFSET: usize = 18
 
 // struct service
-export const SERVICE_SIZE: usize = 32
+export const SERVICE_SIZE: usize = 36
 export const SERVICE_ID_OFFSET: usize = 0
 export const SERVICE_SLOT_BASE_OFFSET: usize = 4
 export const SERVICE_SLOT_COUNT_OFFSET: usize = 8
@@ -230,6 +233,7 @@ export const SERVICE_FORMER_BASE_OFFSET: usize = 16
 export const SERVICE_FORMER_COUNT_OFFSET: usize = 20
 export const SERVICE_LEARNED_OFFSET: usize = 24
 export const SERVICE_IDLE_OFFSET: usize = 28
+export const SERVICE_VNI_OFFSET: usize = 32
 
 // struct slot
 export const SLOT_SIZE: usize = 8
@@ -288,6 +292,7 @@ export const NEXT_HOP_SEEN_OFFSET: usize = 4
 export const NEXT_HOP_DESTINATION_MAC_OFFSET: usize = 8
 export const NEXT_HOP_SOURCE_MAC_OFFSET: usize = 14
 export const NEXT_HOP_MTU_OFFSET: usize = 20
+export const NEXT_HOP_ON_SEGMENT_OFFSET: usize = 22
 
 // struct counter
 export const COUNTER_SIZE: usize = 16
