@@ -11,7 +11,7 @@ import { concat, macBytes } from '../wire.ts'
 import { key32, removeEndpoint, setAddresses, setEndpoint } from './world.ts'
 import type { Local } from './world.ts'
 
-export type TcHook = 'from_endpoint' | 'to_endpoint' | 'from_world' | 'to_world'
+export type TcHook = 'from_endpoint' | 'to_endpoint' | 'from_world' | 'to_world' | 'decap_tc'
 export type XdpHook = 'xdp_lb' | 'decap'
 export type Hook = TcHook | XdpHook
 export type Port = Local | 'uplink'
@@ -28,7 +28,7 @@ export interface Seen {
 }
 
 const INTERFACES: Readonly<Record<Port, string>> = { a: 'ep-a', b: 'ep-b', uplink: 'up0' }
-const TC_VERDICTS: Readonly<Record<number, Verdict>> = { 0: 'pass', 2: 'drop', 7: 'redirect' }
+const TC_VERDICTS: Readonly<Record<number, Verdict>> = { 0: 'pass', 2: 'drop', 7: 'redirect', 0xffffffff: 'pass' }
 const XDP_VERDICTS: Readonly<Record<number, Verdict>> = { 1: 'drop', 2: 'pass', 3: 'transmit', 4: 'redirect' }
 
 const BROADCAST = 'ff:ff:ff:ff:ff:ff'
@@ -71,6 +71,7 @@ const OBJECT_OF: Readonly<Record<Hook, string>> = {
   to_world: 'tc_host',
   xdp_lb: 'xdp_lb',
   decap: 'decap',
+  decap_tc: 'decap',
 }
 
 /** What a packet has beside its bytes. */
