@@ -23,7 +23,7 @@ export function balancedFrontends(service: BalancedService, numbers: Numbers): B
 /** XDP would hand packets to this node's own workloads without asking their ingress policy. */
 export function backendsOnNode(document: Document, workloadRanges: readonly string[]): ManifestError[] {
   const { resource } = document
-  if (resource.kind !== 'LoadBalancer' || resource.forwarding !== 'ipip') return []
+  if (resource.kind !== 'LoadBalancer' || resource.forwarding === 'nat') return []
   const ranges = workloadRanges.map((text) => ({ text, prefix: prefixOf(text) }))
   return resource.backends.flatMap(({ addresses }) => addresses).flatMap((address) => {
     const range = ranges.find(({ prefix }) => prefixCovers(prefix, addressBytes(address)))
@@ -101,6 +101,7 @@ function toSpec(service: BalancedService, frontend: Frontend, numbers: Numbers):
     port: frontend.port,
     protocol: frontend.protocol,
     forwarding: service.forwarding,
+    vni: service.vni,
     tableSize: service.tableSize,
     tracking: service.tracking,
     idleSeconds: frontend.idleSeconds,

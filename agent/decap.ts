@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { attachXdp, BpfMap, BpfObject, ensurePinned, interfaceIndex } from '../loader/index.ts'
+import { attachTcx, attachXdp, BpfMap, BpfObject, ensurePinned, interfaceIndex, type Program } from '../loader/index.ts'
 import { prefixKeyRecord } from '../bpf/index.ts'
 import { parsePrefix } from '../engine/index.ts'
 import { addressBytes } from './address.ts'
@@ -14,9 +14,10 @@ import type { Logger } from './log.ts'
 import { makePinDirectories, pinDirectories, removePinned } from './pins.ts'
 import { readAll } from './reconcilers/policy.ts'
 import { Reconciler } from './reconcilers/reconciler.ts'
+import { DECAP_TC, removeLink } from './worker/links.ts'
 
 const OBJECT = join(import.meta.dirname, '../build/bpf/decap.bpf.o')
-const PROGRAM = 'decap'
+const DECAP_XDP = 'decap'
 const USED_MAPS = ['decap_vips', 'decap_sources', 'decap_addresses', 'counters', 'events', 'events_lost', '.rodata', '.bss', '.data']
 
 export interface DecapReport {
@@ -25,6 +26,8 @@ export interface DecapReport {
   readonly sources: readonly string[]
   /** Outer destinations: the interface's own. */
   readonly addresses: readonly string[]
+  readonly hook: 'xdp' | 'tc'
+  /** Why it is not attached as it was asked for. */
   readonly fallback: string | undefined
 }
 
@@ -41,15 +44,39 @@ export function attachDecap(options: DecapOptions, addresses: readonly string[])
   setKeys(object.map('decap_addresses'), addresses.map(addressBytes))
   setKeys(object.map('decap_sources'), sources)
   setKeys(object.map('decap_vips'), vips)
-  const mode = options.xdpMode === 'generic' ? 'generic' : 'native'
-  const program = object.program(PROGRAM)
-  const attach = () => attachXdp(program, ifindex, { mode })
-  using link = ensurePinned(join(pins.links, `${PROGRAM}-${ifindex}`), program, { ifindex, attach })
-  if (options.xdpMode === 'native' && link.fallback !== undefined) {
+  const attached = attach(object, options.xdpMode, ifindex, pins.links)
+  if (options.xdpMode === 'native' && attached.fallback !== undefined) {
     removePinned(options.bpffs)
-    throw new AgentError('UNAVAILABLE', `${options.interface} cannot run XDP natively: ${link.fallback}`, { hint: 'use --xdp-mode auto' })
+    throw new AgentError('UNAVAILABLE', `${options.interface} cannot run XDP natively: ${attached.fallback}`, { hint: 'use --xdp-mode auto' })
   }
-  return { interface: options.interface, vips: options.vips, sources: options.sources, addresses, fallback: link.fallback }
+  return { interface: options.interface, vips: options.vips, sources: options.sources, addresses, ...attached }
+}
+
+type Attached = Pick<DecapReport, 'hook' | 'fallback'>
+
+/** What was attached the other way goes last, so that no packet meets neither. */
+function attach(object: BpfObject, mode: DecapOptions['xdpMode'], ifindex: number, directory: string): Attached {
+  const pinOf = (program: string): string => join(directory, `${program}-${ifindex}`)
+  const xdp = mode === 'off' ? undefined : attachByXdp(object.program(DECAP_XDP), ifindex, pinOf(DECAP_XDP), mode)
+  if (xdp !== undefined && (xdp.fallback === undefined || mode !== 'auto')) {
+    removeLink(pinOf(DECAP_TC))
+    return xdp
+  }
+  const tc = attachByTc(object.program(DECAP_TC), ifindex, pinOf(DECAP_TC))
+  removeLink(pinOf(DECAP_XDP))
+  return xdp === undefined ? tc : { ...tc, fallback: `tc instead of ${xdp.fallback}` }
+}
+
+function attachByXdp(program: Program, ifindex: number, pin: string, mode: DecapOptions['xdpMode']): Attached {
+  const attach = () => attachXdp(program, ifindex, { mode: mode === 'generic' ? 'generic' : 'native' })
+  using link = ensurePinned(pin, program, { ifindex, attach })
+  return { hook: 'xdp', fallback: link.fallback }
+}
+
+function attachByTc(program: Program, ifindex: number, pin: string): Attached {
+  const direction = 'ingress'
+  using link = ensurePinned(pin, program, { ifindex, direction, attach: () => attachTcx(program, ifindex, direction) })
+  return { hook: 'tc', fallback: link.fallback }
 }
 
 /** None where there is no such interface. */

@@ -32,8 +32,8 @@ async function decap(options: DecapOptions): Promise<void> {
   if (options.detach) return console.log(detachDecap(options) ? 'detached' : 'was not attached')
   const log = new Logger('info')
   const interfaces = new SystemInterfaces(log)
-  const { interface: device, vips, sources, fallback } = attachDecap(options, await addressesOf(options.interface, interfaces))
-  console.log(`${device} receives for ${vips.join(', ')} from ${sources.join(', ')}${fallback === undefined ? '' : ` (${fallback})`}`)
+  const { interface: device, vips, sources, hook, fallback } = attachDecap(options, await addressesOf(options.interface, interfaces))
+  console.log(`${device} receives for ${vips.join(', ')} from ${sources.join(', ')} by ${hook}${fallback === undefined ? '' : ` (${fallback})`}`)
   if (options.follow) await followAddresses(options, interfaces, log, stopSignal())
 }
 

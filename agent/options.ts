@@ -53,7 +53,8 @@ export interface DecapOptions {
   /** Prefixes or addresses of balancers that are trusted, or ANY_SOURCE. */
   readonly sources: readonly string[]
   readonly bpffs: string
-  readonly xdpMode: 'auto' | 'native' | 'generic'
+  /** `off`: by tc, which `auto` also falls back to. */
+  readonly xdpMode: 'auto' | 'native' | 'generic' | 'off'
   /** Follow the interface's addresses until the process ends; what is attached stays. */
   readonly follow: boolean
   readonly detach: boolean
@@ -95,7 +96,7 @@ const DECAP_FLAGS = {
   vip: { type: 'string', array: true, default: [], describe: 'Address that is accepted inside; repeatable', requiresArg: true },
   source: { type: 'string', array: true, default: [], describe: 'Address or prefix of balancers that are trusted, or "any"; repeatable', requiresArg: true },
   bpffs: { type: 'string', default: '/sys/fs/bpf/sluice-decap', describe: 'Folder of the pinned map and link', requiresArg: true },
-  'xdp-mode': { choices: ['auto', 'native', 'generic'], default: 'auto', describe: 'How it attaches' },
+  'xdp-mode': { choices: ['auto', 'native', 'generic', 'off'], default: 'auto', describe: 'How it attaches; off: by tc; auto: natively, or by tc where the driver has no XDP' },
   follow: { type: 'boolean', default: false, describe: "Stay, and follow changes of the interface's addresses" },
   detach: { type: 'boolean', default: false, describe: 'Remove it again' },
 } as const satisfies Record<string, Options>

@@ -18,7 +18,7 @@ export interface LabContext {
 }
 
 /** Port of a server: HTTP, UDP answered with the name, TCP that echoes, sends of itself, or only receives. */
-export type ServerPort = `${'tcp' | 'udp' | 'echo' | 'source' | 'sink'}:${number}`
+export type ServerPort = `${'tcp' | 'udp' | 'echo' | 'source' | 'sink'}:${number}` | `udp:${number}@${string}`
 
 /** A network namespace with addresses: a host of the LAN, a node, or a workload. */
 export class Host implements AsyncDisposable {
@@ -69,13 +69,14 @@ export class Host implements AsyncDisposable {
     return service
   }
 
-  /** Receives the first node's packets for these virtual addresses, which stand on the loopback. */
-  async decapsulate(virtual: readonly string[]): Promise<void> {
-    await this.ip(...virtual.map((address) => `address add ${address} dev lo ${address.includes(':') ? 'nodad' : ''}`))
+  /** Receives the first node's packets for these virtual addresses, which stand on the loopback. `off`: by tc. */
+  async decapsulate(virtual: readonly string[], xdpMode: 'auto' | 'off' = 'auto'): Promise<string> {
+    await this.ip(...virtual.map((address) => `address replace ${address} dev lo ${address.includes(':') ? 'nodad' : ''}`))
     const vips = virtual.flatMap((address) => ['--vip', address])
     const balancer = lanAddresses(1)
     const sources = ['--source', balancer.ipv4, '--source', balancer.ipv6]
-    await this.run([sluiced, 'decap', '--interface', 'eth0', '--bpffs', this.bpffs, ...vips, ...sources])
+    const { stdout } = await this.run([sluiced, 'decap', '--interface', 'eth0', '--bpffs', this.bpffs, '--xdp-mode', xdpMode, ...vips, ...sources])
+    return stdout
   }
 
   /** One request, over a new connection. A dropped packet shows as the outcome `timeout`. */

@@ -1,13 +1,14 @@
-// A workload's server, one process for both families: server.ts NAME [KIND:PORT ...]. HTTP on `tcp` ports answers
+// A workload's server, one process for both families: server.ts NAME [KIND:PORT[@ADDRESS] ...]. HTTP on `tcp` ports answers
 // {"name", "client", "padding"} as JSON, with as many bytes of padding as the path /N asks for; `udp` ports answer every datagram with the name. Of TCP connections, `echo` ports give back
-// what they get, `source` ports send a byte every 50 ms and `sink` ports print `received` for what they get.
+// what they get, `source` ports send a byte every 50 ms and `sink` ports print `received` for what they get. Answers to
+// datagrams that came to a virtual address come from it where the port is of that address alone.
 // Prints `ready` when all ports are open.
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer as createTcpServer, type Socket } from 'node:net'
 
-type Opener = (name: string, port: number) => Promise<unknown>
+type Opener = (name: string, port: number, address?: string) => Promise<unknown>
 
 const openers: Record<string, Opener> = {
   async tcp(name, port) {
@@ -20,11 +21,11 @@ const openers: Record<string, Opener> = {
     })
     await once(server.listen(port, '::'), 'listening')
   },
-  async udp(name, port) {
-    const socket = createSocket('udp6')
+  async udp(name, port, address = '::') {
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
     socket.on('message', (_, from) => socket.send(name, from.port, from.address))
     socket.on('error', (error) => console.error(`udp:${port}: ${error.message}`))
-    socket.bind(port, '::')
+    socket.bind(port, address)
     await once(socket, 'listening')
   },
   echo: (_, port) => openTcp(port, (socket) => void socket.pipe(socket)),
@@ -44,10 +45,10 @@ async function openTcp(port: number, handle: (socket: Socket) => void): Promise<
 }
 
 async function open(name: string, argument: string): Promise<void> {
-  const [kind = '', port] = argument.split(':')
+  const [, kind = '', port, address] = /^(\w*):(\d+)(?:@(.+))?$/.exec(argument) ?? []
   const opener = openers[kind]
   if (opener === undefined) throw new Error(`${argument} is no port to open: ${Object.keys(openers).join(', ')}:PORT`)
-  await opener(name, Number(port))
+  await opener(name, Number(port), address)
 }
 
 const [name = 'server', ...ports] = process.argv.slice(2)

@@ -89,7 +89,7 @@ spec:
   t.like(loadBalancers[0], { forwarding: 'ipip', algorithm: 'maglev', tableSize: 65_537 })
   t.deepEqual(loadBalancers[0]?.frontends.map(({ address, backends }) => [address, backends.map(({ name, weight }) => [name, weight])]), [
     ['10.77.9.1', [['b1', 2], ['10.77.0.22', 1]]],
-    ['fd77:9::1', [['b1', 2]]],
+    ['fd77:9::1', [['b1', 2], ['10.77.0.22', 1]]],
   ])
 })
 
@@ -112,6 +112,27 @@ spec:
   t.deepEqual(loadBalancers[0]?.frontends.map(({ idleSeconds }) => idleSeconds), [900, 30, 900])
   t.deepEqual(loadBalancers[0]?.frontends[0]?.backends.map(({ state }) => state), ['draining', 'down', 'active'])
 })
+
+/** Addresses of the backends by frontend: of the frontend's family where they have one. */
+const MIXED = { '10.77.9.1': ['10.77.0.21', 'fd77::22'], 'fd77:9::1': ['fd77::21', 'fd77::22'] }
+const FORWARDING = [
+  { fields: 'forwarding: geneve, vni: 16777215', forwarding: 'geneve', vni: 0xff_ffff, backends: MIXED },
+  { fields: 'forwarding: gue', forwarding: 'gue', vni: 0, backends: MIXED },
+  { fields: 'forwarding: l2', forwarding: 'l2', vni: 0, backends: MIXED },
+  { fields: 'forwarding: nat', forwarding: 'nat', vni: 0, backends: { '10.77.9.1': ['10.77.0.21'], 'fd77:9::1': ['fd77::21', 'fd77::22'] } },
+] as const
+
+for (const { fields, forwarding, vni, backends } of FORWARDING)
+  test(`a LoadBalancer with ${fields}`, (t) => {
+    const { loadBalancers } = cluster(`
+apiVersion: sluice.io/v1
+kind: LoadBalancer
+metadata: {name: shop, namespace: demo}
+spec: {${fields}, addresses: [10.77.9.1, "fd77:9::1"], ports: [{port: 80}], backends: [{addresses: [10.77.0.21, "fd77::21"]}, {addresses: ["fd77::22"]}]}
+`)
+    t.like(loadBalancers[0], { forwarding, vni })
+    t.deepEqual(Object.fromEntries(loadBalancers[0]?.frontends.map((frontend) => [frontend.address, frontend.backends.map(({ address }) => address)]) ?? []), backends)
+  })
 
 const service = (name: string, address: string, port = 80): string => `
 apiVersion: v1

@@ -155,12 +155,18 @@ export interface Frontend {
   readonly backends: readonly Backend[]
 }
 
+/** How a frontend's packets reach a backend; all but `nat` leave them as they are, and answers go past the balancer. */
+export const FORWARDING_MODES = ['ipip', 'gue', 'geneve', 'l2', 'nat'] as const
+export type ForwardingMode = (typeof FORWARDING_MODES)[number]
+
 /** A Kubernetes Service (`nat`) or a LoadBalancer. */
 export interface BalancedService {
   readonly kind: 'Service' | 'LoadBalancer'
   readonly namespace: string
   readonly name: string
-  readonly forwarding: 'nat' | 'ipip'
+  readonly forwarding: ForwardingMode
+  /** Geneve's virtual network identifier. */
+  readonly vni: number
   readonly algorithm: 'maglev'
   /** `always`: every flow is remembered, not only those of slots that change hands. */
   readonly tracking: 'changing' | 'always'

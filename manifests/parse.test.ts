@@ -210,12 +210,20 @@ const FAULTS: readonly Fault[] = [
     allowed: '65537',
   },
   {
-    title: 'a backend of no family of its VIP',
-    text: `${HEAD.balancer}spec:\n  addresses: [10.0.0.1]\n  ports: [{port: 80}]\n  backends: [{addresses: ["fd00::1"]}]\n`,
+    title: 'a backend of no family of its VIP, where packets are translated',
+    text: `${HEAD.balancer}spec:\n  forwarding: nat\n  addresses: [10.0.0.1]\n  ports: [{port: 80}]\n  backends: [{addresses: ["fd00::1"]}]\n`,
     code: 'INVALID',
-    line: 7,
+    line: 8,
     path: 'spec.backends[0].addresses',
     allowed: 'an IPv4 address',
+  },
+  {
+    title: 'a VNI of what is no Geneve',
+    text: `${HEAD.balancer}spec: {addresses: [10.0.0.1], ports: [{port: 80}], backends: [], forwarding: gue, vni: 5}\n`,
+    code: 'INVALID',
+    line: 4,
+    path: 'spec.vni',
+    allowed: 'beside forwarding: geneve',
   },
   {
     title: 'a port twice',

@@ -1,7 +1,7 @@
 // What a single document says, before documents are brought together by compile.ts.
 import type { NamedPorts, Protocol } from '../engine/index.ts'
 import type { ManifestWarning } from './document/warnings.ts'
-import type { BackendState, DenyAnswer, Location, POLICY_KINDS, PolicyDraft } from './model.ts'
+import type { BackendState, DenyAnswer, ForwardingMode, Location, POLICY_KINDS, PolicyDraft } from './model.ts'
 
 interface Named {
   /** Empty for kinds without a namespace. */
@@ -66,7 +66,8 @@ export type IdleSeconds = Readonly<Record<'TCP' | 'UDP' | 'SCTP', number>>
 
 export interface LoadBalancerResource extends Named {
   readonly kind: 'LoadBalancer'
-  readonly forwarding: 'ipip' | 'nat'
+  readonly forwarding: ForwardingMode
+  readonly vni: number
   readonly addresses: readonly string[]
   readonly tableSize: number
   readonly ports: readonly { readonly protocol: Protocol; readonly port: number }[]

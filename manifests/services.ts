@@ -1,6 +1,6 @@
 // Service and LoadBalancer documents, and the backends of their frontends.
 import { familyOf, parseAddress, type Family, type Protocol } from '../engine/index.ts'
-import type { Backend, BalancedService, Frontend, Location, Workload } from './model.ts'
+import type { Backend, BalancedService, ForwardingMode, Frontend, Location, Workload } from './model.ts'
 import { PROTOCOLS, protocolName } from './ports.ts'
 import type { IdleSeconds, LoadBalancerResource, ServiceResource } from './resources.ts'
 import type { Value } from './document/schema.ts'
@@ -44,13 +44,16 @@ export function readLoadBalancer({ metadata, spec }: Value<typeof loadBalancer>,
     const { name: backendName = backendAddresses[0] ?? '', weight = 1, state = 'active' } = backend
     return { name: backendName, addresses: backendAddresses, weight, state }
   })
+  const { forwarding = 'ipip', vni } = spec
+  if (vni !== undefined && forwarding !== 'geneve') source.report('INVALID', ['spec', 'vni'], `${forwarding} has none`, 'beside forwarding: geneve')
   checkDistinct(source, ports)
-  checkBackends(source, addresses, backends)
+  checkBackends(source, addresses, backends, forwarding)
   return {
     kind: 'LoadBalancer',
     namespace,
     name,
-    forwarding: spec.forwarding ?? 'ipip',
+    forwarding,
+    vni: vni ?? 0,
     addresses,
     tableSize: readTableSize(source, spec.tableSize ?? 'auto', backends.length),
     tracking: spec.tracking ?? 'changing',
@@ -96,13 +99,14 @@ function familyOfText(text: string): Family {
 }
 
 /**
- * A backend that no frontend could use is a mistake, and so are two addresses of one family, an address that another
+ * A backend that translation could not reach from any frontend is a mistake, and so are two addresses of one family, an address that another
  * backend has, and one that comes back to the balancer.
  */
 function checkBackends(
   source: Source,
   vips: readonly string[],
   backends: readonly { readonly name: string; readonly addresses: readonly string[] }[],
+  forwarding: ForwardingMode,
 ): void {
   const families = familiesOf(vips)
   const names = new Set<string>()
@@ -111,7 +115,7 @@ function checkBackends(
     const path = ['spec', 'backends', index]
     const own = familiesOf(addresses)
     const wanted = [...families].join(' or ')
-    if (![...own].some((family) => families.has(family))) {
+    if (forwarding === 'nat' && ![...own].some((family) => families.has(family))) {
       source.report('INVALID', [...path, 'addresses'], `none is of a family of spec.addresses`, `an ${wanted} address`)
     }
     if (own.size < addresses.length) source.report('INVALID', [...path, 'addresses'], 'has two of one family', 'one of each family')
@@ -142,7 +146,7 @@ export function balanceService(service: ServiceResource, workloads: readonly Wor
     }),
   )
   const tableSize = TABLE_SIZES.find((prime) => prime >= 100 * selected.length) ?? 131_071
-  return { kind: 'Service', namespace, name, forwarding: 'nat', algorithm: 'maglev', tracking: 'changing', tableSize, frontends, location }
+  return { kind: 'Service', namespace, name, forwarding: 'nat', vni: 0, algorithm: 'maglev', tracking: 'changing', tableSize, frontends, location }
 }
 
 function backendOf(workload: Workload, vip: string, protocol: number, target: number | string): readonly Backend[] {
@@ -156,7 +160,7 @@ function backendOf(workload: Workload, vip: string, protocol: number, target: nu
 }
 
 export function balanceLoadBalancer(resource: LoadBalancerResource, location: Location): BalancedService {
-  const { namespace, name, forwarding, tableSize, tracking, idleSeconds, drainSeconds, addresses, ports, backends } = resource
+  const { namespace, name, forwarding, vni, tableSize, tracking, idleSeconds, drainSeconds, addresses, ports, backends } = resource
   const frontends = addresses.flatMap((vip) =>
     ports.map(({ protocol, port }): Frontend => ({
       address: vip,
@@ -164,11 +168,16 @@ export function balanceLoadBalancer(resource: LoadBalancerResource, location: Lo
       port,
       idleSeconds: idleSecondsOf(idleSeconds, protocol),
       backends: backends.flatMap(({ name: backend, addresses: own, weight, state }) => {
-        const address = own.find((text) => familyOfText(text) === familyOfText(vip))
+        const address = addressFor(vip, own, forwarding)
         return address === undefined ? [] : [{ name: backend, address, port, weight, state }]
       }),
     })),
   )
   const drain = drainSeconds === undefined ? {} : { drainSeconds }
-  return { kind: 'LoadBalancer', namespace, name, forwarding, algorithm: 'maglev', tracking, ...drain, tableSize, frontends, location }
+  return { kind: 'LoadBalancer', namespace, name, forwarding, vni, algorithm: 'maglev', tracking, ...drain, tableSize, frontends, location }
+}
+
+/** One of the VIP's family; a packet that is not translated reaches a backend by its other family too. */
+function addressFor(vip: string, own: readonly string[], forwarding: ForwardingMode): string | undefined {
+  return own.find((text) => familyOfText(text) === familyOfText(vip)) ?? (forwarding === 'nat' ? undefined : own[0])
 }

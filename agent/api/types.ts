@@ -128,7 +128,7 @@ export interface PolicyRule {
   readonly description?: string
 }
 
-/** GET /v1/services: Kubernetes Services (`nat`) and LoadBalancers (`ipip`), one item a frontend. */
+/** GET /v1/services: Kubernetes Services (`nat`) and LoadBalancers, one item a frontend. */
 export interface Service {
   readonly id: number
   readonly kind: 'Service' | 'LoadBalancer'
@@ -137,7 +137,7 @@ export interface Service {
   readonly address: string
   readonly port: number
   readonly protocol: string
-  readonly forwarding: 'nat' | 'ipip'
+  readonly forwarding: 'nat' | 'ipip' | 'gue' | 'geneve' | 'l2'
   readonly algorithm: string
   /** Slots of its Maglev table; 0 without backends. */
   readonly tableSize: number

@@ -28,7 +28,7 @@ function frontend(states: readonly State[], tableSize: number): FrontendSpec {
     const address = Uint8Array.from([...modelFrontend.address.subarray(0, 15), 100 + number])
     return state === 'absent' ? [] : [{ number, address, port: 80, weight: 1, hash: String(number), state }]
   })
-  return { serviceId: 1, ...modelFrontend, forwarding: 'ipip', tableSize, tracking: 'changing', idleSeconds: SECONDS, backends }
+  return { serviceId: 1, ...modelFrontend, forwarding: 'ipip', vni: 0, tableSize, tracking: 'changing', idleSeconds: SECONDS, backends }
 }
 
 /** One service, its flows, and an agent that may start anew at any time. */

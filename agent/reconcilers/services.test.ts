@@ -35,7 +35,7 @@ function backend(number: number, weight = 1): BackendSpec {
 }
 
 function frontend(last: number, backends: readonly BackendSpec[], tableSize = 7): FrontendSpec {
-  return { serviceId: last, address: address(last), port: 80, protocol: 6, forwarding: 'ipip', tableSize, tracking: 'changing', idleSeconds: 900, backends }
+  return { serviceId: last, address: address(last), port: 80, protocol: 6, forwarding: 'ipip', vni: 0, tableSize, tracking: 'changing', idleSeconds: 900, backends }
 }
 
 /** Backend numbers that the datapath would find for a frontend. */

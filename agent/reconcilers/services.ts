@@ -3,6 +3,7 @@
 // maps hold is what the next agent goes on from. Runs in the worker thread.
 import { Forwarding, frontendKeyRecord, ServiceFlags, serviceRecord } from '../../bpf/index.ts'
 import type { ServiceRecord } from '../../bpf/index.ts'
+import type { ForwardingMode } from '../../manifests/index.ts'
 import { AgentError } from '../errors.ts'
 import { BackendMap, type BackendSpec, isSameBackend, sameBytes } from './backend-map.ts'
 import { countChanging, handOver, settle, settledTable, SLOT_WORDS, type SlotTable, ticksAfter, ticksIn, ticksUntil } from './hand-over.ts'
@@ -16,7 +17,8 @@ export interface FrontendSpec {
   readonly address: Uint8Array
   readonly port: number
   readonly protocol: number
-  readonly forwarding: 'nat' | 'ipip'
+  readonly forwarding: ForwardingMode
+  readonly vni: number
   readonly tableSize: number
   /** `always`: every flow is remembered, not only those of slots that change hands. */
   readonly tracking: 'changing' | 'always'
@@ -284,17 +286,26 @@ interface Plan {
   readonly learned: number
 }
 
+const FORWARDING: Readonly<Record<ForwardingMode, ServiceRecord['forwarding']>> = {
+  nat: Forwarding.NAT,
+  ipip: Forwarding.IPIP,
+  gue: Forwarding.GUE,
+  geneve: Forwarding.GENEVE,
+  l2: Forwarding.L2,
+}
+
 function recordOf({ frontend, region, former, learned }: Plan): ServiceRecord {
   return {
     id: frontend.serviceId,
     slotBase: region?.base ?? 0,
     slotCount: region?.count ?? 0,
-    forwarding: frontend.forwarding === 'ipip' ? Forwarding.IPIP : Forwarding.NAT,
+    forwarding: FORWARDING[frontend.forwarding],
     flags: frontend.tracking === 'always' ? ServiceFlags.TRACKED : 0,
     formerBase: former?.base ?? 0,
     formerCount: former?.count ?? 0,
     learned: former === undefined ? 0 : learned,
     idle: ticksIn(frontend.idleSeconds),
+    vni: frontend.vni,
   }
 }
 

@@ -175,8 +175,8 @@ export class Controller {
     const { frontends } = this.#convergence.desired
     if (frontends === this.#warmed) return
     this.#warmed = frontends
-    const encapsulated = frontends.filter(({ service }) => service.forwarding === 'ipip')
-    const backends = encapsulated.flatMap(({ frontend }) => frontend.backends.map(({ address }) => address))
+    const direct = frontends.filter(({ service }) => service.forwarding !== 'nat')
+    const backends = direct.flatMap(({ frontend }) => frontend.backends.map(({ address }) => address))
     this.#neighbours.setAddresses([...new Set(backends)])
   }
 

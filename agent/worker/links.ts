@@ -17,8 +17,11 @@ const DIRECTIONS: Readonly<Record<TcProgramName, Direction>> = {
   to_world: 'egress',
 }
 
+/** Of a backend, which `sluiced decap` attaches. */
+export const DECAP_TC = 'decap_tc'
+
 function directionOf(name: string): Direction | undefined {
-  return (DIRECTIONS as Readonly<Record<string, Direction>>)[name]
+  return name === DECAP_TC ? 'ingress' : (DIRECTIONS as Readonly<Record<string, Direction>>)[name]
 }
 
 /** Detaches a program by its pin, whatever way it was attached. */

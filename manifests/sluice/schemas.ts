@@ -2,6 +2,7 @@
 import * as format from '../document/formats.ts'
 import { boolean, ignored, integer, integerOrString, list, object, oneOf, string } from '../document/schema.ts'
 import { head, namespaced } from '../metadata.ts'
+import { FORWARDING_MODES } from '../model.ts'
 
 const protocol = oneOf('TCP', 'UDP', 'SCTP')
 const port = integer(1, 65_535)
@@ -36,7 +37,8 @@ export const loadBalancer = object(
     spec: object(
       {
         addresses: list(string(format.address), 1, 16),
-        forwarding: oneOf('ipip', 'nat'),
+        forwarding: oneOf(...FORWARDING_MODES),
+        vni: integer(0, 0xff_ffff),
         algorithm: oneOf('maglev'),
         tracking: oneOf('changing', 'always'),
         idleSeconds: object({ TCP: seconds, UDP: seconds, SCTP: seconds }),
