@@ -3,14 +3,14 @@
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { attachTcx, attachXdp, BpfMap, BpfObject, ensurePinned, interfaceIndex, type Program } from '../loader/index.ts'
+import { attachTcx, attachXdp, BpfMap, BpfObject, clsactProgram, ensurePinned, interfaceIndex, type Program, systemLibbpf } from '../loader/index.ts'
 import { prefixKeyRecord } from '../bpf/index.ts'
 import { parsePrefix } from '../engine/index.ts'
 import { addressBytes } from './address.ts'
 import { AgentError } from './errors.ts'
 import { ANY_SOURCE, type DecapOptions } from './options.ts'
 import type { InterfacePort } from './interfaces.ts'
-import type { Logger } from './log.ts'
+import { type Logger, messageOf } from './log.ts'
 import { makePinDirectories, pinDirectories, removePinned } from './pins.ts'
 import { readAll } from './reconcilers/policy.ts'
 import { Reconciler } from './reconcilers/reconciler.ts'
@@ -54,7 +54,7 @@ export function attachDecap(options: DecapOptions, addresses: readonly string[])
 
 type Attached = Pick<DecapReport, 'hook' | 'fallback'>
 
-/** What was attached the other way goes last, so that no packet meets neither. */
+/** Tries tc where XDP is not possible, or taken by another program. What was attached the other way goes last, so that no packet meets neither. */
 function attach(object: BpfObject, mode: DecapOptions['xdpMode'], ifindex: number, directory: string): Attached {
   const pinOf = (program: string): string => join(directory, `${program}-${ifindex}`)
   const xdp = mode === 'off' ? undefined : attachByXdp(object.program(DECAP_XDP), ifindex, pinOf(DECAP_XDP), mode)
@@ -69,13 +69,23 @@ function attach(object: BpfObject, mode: DecapOptions['xdpMode'], ifindex: numbe
 
 function attachByXdp(program: Program, ifindex: number, pin: string, mode: DecapOptions['xdpMode']): Attached {
   const attach = () => attachXdp(program, ifindex, { mode: mode === 'generic' ? 'generic' : 'native' })
-  using link = ensurePinned(pin, program, { ifindex, attach })
-  return { hook: 'xdp', fallback: link.fallback }
+  try {
+    using link = ensurePinned(pin, program, { ifindex, attach })
+    return { hook: 'xdp', fallback: link.fallback }
+  } catch (error) {
+    if (mode !== 'auto') throw error
+    return { hook: 'xdp', fallback: `XDP: ${messageOf(error)}` }
+  }
 }
 
 function attachByTc(program: Program, ifindex: number, pin: string): Attached {
   const direction = 'ingress'
-  using link = ensurePinned(pin, program, { ifindex, direction, attach: () => attachTcx(program, ifindex, direction) })
+  const attach = () => {
+    if (clsactProgram(ifindex, direction) !== undefined) throw new AgentError('UNAVAILABLE', 'the agent of this node has its filter there', { hint: 'use --xdp-mode generic' })
+    // Before the agent's programs, which end the chain: they are to see what comes out of the tunnel.
+    return attachTcx(program, ifindex, direction, systemLibbpf(), 'first')
+  }
+  using link = ensurePinned(pin, program, { ifindex, direction, attach })
   return { hook: 'tc', fallback: link.fallback }
 }
 

@@ -75,7 +75,7 @@ export class Host implements AsyncDisposable {
     const vips = virtual.flatMap((address) => ['--vip', address])
     const balancer = lanAddresses(1)
     const sources = ['--source', balancer.ipv4, '--source', balancer.ipv6]
-    const { stdout } = await this.run([sluiced, 'decap', '--interface', 'eth0', '--bpffs', this.bpffs, '--xdp-mode', xdpMode, ...vips, ...sources])
+    const { stdout } = await this.run([sluiced, 'decap', '--interface', 'eth0', '--bpffs', `${this.bpffs}-decap`, '--xdp-mode', xdpMode, ...vips, ...sources])
     return stdout
   }
 

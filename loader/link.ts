@@ -153,9 +153,12 @@ const FILTER_HANDLE = 1
 const FILTER_PRIORITY = 1
 const TC_ATTACH_POINT = { ingress: 1, egress: 2 } as const
 
-/** `ifindex` is of the calling thread's network namespace. */
-export function attachTcx(program: Program, ifindex: number, direction: Direction, libbpf = systemLibbpf()): Attachment {
-  const fd = libbpf.linkCreate(program.fd, ifindex, ATTACH_TCX[direction], 0)
+/** Where a TCX program stands among those that are there: BPF_F_BEFORE without a relative is before all of them. */
+const TCX_FLAGS = { last: 0, first: 1 << 3 } as const
+
+/** `ifindex` is of the calling thread's network namespace. Without TCX there is one filter of ours, and no order. */
+export function attachTcx(program: Program, ifindex: number, direction: Direction, libbpf = systemLibbpf(), place: keyof typeof TCX_FLAGS = 'last'): Attachment {
+  const fd = libbpf.linkCreate(program.fd, ifindex, ATTACH_TCX[direction], TCX_FLAGS[place])
   if (fd >= 0) return new Link(fd, `TCX ${direction} link on interface ${ifindex}`, libbpf)
   if (fd !== -EINVAL) throw systemError(`attach program ${program.name} to interface ${ifindex} (${direction})`, -fd)
   return attachClsact(program, ifindex, direction, 'clsact: the kernel has no TCX (6.6 and later have)', libbpf)

@@ -31,7 +31,7 @@ async function receive(backend: Host): Promise<void> {
   await backend.ip(`address add ${virtual} dev lo`)
   const command = ['decap', '--interface', 'eth0', '--bpffs', backend.bpffs, '--vip', virtual, '--source', newAddresses.balancer, '--follow']
   const service = backend.start('decap', [sluiced, ...command])
-  await service.waitForLine(`eth0 receives for ${virtual} from ${newAddresses.balancer}`)
+  await service.waitForLine(`eth0 receives for ${virtual} from ${newAddresses.balancer} by xdp`)
 }
 
 kernelTest('the balancer sends from its uplink’s new address, and the backend receives for its interface’s new one', async (t) => {

@@ -102,3 +102,15 @@ kernelTest('a backend changes between XDP and tc while it receives', async (t) =
     t.true(await stream.alive(), mode)
   }
 })
+
+kernelTest('a node with an agent, whose balancer has the XDP hook, receives by tc before the agent’s own programs', async (t) => {
+  await using lab = await Lab.create()
+  const [balancing, receiving] = [await lab.addNode('n1'), await lab.addNode('n2')]
+  const client = await lab.addHost('client', 50)
+  const [agent] = await Promise.all([balancing.startAgent(), receiving.startAgent(), receiving.serve(`tcp:${PORT.http}`)])
+  t.regex(await receiving.decapsulate(Object.values(VIPS)), /by tc \(tc instead of XDP: .*another XDP program/)
+  for (const family of FAMILIES) {
+    await agent.apply(balancer('gue', VIPS[family], [receiving.addresses[family]]))
+    await answering(t, client, VIPS[family], 'TCP', family)
+  }
+})
