@@ -160,7 +160,8 @@ export const Reason = {
   REWRITE_FAILED: 17,
   MULTICAST: 18,
   NOT_A_VIP: 19,
-  COUNT: 20
+  OVERLAPPING_FRAGMENT: 20,
+  COUNT: 21
 } as const
 export type Reason = (typeof Reason)[keyof typeof Reason]
 
@@ -620,10 +621,11 @@ export const mapSpecs = {
   half_open: { type: 'array', keySize: 4, valueSize: 64, maxEntries: 16384, flags: 0 },
   flows_refused: { type: 'percpu_array', keySize: 4, valueSize: 8, maxEntries: 1, flags: 0 },
   next_hops: { type: 'percpu_array', keySize: 4, valueSize: 24, maxEntries: 65536, flags: 0 },
+  vips: { type: 'hash', keySize: 16, valueSize: 4, maxEntries: 16384, flags: 1 },
   decap_vips: { type: 'hash', keySize: 16, valueSize: 4, maxEntries: 16384, flags: 1 },
   decap_sources: { type: 'lpm_trie', keySize: 20, valueSize: 4, maxEntries: 1024, flags: 1 },
   decap_addresses: { type: 'hash', keySize: 16, valueSize: 4, maxEntries: 1024, flags: 1 },
-  counters: { type: 'percpu_array', keySize: 4, valueSize: 16, maxEntries: 40, flags: 0 },
+  counters: { type: 'percpu_array', keySize: 4, valueSize: 16, maxEntries: 42, flags: 0 },
   events: { type: 'ringbuf', keySize: 0, valueSize: 0, maxEntries: 4194304, flags: 0 },
   events_lost: { type: 'percpu_array', keySize: 4, valueSize: 8, maxEntries: 1, flags: 0 }
 } as const satisfies Record<string, MapSpec>

@@ -172,6 +172,15 @@ struct {
 	__type(value, struct next_hop);
 } next_hops SEC(".maps");
 
+/* Addresses of frontends that the balancer serves, of any port; the value is unused. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ip_address);
+	__type(value, __u32);
+} vips SEC(".maps");
+
 /* Destinations that decap accepts inside an encapsulation; the value is unused. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -409,7 +409,8 @@ enum reason {
 	REASON_REWRITE_FAILED = 17,
 	REASON_MULTICAST = 18,
 	REASON_NOT_A_VIP = 19, /* decapsulation of something that is not ours */
-	REASON_COUNT = 20,
+	REASON_OVERLAPPING_FRAGMENT = 20, /* it covers what another has brought, or too much is missing before it */
+	REASON_COUNT = 21,
 };
 
 struct counter {

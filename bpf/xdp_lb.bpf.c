@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0)
 /* The edge load balancer: packets to a frontend go to one of its backends. */
+#include "lib/overlap.h"
 #include "lib/send.h"
 #include "lib/track.h"
+#include "lib/vip.h"
 
 /* An ICMP error goes where the flow goes that it quotes; a reply of ours is quoted, hence reversed. */
 SUBPROGRAM int follow_quotation(struct xdp_md *xdp, struct packet *packet)
@@ -26,22 +28,40 @@ SUBPROGRAM int follow_quotation(struct xdp_md *xdp, struct packet *packet)
 	return 0;
 }
 
+/* A first fragment names its ports for the later ones; one that hides a part of its L4 header does not get that far. */
+SUBPROGRAM int admit_fragment(struct xdp_md *xdp, struct packet *packet)
+{
+	int reason;
+
+	if (!packet)
+		return REASON_MALFORMED;
+	if (packet->flags & PACKET_FIRST_FRAGMENT && !l4_header_is_whole(packet, xdp_data(xdp), xdp_end(xdp)))
+		return REASON_MALFORMED;
+	reason = fragment_check_overlap(packet);
+	if (!reason && packet->flags & PACKET_FIRST_FRAGMENT)
+		fragment_remember(packet);
+	return reason;
+}
+
 static __always_inline int balance(struct xdp_md *xdp, struct packet *packet, const bool ipv6)
 {
 	const struct service *service;
 	__u32 hash;
+	int reason = xdp_parse(xdp, packet, ipv6);
 
-	/* What we cannot read is no frontend's; the stack may know better. */
-	if (xdp_parse(xdp, packet, ipv6))
-		return XDP_PASS;
+	if (unlikely(reason))
+		return refuse_unreadable(packet, reason);
 	if (unlikely(packet->flags & PACKET_ICMP_ERROR) && !(packet->flags & PACKET_FIRST_FRAGMENT))
 		follow_quotation(xdp, packet);
 	service = service_find(&packet->tuple, ipv6);
 	if (!service || service->forwarding == FORWARDING_NAT)
-		return XDP_PASS;
-	if (unlikely(packet->flags & PACKET_FIRST_FRAGMENT))
-		fragment_remember(packet);
+		return answer_echo(xdp, packet);
 	packet->decision.service = service->id;
+	if (unlikely(packet->flags & (PACKET_FIRST_FRAGMENT | PACKET_LATER_FRAGMENT))) {
+		reason = admit_fragment(xdp, packet);
+		if (reason)
+			return drop_xdp(packet, reason);
+	}
 	hash = flow_hash(&packet->tuple, ipv6);
 	return send_to_backend(xdp, packet, service, choose_backend(xdp, packet, service, hash), hash, ipv6);
 }

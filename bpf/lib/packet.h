@@ -69,6 +69,7 @@ enum packet_flags {
 	PACKET_RELATED = 1 << 3, /* the tuple is that of the packet which an ICMP error quotes, reversed */
 	PACKET_REVOKED = 1 << 4, /* its flow was established until a policy change */
 	PACKET_AUDITED = 1 << 5, /* passes only because of audit */
+	PACKET_MORE_FRAGMENTS = 1 << 6, /* a fragment that is not the last */
 };
 
 /* Who vouches for a packet's source address. */
@@ -103,6 +104,8 @@ struct packet {
 	__u32 length; /* with the Ethernet header */
 	__u32 origin; /* enum origin */
 	__u32 fragment_identification; /* of a fragment, as the packet has it */
+	__u16 fragment_start; /* of a fragment, from the Ethernet header: what it brings of the datagram */
+	__u16 fragment_offset; /* where that belongs, in 8 bytes */
 	__u32 ip_end; /* where the IP header says that its packet ends, from the Ethernet header; what follows is not read */
 	struct decision decision;
 };

@@ -54,14 +54,18 @@ static __always_inline bool ipv6_is_mapped(const struct ip_address *address)
  * Tiny or overlapping first fragments could hide TCP's flags from us (RFC 1858, section 3): offset 1 has no honest
  * use.
  */
-static __always_inline int parse_fragment(struct packet *packet, __u32 offset, bool more)
+static __always_inline int parse_fragment(struct packet *packet, __u32 start, __u32 offset, bool more)
 {
 	if (offset == 1 && packet->tuple.protocol == IPPROTO_TCP)
 		return REASON_MALFORMED;
+	packet->fragment_start = start;
+	packet->fragment_offset = offset;
 	if (offset)
 		packet->flags |= PACKET_LATER_FRAGMENT;
 	else if (more)
 		packet->flags |= PACKET_FIRST_FRAGMENT;
+	if (more)
+		packet->flags |= PACKET_MORE_FRAGMENTS;
 	return REASON_FORWARDED;
 }
 
@@ -89,7 +93,7 @@ static __always_inline int parse_ipv4(
 	if (likely(!fragment))
 		return REASON_FORWARDED;
 	packet->fragment_identification = ip->id;
-	return parse_fragment(packet, fragment & IPV4_OFFSET_MASK, fragment & IPV4_MORE_FRAGMENTS);
+	return parse_fragment(packet, *l4_offset, fragment & IPV4_OFFSET_MASK, fragment & IPV4_MORE_FRAGMENTS);
 }
 
 static __always_inline bool ipv6_is_extension(__u8 next_header)
@@ -127,7 +131,7 @@ static __always_inline int parse_ipv6_extension(
 	packet->tuple.protocol = fragment->next_header;
 	packet->fragment_identification = fragment->identification;
 	*l4_offset = offset + sizeof(*fragment);
-	return parse_fragment(packet, position >> 3, position & 1);
+	return parse_fragment(packet, *l4_offset, position >> 3, position & 1);
 }
 
 static __always_inline int parse_ipv6_extensions(
@@ -232,6 +236,29 @@ static __always_inline int parse_l4(struct packet *packet, const void *header, c
 	}
 	parse_icmp(packet, header, ipv6);
 	return REASON_FORWARDED;
+}
+
+#define SCTP_COMMON_HEADER 12
+
+/* Whether a first fragment has all of what may tell its flow, TCP's options included (RFC 8200 section 4.5). */
+static __always_inline bool l4_header_is_whole(const struct packet *packet, const void *data, const void *end)
+{
+	__u32 offset = packet->l4_offset;
+	const __u8 *header;
+	__u32 bytes;
+
+	if (offset > ETHERNET_HEADER + IPV6_MAX_L4_OFFSET)
+		return false;
+	header = data + offset;
+	if (packet->tuple.protocol == IPPROTO_SCTP)
+		bytes = SCTP_COMMON_HEADER;
+	else if (packet->tuple.protocol != IPPROTO_TCP)
+		return true;
+	else if ((const void *)(header + sizeof(struct tcphdr)) > end)
+		return false;
+	else
+		bytes = (header[12] >> 4) * 4;
+	return (const void *)(header + bytes) <= end && l4_header_is_inside(packet, bytes);
 }
 
 static __always_inline int parse_quoted_l4(

@@ -113,7 +113,8 @@ export const REASON_TOO_BIG: u32 = 16
 export const REASON_REWRITE_FAILED: u32 = 17
 export const REASON_MULTICAST: u32 = 18
 export const REASON_NOT_A_VIP: u32 = 19
-export const REASON_COUNT: u32 = 20
+export const REASON_OVERLAPPING_FRAGMENT: u32 = 20
+export const REASON_COUNT: u32 = 21
 
 // struct ip_address
 export const IP_ADDRESS_SIZE: usize = 16
@@ -338,9 +339,10 @@ export const BALANCED6_MAX_ENTRIES: u32 = 262144
 export const HALF_OPEN_MAX_ENTRIES: u32 = 16384
 export const FLOWS_REFUSED_MAX_ENTRIES: u32 = 1
 export const NEXT_HOPS_MAX_ENTRIES: u32 = 65536
+export const VIPS_MAX_ENTRIES: u32 = 16384
 export const DECAP_VIPS_MAX_ENTRIES: u32 = 16384
 export const DECAP_SOURCES_MAX_ENTRIES: u32 = 1024
 export const DECAP_ADDRESSES_MAX_ENTRIES: u32 = 1024
-export const COUNTERS_MAX_ENTRIES: u32 = 40
+export const COUNTERS_MAX_ENTRIES: u32 = 42
 export const EVENTS_MAX_ENTRIES: u32 = 4194304
 export const EVENTS_LOST_MAX_ENTRIES: u32 = 1
