@@ -12,7 +12,7 @@ import { ANY_SOURCE, type DecapOptions } from './options.ts'
 import type { InterfacePort } from './interfaces.ts'
 import { type Logger, messageOf } from './log.ts'
 import { makePinDirectories, pinDirectories, removePinned } from './pins.ts'
-import { readAll } from './reconcilers/policy.ts'
+import { setKeys } from './reconcilers/key-set.ts'
 import { Reconciler } from './reconcilers/reconciler.ts'
 import { DECAP_TC, removeLink } from './worker/links.ts'
 
@@ -126,15 +126,4 @@ function sourceKey(text: string): Uint8Array {
   if (text === ANY_SOURCE) return prefixKeyRecord.encode({ prefixLength: 0, address: new Uint8Array(16) })
   const { address, length } = parsePrefix(text) ?? { address: addressBytes(text), length: 128 }
   return prefixKeyRecord.encode({ prefixLength: length, address })
-}
-
-/** Additions first: a key that stays is never missing. */
-function setKeys(map: BpfMap, keysWanted: readonly Uint8Array[]): void {
-  const wanted = new Set(keysWanted.map((key) => Buffer.from(key).toString('hex')))
-  for (const key of keysWanted) map.update(key, new Uint8Array(map.valueSize))
-  const { count, keys } = readAll(map)
-  for (let index = 0; index < count; index++) {
-    const key = keys.subarray(index * map.keySize, (index + 1) * map.keySize)
-    if (!wanted.has(Buffer.from(key).toString('hex'))) map.delete(key)
-  }
 }

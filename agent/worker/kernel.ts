@@ -12,9 +12,10 @@ import { ConntrackCollector, type ConntrackReport } from '../reconcilers/conntra
 import { type FlowReport, FlowTable } from '../reconcilers/flow-table.ts'
 import { ticksOf } from '../reconcilers/hand-over.ts'
 import { type ApplyReport, PolicyMaps } from '../reconcilers/policy.ts'
-import type { EngineStatistics, VerdictQuery } from '../reconcilers/ports.ts'
+import type { EngineStatistics, MapPort, VerdictQuery } from '../reconcilers/ports.ts'
 import { ProgramLinks, type ProgramReport } from '../reconcilers/programs.ts'
 import { ServiceMaps, type ServiceReport } from '../reconcilers/services.ts'
+import { reconcileVips } from '../reconcilers/vips.ts'
 import { formatRefusals } from '../refusals.ts'
 import { capacitiesOf, inOptions, type MaxEntries } from './capacities.ts'
 import { LoaderLinks } from './links.ts'
@@ -25,6 +26,7 @@ interface Running {
   readonly engine: Engine
   readonly policy: PolicyMaps
   readonly services: ServiceMaps
+  readonly vips: MapPort
   readonly flows: FlowTable
   readonly programs: ProgramLinks
   readonly conntrack: ConntrackCollector
@@ -73,6 +75,7 @@ export class LinuxKernel implements Kernel, Disposable {
       engine,
       policy,
       services,
+      vips: map('vips'),
       flows: new FlowTable(services, flowMaps, () => refusedFlows(map('flows_refused')), nowTicks),
       programs: new ProgramLinks(new LoaderLinks({ programs: this.#objects, xdpMode }), pins.links),
       conntrack: new ConntrackCollector({ conntrack4: map('conntrack4'), conntrack6: map('conntrack6') }, process.hrtime.bigint),
@@ -94,7 +97,10 @@ export class LinuxKernel implements Kernel, Disposable {
   }
 
   async reconcileServices(frontends: Argument<'reconcileServices'>): Promise<ServiceReport> {
-    return this.#use().services.reconcile(frontends)
+    const { services, vips } = this.#use()
+    const report = services.reconcile(frontends)
+    reconcileVips(vips, frontends)
+    return report
   }
 
   async reconcilePrograms({ wanted, complete }: Argument<'reconcilePrograms'>): Promise<ProgramReport> {
