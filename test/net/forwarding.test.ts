@@ -9,7 +9,8 @@ const VIPS = { ipv4: '10.77.9.1', ipv6: 'fd77:9::1' } as const
 const PORT = { http: 80, udp: 53, bulk: 81, echo: 82 } as const
 const BULK_BYTES = 1 << 20
 const CONNECTIONS = 20
-const transferScript = fileURLToPath(new URL('traffic/transfer.ts', import.meta.url))
+const script = (name: string): string => fileURLToPath(new URL(`traffic/${name}`, import.meta.url))
+const transferScript = script('transfer.ts')
 
 type Mode = 'ipip' | 'gue' | 'geneve' | 'l2'
 type Family = keyof typeof VIPS
@@ -112,5 +113,20 @@ kernelTest('a node with an agent, whose balancer has the XDP hook, receives by t
   for (const family of FAMILIES) {
     await agent.apply(balancer('gue', VIPS[family], [receiving.addresses[family]]))
     await answering(t, client, VIPS[family], 'TCP', family)
+  }
+})
+
+kernelTest('fragments reach the backend of their datagram, and the balancer itself answers an echo request', async (t) => {
+  await using lab = await Lab.create()
+  const { client, agent, backends } = await makeEdge(lab)
+  for (const family of FAMILIES) {
+    const address = VIPS[family]
+    await agent.apply(balancer('l2', address, backends.map(({ addresses }) => addresses[family])))
+    for (let datagram = 0; datagram < 10; datagram++) {
+      const { stdout } = await client.run(['perl', script('datagram.pl'), address, String(PORT.udp), '6000', 'sum'])
+      t.is(stdout.trim(), String('b1'.length), `${family}: the answer is a backend's name`)
+    }
+    const ping = `print Net::Ping->new('${family === 'ipv4' ? 'icmp' : 'icmpv6'}', 2)->ping('${address}') ? 'answered' : 'silence'`
+    t.is((await client.run(['perl', '-MNet::Ping', '-e', ping])).stdout, 'answered', family)
   }
 })
