@@ -513,14 +513,30 @@ export interface NextHopRecord {
   readonly sourceMac: Uint8Array
   readonly mtu: number
   readonly onSegment: number
+  readonly outerTag: number
+  readonly innerTag: number
 }
-export const nextHopRecord = new RecordLayout<NextHopRecord>('next_hop', 24, [
+export const nextHopRecord = new RecordLayout<NextHopRecord>('next_hop', 32, [
   { name: 'ifindex', offset: 0, size: 4, kind: 'u32' },
   { name: 'seen', offset: 4, size: 4, kind: 'u32' },
   { name: 'destinationMac', offset: 8, size: 6, kind: 'bytes' },
   { name: 'sourceMac', offset: 14, size: 6, kind: 'bytes' },
   { name: 'mtu', offset: 20, size: 2, kind: 'u16' },
-  { name: 'onSegment', offset: 22, size: 1, kind: 'u8' }
+  { name: 'onSegment', offset: 22, size: 1, kind: 'u8' },
+  { name: 'outerTag', offset: 24, size: 4, kind: 'be32' },
+  { name: 'innerTag', offset: 28, size: 4, kind: 'be32' }
+])
+
+/** struct vlan_device */
+export interface VlanDeviceRecord {
+  readonly parent: number
+  readonly outerTag: number
+  readonly innerTag: number
+}
+export const vlanDeviceRecord = new RecordLayout<VlanDeviceRecord>('vlan_device', 12, [
+  { name: 'parent', offset: 0, size: 4, kind: 'u32' },
+  { name: 'outerTag', offset: 4, size: 4, kind: 'be32' },
+  { name: 'innerTag', offset: 8, size: 4, kind: 'be32' }
 ])
 
 /** struct counter */
@@ -595,6 +611,7 @@ export const records = {
   half_open_flow: halfOpenFlowRecord,
   half_open_bucket: halfOpenBucketRecord,
   next_hop: nextHopRecord,
+  vlan_device: vlanDeviceRecord,
   counter: counterRecord,
   event: eventRecord
 } as const
@@ -620,7 +637,8 @@ export const mapSpecs = {
   balanced6: { type: 'hash', keySize: 40, valueSize: 16, maxEntries: 262144, flags: 1 },
   half_open: { type: 'array', keySize: 4, valueSize: 64, maxEntries: 16384, flags: 0 },
   flows_refused: { type: 'percpu_array', keySize: 4, valueSize: 8, maxEntries: 1, flags: 0 },
-  next_hops: { type: 'percpu_array', keySize: 4, valueSize: 24, maxEntries: 65536, flags: 0 },
+  next_hops: { type: 'percpu_array', keySize: 4, valueSize: 32, maxEntries: 65536, flags: 0 },
+  vlan_devices: { type: 'hash', keySize: 4, valueSize: 12, maxEntries: 4096, flags: 1 },
   vips: { type: 'hash', keySize: 16, valueSize: 4, maxEntries: 16384, flags: 1 },
   decap_vips: { type: 'hash', keySize: 16, valueSize: 4, maxEntries: 16384, flags: 1 },
   decap_sources: { type: 'lpm_trie', keySize: 20, valueSize: 4, maxEntries: 1024, flags: 1 },

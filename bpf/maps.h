@@ -172,6 +172,14 @@ struct {
 	__type(value, struct next_hop);
 } next_hops SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct vlan_device);
+} vlan_devices SEC(".maps");
+
 /* Addresses of frontends that the balancer serves, of any port; the value is unused. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

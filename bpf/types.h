@@ -375,8 +375,21 @@ struct next_hop {
 	__u16 mtu;
 	__u8 on_segment; /* the backend itself, and no router on the way to it */
 	__u8 pad;
+	__be32 outer_tag_be; /* those of struct vlan_device */
+	__be32 inner_tag_be;
 };
-_Static_assert(sizeof(struct next_hop) == 24, "next_hop");
+_Static_assert(sizeof(struct next_hop) == 32, "next_hop");
+
+/*
+ * A VLAN device of this node, by its ifindex. XDP sees its frames at the interface below, with their tags, and has to
+ * send them from there: the device itself takes no frames of XDP. A tag: TPID << 16 | TCI, as on the wire.
+ */
+struct vlan_device {
+	__u32 parent; /* ifindex of the interface below, which is no VLAN device itself */
+	__be32 outer_tag_be;
+	__be32 inner_tag_be; /* 0: one tag only */
+};
+_Static_assert(sizeof(struct vlan_device) == 12, "vlan_device");
 
 /* ---- events and counters ------------------------------------------------------------------------------ */
 

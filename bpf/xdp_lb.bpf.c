@@ -66,6 +66,43 @@ static __always_inline int balance(struct xdp_md *xdp, struct packet *packet, co
 	return send_to_backend(xdp, packet, service, choose_backend(xdp, packet, service, hash), hash, ipv6);
 }
 
+static __always_inline int balance_ethernet(struct xdp_md *xdp, struct packet *packet, __be16 ethertype)
+{
+	if (ethertype == bpf_htons(ETH_P_IP))
+		return balance(xdp, packet, false);
+	if (ethertype == bpf_htons(ETH_P_IPV6))
+		return balance(xdp, packet, true);
+	return XDP_PASS;
+}
+
+/* What is neither sent on nor dropped keeps its tags: answers go back into the VLAN that the packet came from. */
+SUBPROGRAM int balance_tagged(struct xdp_md *xdp, struct packet *packet)
+{
+	struct vlan_tags tags = {};
+	__be16 ethertype = vlan_read(&tags, xdp_data(xdp), xdp_end(xdp));
+	int verdict;
+
+	if (!packet || (ethertype != bpf_htons(ETH_P_IP) && ethertype != bpf_htons(ETH_P_IPV6)))
+		return XDP_PASS;
+	if (vlan_pop(xdp, &tags))
+		return drop_xdp(packet, REASON_REWRITE_FAILED);
+	verdict = balance_ethernet(xdp, packet, ethertype);
+	if (verdict == XDP_DROP || packet->flags & PACKET_SENT)
+		return verdict;
+	return vlan_push(xdp, tags.outer_be, tags.inner_be) ? drop_xdp(packet, REASON_REWRITE_FAILED) : verdict;
+}
+
+/* Frames that the interface sees, but that are not for it, are not ours to balance: somebody else does. */
+static __always_inline bool is_for_station(const struct ethhdr *ethernet)
+{
+	const __u16 *station = (const void *)ethernet->h_dest;
+	const volatile __u16 *own = (const void *)station_mac;
+
+	if (!own[0] && !own[1] && !own[2])
+		return true;
+	return station[0] == own[0] && station[1] == own[1] && station[2] == own[2];
+}
+
 SEC("xdp")
 int xdp_lb(struct xdp_md *xdp)
 {
@@ -75,13 +112,11 @@ int xdp_lb(struct xdp_md *xdp)
 		.decision = {.ifindex = xdp->ingress_ifindex, .direction = DIRECTION_INGRESS},
 	};
 
-	if ((const void *)(ethernet + 1) > xdp_end(xdp))
+	if ((const void *)(ethernet + 1) > xdp_end(xdp) || !is_for_station(ethernet))
 		return XDP_PASS;
-	if (ethernet->h_proto == bpf_htons(ETH_P_IP))
-		return balance(xdp, &packet, false);
-	if (ethernet->h_proto == bpf_htons(ETH_P_IPV6))
-		return balance(xdp, &packet, true);
-	return XDP_PASS;
+	if (unlikely(is_vlan(ethernet->h_proto)))
+		return balance_tagged(xdp, &packet);
+	return balance_ethernet(xdp, &packet, ethernet->h_proto);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -13,4 +13,10 @@
 const volatile __be32 encapsulation_source4 = 0;
 const volatile struct ip_address encapsulation_source6 = {};
 
+/*
+ * MAC address of the interface. Frames to another are not balanced: an interface in promiscuous mode sees those of
+ * others, and those that a bridge floods. All zero: every frame is.
+ */
+const volatile __u8 station_mac[6] __attribute__((aligned(2))) = {};
+
 #endif

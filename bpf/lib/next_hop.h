@@ -44,6 +44,20 @@ static __always_inline bool next_hop_is_backend(const struct bpf_fib_lookup *fib
 	return fib->family == AF_INET6 && !__builtin_memcmp(fib->ipv6_dst, backend, sizeof(*backend));
 }
 
+static __always_inline void next_hop_set_device(struct next_hop *hop, __u32 ifindex)
+{
+	const struct vlan_device *vlan = bpf_map_lookup_elem(&vlan_devices, &ifindex);
+
+	hop->ifindex = vlan ? vlan->parent : ifindex;
+	hop->outer_tag_be = vlan ? vlan->outer_tag_be : 0;
+	hop->inner_tag_be = vlan ? vlan->inner_tag_be : 0;
+}
+
+static __always_inline bool next_hop_same_device(const struct next_hop *a, const struct next_hop *b)
+{
+	return a->ifindex == b->ifindex && a->outer_tag_be == b->outer_tag_be && a->inner_tag_be == b->inner_tag_be;
+}
+
 /*
  * XDP cannot ask for a neighbour: the agent keeps the backends' next hops resolved (`ip neighbour ... managed`). While
  * one is being resolved again, its last known address stays in use.
@@ -52,6 +66,7 @@ SUBPROGRAM int next_hop_refresh(
 	struct xdp_md *xdp, struct next_hop *hop, const struct ip_address *backend, __u32 now)
 {
 	struct bpf_fib_lookup fib = {};
+	struct next_hop known;
 	long result;
 
 	if (!hop || !backend)
@@ -63,12 +78,14 @@ SUBPROGRAM int next_hop_refresh(
 		hop->ifindex = 0;
 		return REASON_NO_ROUTE;
 	}
-	if (result == BPF_FIB_LKUP_RET_NO_NEIGH && hop->ifindex == fib.ifindex)
+	known = *hop;
+	next_hop_set_device(hop, fib.ifindex);
+	if (result == BPF_FIB_LKUP_RET_NO_NEIGH && next_hop_same_device(hop, &known))
 		return REASON_FORWARDED;
-	hop->ifindex = 0;
-	if (result != BPF_FIB_LKUP_RET_SUCCESS)
+	if (result != BPF_FIB_LKUP_RET_SUCCESS) {
+		hop->ifindex = 0;
 		return REASON_NO_ROUTE;
-	hop->ifindex = fib.ifindex;
+	}
 	hop->mtu = fib.mtu_result < MTU_MAX ? fib.mtu_result : MTU_MAX;
 	hop->on_segment = next_hop_is_backend(&fib, backend);
 	__builtin_memcpy(hop->destination_mac, fib.dmac, ETH_ALEN);

@@ -35,10 +35,11 @@ struct {
 /* Only the last one may end anywhere, and none beyond what a datagram can be. */
 static __always_inline int fragment_part_read(const struct packet *packet, struct fragment_part *part)
 {
-	__u32 length = packet->ip_end - packet->fragment_start;
+	__u32 start = packet->l4_offset - packet->fragment_extensions * 8;
+	__u32 length = packet->ip_end - start;
 	__u32 past = packet->fragment_offset + (length + 7) / 8;
 
-	if (packet->ip_end <= packet->fragment_start || past > DATAGRAM_MAX)
+	if (packet->ip_end <= start || past > DATAGRAM_MAX)
 		return REASON_MALFORMED;
 	if (packet->flags & PACKET_MORE_FRAGMENTS && length % 8)
 		return REASON_MALFORMED;

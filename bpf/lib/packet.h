@@ -70,6 +70,7 @@ enum packet_flags {
 	PACKET_REVOKED = 1 << 4, /* its flow was established until a policy change */
 	PACKET_AUDITED = 1 << 5, /* passes only because of audit */
 	PACKET_MORE_FRAGMENTS = 1 << 6, /* a fragment that is not the last */
+	PACKET_SENT = 1 << 7, /* by the balancer to a backend, with the way's own VLAN tags */
 };
 
 /* Who vouches for a packet's source address. */
@@ -102,10 +103,10 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 flags; /* enum packet_flags */
 	__u32 length; /* with the Ethernet header */
-	__u32 origin; /* enum origin */
+	__u8 origin; /* enum origin */
+	__u8 fragment_extensions; /* of a first fragment: between its header and L4, in 8 bytes */
+	__u16 fragment_offset; /* in 8 bytes */
 	__u32 fragment_identification; /* of a fragment, as the packet has it */
-	__u16 fragment_start; /* of a fragment, from the Ethernet header: what it brings of the datagram */
-	__u16 fragment_offset; /* where that belongs, in 8 bytes */
 	__u32 ip_end; /* where the IP header says that its packet ends, from the Ethernet header; what follows is not read */
 	struct decision decision;
 };

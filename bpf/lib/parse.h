@@ -54,11 +54,10 @@ static __always_inline bool ipv6_is_mapped(const struct ip_address *address)
  * Tiny or overlapping first fragments could hide TCP's flags from us (RFC 1858, section 3): offset 1 has no honest
  * use.
  */
-static __always_inline int parse_fragment(struct packet *packet, __u32 start, __u32 offset, bool more)
+static __always_inline int parse_fragment(struct packet *packet, __u32 offset, bool more)
 {
 	if (offset == 1 && packet->tuple.protocol == IPPROTO_TCP)
 		return REASON_MALFORMED;
-	packet->fragment_start = start;
 	packet->fragment_offset = offset;
 	if (offset)
 		packet->flags |= PACKET_LATER_FRAGMENT;
@@ -93,7 +92,7 @@ static __always_inline int parse_ipv4(
 	if (likely(!fragment))
 		return REASON_FORWARDED;
 	packet->fragment_identification = ip->id;
-	return parse_fragment(packet, *l4_offset, fragment & IPV4_OFFSET_MASK, fragment & IPV4_MORE_FRAGMENTS);
+	return parse_fragment(packet, fragment & IPV4_OFFSET_MASK, fragment & IPV4_MORE_FRAGMENTS);
 }
 
 static __always_inline bool ipv6_is_extension(__u8 next_header)
@@ -125,13 +124,15 @@ static __always_inline int parse_ipv6_extension(
 		extension = data + offset;
 		packet->tuple.protocol = extension->next_header;
 		*l4_offset = offset + (extension->length + 1) * 8;
+		if (packet->flags & PACKET_FIRST_FRAGMENT)
+			packet->fragment_extensions += extension->length + 1;
 		return REASON_FORWARDED;
 	}
 	position = bpf_ntohs(fragment->offset_flags_be);
 	packet->tuple.protocol = fragment->next_header;
 	packet->fragment_identification = fragment->identification;
 	*l4_offset = offset + sizeof(*fragment);
-	return parse_fragment(packet, *l4_offset, position >> 3, position & 1);
+	return parse_fragment(packet, position >> 3, position & 1);
 }
 
 static __always_inline int parse_ipv6_extensions(

@@ -6,6 +6,7 @@
 #include "lib/encapsulate.h"
 #include "lib/service.h"
 #include "lib/too_big.h"
+#include "lib/vlan.h"
 
 /* Answers in the name of the frontend, unless that is forbidden: about fragmentable packets and ICMP errors. */
 static __always_inline int too_big(struct xdp_md *xdp, struct packet *packet, __u32 mtu, const bool ipv6)
@@ -24,6 +25,9 @@ static __always_inline int too_big(struct xdp_md *xdp, struct packet *packet, __
 
 static __always_inline int transmit(struct xdp_md *xdp, struct packet *packet, const struct next_hop *hop)
 {
+	if (unlikely(hop->outer_tag_be) && vlan_push(xdp, hop->outer_tag_be, hop->inner_tag_be))
+		return drop_xdp(packet, REASON_REWRITE_FAILED);
+	packet->flags |= PACKET_SENT;
 	count_packet(REASON_FORWARDED, DIRECTION_INGRESS, packet->length);
 	return hop->ifindex == xdp->ingress_ifindex ? XDP_TX : bpf_redirect(hop->ifindex, 0);
 }

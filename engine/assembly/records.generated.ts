@@ -287,13 +287,21 @@ export const HALF_OPEN_BUCKET_SIZE: usize = 64
 export const HALF_OPEN_BUCKET_FLOWS_OFFSET: usize = 0
 
 // struct next_hop
-export const NEXT_HOP_SIZE: usize = 24
+export const NEXT_HOP_SIZE: usize = 32
 export const NEXT_HOP_IFINDEX_OFFSET: usize = 0
 export const NEXT_HOP_SEEN_OFFSET: usize = 4
 export const NEXT_HOP_DESTINATION_MAC_OFFSET: usize = 8
 export const NEXT_HOP_SOURCE_MAC_OFFSET: usize = 14
 export const NEXT_HOP_MTU_OFFSET: usize = 20
 export const NEXT_HOP_ON_SEGMENT_OFFSET: usize = 22
+export const NEXT_HOP_OUTER_TAG_BE_OFFSET: usize = 24
+export const NEXT_HOP_INNER_TAG_BE_OFFSET: usize = 28
+
+// struct vlan_device
+export const VLAN_DEVICE_SIZE: usize = 12
+export const VLAN_DEVICE_PARENT_OFFSET: usize = 0
+export const VLAN_DEVICE_OUTER_TAG_BE_OFFSET: usize = 4
+export const VLAN_DEVICE_INNER_TAG_BE_OFFSET: usize = 8
 
 // struct counter
 export const COUNTER_SIZE: usize = 16
@@ -339,6 +347,7 @@ export const BALANCED6_MAX_ENTRIES: u32 = 262144
 export const HALF_OPEN_MAX_ENTRIES: u32 = 16384
 export const FLOWS_REFUSED_MAX_ENTRIES: u32 = 1
 export const NEXT_HOPS_MAX_ENTRIES: u32 = 65536
+export const VLAN_DEVICES_MAX_ENTRIES: u32 = 4096
 export const VIPS_MAX_ENTRIES: u32 = 16384
 export const DECAP_VIPS_MAX_ENTRIES: u32 = 16384
 export const DECAP_SOURCES_MAX_ENTRIES: u32 = 1024

@@ -62,6 +62,11 @@ export const UPLINK = { ipv4: '10.9.0.2', ipv6: 'fd09::2', mac: '02:09:00:00:00:
 
 /** Destinations whose route is narrower than its interface, and others that lie behind the workload a's interface. */
 export const NARROW = { 4: '198.18.0.1', 6: '2001:db8:13::1', mtu: 1300 } as const
+/** Behind what the map `vlan_devices` says are VLAN devices of the uplink: not every kernel can make them. */
+export const VLAN = {
+  one: { device: 'up0-7', address: '10.9.7.1', tags: [0x8100_0007] },
+  two: { device: 'up0-8', address: '10.9.8.1', tags: [0x88a8_0064, 0x8100_0008] },
+} as const
 export const BEHIND_WORKLOAD = { 4: '10.30.0.1', 6: 'fd30::1' } as const
 
 const OBJECT_OF: Readonly<Record<Hook, string>> = {
@@ -96,7 +101,7 @@ export class TestNode implements Disposable {
   readonly #programs = new Map<Hook, Program>()
   readonly #maps = new Map<string, BpfMap>()
   readonly #ring: RingReader | undefined
-  readonly ifindexes: Readonly<Record<Port, number>>
+  readonly ifindexes: Readonly<Record<Port | 'vlanOne' | 'vlanTwo', number>>
 
   constructor({ hooks, constants = {} }: NodeOptions) {
     const name = `sl-bpf-${process.pid}`
@@ -106,7 +111,7 @@ export class TestNode implements Disposable {
     try {
       execFileSync('ip', ['-n', name, '-batch', '-'], { input: setupCommands() })
       enableForwarding(this.#namespace)
-      this.ifindexes = inNetworkNamespace(this.#namespace, () => ({ a: interfaceIndex('ep-a'), b: interfaceIndex('ep-b'), uplink: interfaceIndex('up0') }))
+      this.ifindexes = inNetworkNamespace(this.#namespace, () => ({ a: interfaceIndex('ep-a'), b: interfaceIndex('ep-b'), uplink: interfaceIndex('up0'), vlanOne: interfaceIndex(VLAN.one.device), vlanTwo: interfaceIndex(VLAN.two.device) }))
       for (const hook of hooks) this.#load(hook, { uplink_ifindex: this.ifindexes.uplink, ...constants })
       const events = this.#maps.get('events')
       this.#ring = events === undefined ? undefined : this.#stack.use(new RingReader(events))
@@ -216,6 +221,12 @@ function setupCommands(): string {
     `route add ${NARROW[4]} via ${GATEWAY.ipv4} dev up0 mtu lock ${NARROW.mtu}`,
     `route add ${NARROW[6]} via ${GATEWAY.ipv6} dev up0 mtu lock ${NARROW.mtu}`,
     ...[BEHIND_WORKLOAD[4], BEHIND_WORKLOAD[6]].flatMap((address) => [`route add ${address} dev ep-a`, `neighbour add ${address} lladdr ${GATEWAY.mac} dev ep-a nud permanent`]),
+    ...[VLAN.one, VLAN.two].flatMap(({ device, address }) => [
+      ...pair(device),
+      `link set ${device} address ${UPLINK.mac}`,
+      `address add ${address.replace(/1$/, '2')}/24 dev ${device}`,
+      `neighbour add ${address} lladdr ${GATEWAY.mac} dev ${device} nud permanent`,
+    ]),
     'route add unreachable 198.51.100.0/24',
     'route add unreachable 2001:db8:dead::/48',
     '',
