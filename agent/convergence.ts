@@ -19,6 +19,7 @@ import type { FolderListing } from './sources/folder.ts'
 import type { EffectiveText } from './sources/manifests.ts'
 import { Sources } from './sources/sources.ts'
 import type { Store } from './store.ts'
+import { vlanDevices } from './vlan-devices.ts'
 
 export interface ConvergenceParts {
   readonly options: Omit<KernelOptions, keyof UplinkOptions> & Pick<RunOptions, 'uplink' | 'workloadRanges' | 'denyAnswer' | 'hostPolicy' | 'hostAllow'>
@@ -64,7 +65,7 @@ export class Convergence {
   #unsettled: readonly EffectiveText[] = []
   #start: KernelStart | undefined
   /** Of the balancer that is loaded. */
-  #uplink: UplinkOptions = { uplinkIfindex: 0, encapsulationSources: [] }
+  #uplink: UplinkOptions = { uplinkIfindex: 0, stationMac: undefined, encapsulationSources: [], vlanDevices: [] }
   #restoreFinished = false
   #enforced = false
   #programmedServices: ProgrammedServices | undefined
@@ -173,10 +174,10 @@ export class Convergence {
     return (this.#programReport?.failures ?? []).map(missingProgram)
   }
 
-  /** Runs again, with back-off, while the kernel refuses an object, and when the uplink is another or has other addresses. */
+  /** Runs again, with back-off, while the kernel refuses an object, and when the uplink, its addresses or VLAN devices are others. */
   async #loadDatapath(): Promise<void> {
     const { kernel, options, log, interfaces } = this.#parts
-    this.#uplink = this.#followUplink(uplinkOf(await interfaces.list(), options.uplink))
+    this.#uplink = this.#followUplink(await interfaces.list())
     const first = this.#start === undefined
     this.#start = await kernel.start({ ...options, ...this.#uplink })
     const { takenOver, maps, refused } = this.#start
@@ -189,10 +190,16 @@ export class Convergence {
   }
 
   /** An uplink that is being set up has no addresses for a moment. */
-  #followUplink(uplink: Interface | undefined): UplinkOptions {
+  #followUplink(links: readonly Interface[]): UplinkOptions {
+    const uplink = uplinkOf(links, this.#parts.options.uplink)
     const sources = encapsulationSources(uplink)
-    const { uplinkIfindex, encapsulationSources: known } = this.#uplink
-    return { uplinkIfindex: uplink?.ifindex ?? uplinkIfindex, encapsulationSources: sources.length > 0 ? sources : known }
+    const { uplinkIfindex, stationMac, encapsulationSources: known } = this.#uplink
+    return {
+      uplinkIfindex: uplink?.ifindex ?? uplinkIfindex,
+      stationMac: uplink?.mac ?? stationMac,
+      encapsulationSources: sources.length > 0 ? sources : known,
+      vlanDevices: vlanDevices(links),
+    }
   }
 
   #requestDue(): void {
@@ -243,7 +250,7 @@ export class Convergence {
     this.#attachments = attachmentsOf(endpoints, uplink, xdpMode !== 'off')
     this.#missingUplink = name !== undefined && uplink === undefined
     this.#retryIfFailed()
-    if (!isDeepStrictEqual(this.#followUplink(uplink), this.#uplink)) this.#load.request()
+    if (!isDeepStrictEqual(this.#followUplink(links), this.#uplink)) this.#load.request()
   }
 
   /** What failed is always looked at again: another namespace gives no notice of its changes. */

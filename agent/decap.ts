@@ -12,7 +12,7 @@ import { ANY_SOURCE, type DecapOptions } from './options.ts'
 import type { InterfacePort } from './interfaces.ts'
 import { type Logger, messageOf } from './log.ts'
 import { makePinDirectories, pinDirectories, removePinned } from './pins.ts'
-import { setKeys } from './reconcilers/key-set.ts'
+import { setKeys } from './reconcilers/contents.ts'
 import { Reconciler } from './reconcilers/reconciler.ts'
 import { DECAP_TC, removeLink } from './worker/links.ts'
 

@@ -15,6 +15,8 @@ export interface Interface {
   readonly mac: string | undefined
   /** Kind of a virtual interface, e.g. "veth". */
   readonly kind: string | undefined
+  /** Of a VLAN device: `peerName` is the interface below. */
+  readonly vlan: { readonly protocol: string; readonly id: number } | undefined
   readonly up: boolean
   /** Of the other end, in its own namespace. */
   readonly peerIfindex: number | undefined
@@ -44,7 +46,7 @@ interface IpAddressJson {
   readonly link?: string
   readonly link_netnsid?: number
   readonly flags?: readonly string[]
-  readonly linkinfo?: { readonly info_kind?: string }
+  readonly linkinfo?: { readonly info_kind?: string; readonly info_data?: { readonly protocol?: string; readonly id?: number } }
   readonly xdp?: { readonly mode: number }
   readonly addr_info?: readonly { readonly local?: string }[]
 }
@@ -118,6 +120,7 @@ function toInterface(json: IpAddressJson): Interface {
     name: json.ifname,
     mac: json.address,
     kind: json.linkinfo?.info_kind,
+    vlan: vlanOf(json),
     up: json.flags?.includes('UP') ?? false,
     peerIfindex: json.link_index,
     peerName: json.link,
@@ -125,4 +128,9 @@ function toInterface(json: IpAddressJson): Interface {
     xdpMode: XDP_MODES[json.xdp?.mode ?? 0],
     addresses: (json.addr_info ?? []).flatMap(({ local }) => (local === undefined ? [] : [local])),
   }
+}
+
+function vlanOf({ linkinfo }: IpAddressJson): Interface['vlan'] {
+  const { protocol, id } = linkinfo?.info_data ?? {}
+  return linkinfo?.info_kind === 'vlan' && protocol !== undefined && id !== undefined ? { protocol, id } : undefined
 }

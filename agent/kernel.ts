@@ -5,13 +5,17 @@ import type { InputChange } from './reconcilers/inputs.ts'
 import type { ApplyReport } from './reconcilers/policy.ts'
 import type { Attachment, ProgramReport } from './reconcilers/programs.ts'
 import type { FrontendSpec, ServiceReport } from './reconcilers/services.ts'
+import type { VlanDevice } from './vlan-devices.ts'
 
 /** What programs know of the uplink. */
 export interface UplinkOptions {
   /** 0: there is none. */
   readonly uplinkIfindex: number
+  /** Frames to others are not balanced. Undefined: frames to anybody are. */
+  readonly stationMac: string | undefined
   /** Outer sources of the balancer's packets: addresses of the uplink, one of a family at most. */
   readonly encapsulationSources: readonly string[]
+  readonly vlanDevices: readonly VlanDevice[]
 }
 
 export type KernelOptions = UplinkOptions & Pick<RunOptions, 'bpffs' | 'bpfObjects' | 'mapSizes' | 'xdpMode' | 'allowHost' | 'reportFlows'>

@@ -11,7 +11,7 @@ import { matchEndpoints } from '../endpoints.ts'
 import type { EngineInput } from '../reconcilers/inputs.ts'
 
 const LINK: Interface = {
-  ifindex: 7, name: 'sl-web', mac: '02:00:00:00:00:02', kind: 'veth', up: true, peerIfindex: 2, peerName: undefined, peerNamespaceId: 0,
+  ifindex: 7, name: 'sl-web', mac: '02:00:00:00:00:02', kind: 'veth', vlan: undefined, up: true, peerIfindex: 2, peerName: undefined, peerNamespaceId: 0,
   addresses: [], xdpMode: undefined,
 }
 const UPLINK: Interface = { ...LINK, ifindex: 8, name: 'eth0', kind: undefined, addresses: ['192.168.0.1'] } as Interface

@@ -1,5 +1,5 @@
 // Addresses that the balancer serves: what is for them and cannot be read is dropped, and who asks for an echo gets it.
-import { setKeys } from './key-set.ts'
+import { setKeys } from './contents.ts'
 import type { MapPort } from './ports.ts'
 import type { FrontendSpec } from './services.ts'
 

@@ -22,8 +22,8 @@ export class FakeKernel implements Kernel {
   readonly starts: UplinkOptions[] = []
   #pendingRuns = 0
 
-  start: Kernel['start'] = async ({ uplinkIfindex, encapsulationSources }) => {
-    this.starts.push({ uplinkIfindex, encapsulationSources })
+  start: Kernel['start'] = async ({ uplinkIfindex, stationMac, encapsulationSources, vlanDevices }) => {
+    this.starts.push({ uplinkIfindex, stationMac, encapsulationSources, vlanDevices })
     return { takenOver: 0, maps: [], refused: this.refused }
   }
 
@@ -88,7 +88,7 @@ export class FakeInterfaces implements InterfacePort {
     const mac = '02:00:00:00:00:02'
     const peer = { peerIfindex: 2, peerName: undefined, peerNamespaceId: 0 }
     const others = this.#links.filter((link) => link.ifindex !== ifindex && link.name !== name)
-    this.#links = [...others, { ifindex, name, mac, kind: 'veth', up: true, ...peer, addresses, xdpMode: undefined }]
+    this.#links = [...others, { ifindex, name, mac, kind: 'veth', vlan: undefined, up: true, ...peer, addresses, xdpMode: undefined }]
     this.#changes.emit('changed')
   }
 }

@@ -16,6 +16,7 @@ import type { EngineStatistics, MapPort, VerdictQuery } from '../reconcilers/por
 import { ProgramLinks, type ProgramReport } from '../reconcilers/programs.ts'
 import { ServiceMaps, type ServiceReport } from '../reconcilers/services.ts'
 import { reconcileVips } from '../reconcilers/vips.ts'
+import { reconcileVlanDevices } from '../reconcilers/vlan-devices.ts'
 import { formatRefusals } from '../refusals.ts'
 import { capacitiesOf, inOptions, type MaxEntries } from './capacities.ts'
 import { LoaderLinks } from './links.ts'
@@ -27,6 +28,7 @@ interface Running {
   readonly policy: PolicyMaps
   readonly services: ServiceMaps
   readonly vips: MapPort
+  readonly vlanDevices: MapPort
   readonly flows: FlowTable
   readonly programs: ProgramLinks
   readonly conntrack: ConntrackCollector
@@ -46,7 +48,8 @@ export class LinuxKernel implements Kernel, Disposable {
     const pins = makePinDirectories(options.bpffs)
     const refused = this.#objects.load(options, pins)
     this.#running ??= await this.#open(options, pins, refused)
-    const { takenOver, maps } = this.#running
+    const { takenOver, maps, vlanDevices } = this.#running
+    reconcileVlanDevices(vlanDevices, options.vlanDevices)
     return { takenOver, maps, refused }
   }
 
@@ -76,6 +79,7 @@ export class LinuxKernel implements Kernel, Disposable {
       policy,
       services,
       vips: map('vips'),
+      vlanDevices: map('vlan_devices'),
       flows: new FlowTable(services, flowMaps, () => refusedFlows(map('flows_refused')), nowTicks),
       programs: new ProgramLinks(new LoaderLinks({ programs: this.#objects, xdpMode }), pins.links),
       conntrack: new ConntrackCollector({ conntrack4: map('conntrack4'), conntrack6: map('conntrack6') }, process.hrtime.bigint),

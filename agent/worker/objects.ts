@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { familyOf } from '../../engine/index.ts'
 import { BpfObject, type ConstantValue, FormerMaps, MapMigration, type Program } from '../../loader/index.ts'
-import { addressBytes } from '../address.ts'
+import { addressBytes, macBytes } from '../address.ts'
 import { AgentError } from '../errors.ts'
 import type { KernelOptions, RefusedObject } from '../kernel.ts'
 import { codeOf, messageOf } from '../log.ts'
@@ -132,8 +132,10 @@ function notMigrated(resized: readonly string[], why: string): AgentError {
 }
 
 /** Of bpf/config/balancer.h. An IPv4 address is in network byte order, as it stands in memory. */
-function balancerConstants({ encapsulationSources }: KernelOptions): Constants {
+function balancerConstants({ encapsulationSources, stationMac }: KernelOptions): Constants {
   const constants: Record<string, ConstantValue> = {}
+  const mac = macBytes(stationMac ?? '')
+  if (mac !== undefined) constants['station_mac'] = mac
   for (const address of encapsulationSources.map(addressBytes)) {
     if (familyOf(address) === 'IPv4') constants['encapsulation_source4'] = address.slice(12)
     else constants['encapsulation_source6'] = address

@@ -107,6 +107,14 @@ kernelTest('IPv4: what may be fragmented is dropped without an answer when it is
   t.deepEqual([seen.verdict, seen.reason], ['drop', 'too-big'])
 })
 
+kernelTest('frames to other stations are not balanced', (t) => {
+  for (const family of FAMILIES) {
+    set(family)
+    for (const destinationMac of ['02:09:00:00:00:03', '03:09:00:00:00:02', 'ff:ff:ff:ff:ff:ff']) t.is(send({ ...fromClient(family), destinationMac }).verdict, 'pass')
+    t.is(send(fromClient(family)).verdict, 'redirect')
+  }
+})
+
 kernelTest('Ethernet padding does not become part of the encapsulated packet', (t) => {
   set(4)
   const frame = buildPacket(fromClient(4, udp(4000, 80)))

@@ -3,7 +3,7 @@
 import { activeBackend, backendRecord, Forwarding, frontendKeyRecord, prefixKeyRecord, serviceRecord, slotRecord, steadyService } from '../../bpf/index.ts'
 import { buildIpPacket } from '../packet.ts'
 import type { PacketDescription, Transport } from '../packet.ts'
-import { concat, EtherType, IpProtocol, number16, number32 } from '../wire.ts'
+import { concat, EtherType, IpProtocol, macBytes, number16, number32 } from '../wire.ts'
 import { GATEWAY, TestNode, UPLINK } from './node.ts'
 import { tcp } from './table.ts'
 import { FAMILIES, key32, mapped, SCTP, TCP, UDP } from './world.ts'
@@ -64,7 +64,7 @@ export function inTunnel(tunnel: Tunnel, { inner, outer }: Mixture, content: Pac
 /** Balancer and backend in one namespace. */
 export function edgeNode(): TestNode {
   const source4 = new DataView(mapped(OUTER_SOURCES[4]).buffer).getUint32(12, true)
-  const node = new TestNode({ hooks: ['xdp_lb', 'decap'], constants: { encapsulation_source4: source4, encapsulation_source6: mapped(OUTER_SOURCES[6]) } })
+  const node = new TestNode({ hooks: ['xdp_lb', 'decap'], constants: { encapsulation_source4: source4, encapsulation_source6: mapped(OUTER_SOURCES[6]), station_mac: macBytes(UPLINK.mac) } })
   for (const family of FAMILIES) {
     trust(node, mapped(OUTER_SOURCES[family]), 128)
     for (const backend of BACKENDS[family]) node.map('decap_addresses').update(mapped(backend), key32(1))

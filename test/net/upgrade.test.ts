@@ -65,7 +65,7 @@ kernelTest('maps take other sizes under running traffic, and everything goes on'
 kernelTest('what programs write between the copy and the update of their links comes too, whichever agent updates them', async (t) => {
   const bpffs = `/sys/fs/bpf/sluice-upgrade-${process.pid}`
   const bpfObjects = join(import.meta.dirname, '../../build/bpf')
-  const options = { bpffs, bpfObjects, xdpMode: 'off', allowHost: true, reportFlows: true, uplinkIfindex: 0, encapsulationSources: [] } as const
+  const options = { bpffs, bpfObjects, xdpMode: 'off', allowHost: true, reportFlows: true, uplinkIfindex: 0, stationMac: undefined, encapsulationSources: [], vlanDevices: [] } as const
   const key = new Uint8Array(40).fill(1)
   const value = new Uint8Array(8).fill(2)
   try {
