@@ -22,19 +22,20 @@ struct inner {
 	__u8 protocol; /* what follows the outer IP header */
 };
 
+/* A length of 0 is a jumbogram's (RFC 2675), which no link here carries, or a lie. */
 static __always_inline int inner_read(struct inner *inner, const void *data, const void *end, const bool ipv6)
 {
 	const struct iphdr *ip4 = data + ETHERNET_HEADER;
 	const struct ipv6hdr *ip6 = data + ETHERNET_HEADER;
 
 	if (ipv6) {
-		if ((const void *)(ip6 + 1) > end)
+		if ((const void *)(ip6 + 1) > end || !ip6->payload_len)
 			return REASON_MALFORMED;
 		inner->length = IPV6_HEADER + bpf_ntohs(ip6->payload_len);
 		inner->traffic_class = bpf_ntohs(*(const __be16 *)ip6) >> 4;
 		inner->protocol = IPPROTO_IPV6;
 	} else {
-		if ((const void *)(ip4 + 1) > end)
+		if ((const void *)(ip4 + 1) > end || !ip4->tot_len)
 			return REASON_MALFORMED;
 		inner->length = bpf_ntohs(ip4->tot_len);
 		inner->traffic_class = ip4->tos;

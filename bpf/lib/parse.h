@@ -50,6 +50,17 @@ static __always_inline bool ipv6_is_mapped(const struct ip_address *address)
 	return address->words[2] == MAPPED_WORD && !address->words[0] && !address->words[1];
 }
 
+/* Whether the source may be answered at all: it is one host's (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e)). */
+static __always_inline bool source_is_single(const struct packet *packet, const bool ipv6)
+{
+	const struct ip_address *source = &packet->tuple.source;
+
+	if (!ipv6)
+		return source->words[3] && !ipv4_is_multicast(source->words[3]);
+	return !ipv6_is_multicast(source) &&
+	       (source->words[0] || source->words[1] || source->words[2] || source->words[3]);
+}
+
 /*
  * Tiny or overlapping first fragments could hide TCP's flags from us (RFC 1858, section 3): offset 1 has no honest
  * use.

@@ -8,17 +8,23 @@
 #include "lib/too_big.h"
 #include "lib/vlan.h"
 
-/* Answers in the name of the frontend, unless that is forbidden: about fragmentable packets and ICMP errors. */
+/* Fragmentable packets are not answered, nor later fragments (RFC 1122 section 3.2.2). */
+static __always_inline bool may_be_answered4(const struct packet *packet, const struct iphdr *ip, const void *end)
+{
+	if ((const void *)(ip + 1) > end || packet->flags & PACKET_LATER_FRAGMENT)
+		return false;
+	return ip->frag_off & bpf_htons(IPV4_DONT_FRAGMENT) && source_is_single(packet, false);
+}
+
+/* Answers in the name of the frontend; ICMP errors never cause others. */
 static __always_inline int too_big(struct xdp_md *xdp, struct packet *packet, __u32 mtu, const bool ipv6)
 {
-	const struct iphdr *ip = xdp_data(xdp) + ETHERNET_HEADER;
-
 	drop_packet(packet, REASON_TOO_BIG);
 	if (packet->flags & PACKET_ICMP_ERROR)
 		return XDP_DROP;
 	if (ipv6)
-		return too_big_answer6(xdp, packet, mtu);
-	if ((const void *)(ip + 1) > xdp_end(xdp) || !(ip->frag_off & bpf_htons(IPV4_DONT_FRAGMENT)))
+		return source_is_single(packet, true) ? too_big_answer6(xdp, packet, mtu) : XDP_DROP;
+	if (!may_be_answered4(packet, xdp_data(xdp) + ETHERNET_HEADER, xdp_end(xdp)))
 		return XDP_DROP;
 	return too_big_answer4(xdp, packet, mtu);
 }

@@ -38,7 +38,7 @@ static __always_inline int answer_echo4(struct ethhdr *ethernet, const void *end
 	struct icmphdr *icmp = (void *)(ip + 1);
 	__be32 vip;
 
-	if ((const void *)(icmp + 1) > end || ip->ihl != 5 || ipv4_is_multicast(ip->saddr))
+	if ((const void *)(icmp + 1) > end || ip->ihl != 5)
 		return XDP_PASS;
 	vip = ip->daddr;
 	ip->daddr = ip->saddr;
@@ -57,7 +57,7 @@ static __always_inline int answer_echo6(struct ethhdr *ethernet, const void *end
 	struct icmphdr *icmp = (void *)(ip + 1);
 	struct in6_addr vip;
 
-	if ((const void *)(icmp + 1) > end || ip->nexthdr != IPPROTO_ICMPV6 || ip->saddr.s6_addr[0] == 0xff)
+	if ((const void *)(icmp + 1) > end || ip->nexthdr != IPPROTO_ICMPV6)
 		return XDP_PASS;
 	vip = ip->daddr;
 	ip->daddr = ip->saddr;
@@ -74,10 +74,11 @@ SUBPROGRAM int answer_echo(struct xdp_md *xdp, struct packet *packet)
 	struct ethhdr received;
 	int verdict;
 
-	if (!packet || packet->tuple.echo != ECHO_IS_REQUEST || packet->flags & PACKET_FIRST_FRAGMENT ||
-		!is_to_vip(packet))
+	/* The tuple of an ICMP error is that of what it quotes. */
+	if (!packet || packet->tuple.echo != ECHO_IS_REQUEST ||
+		packet->flags & (PACKET_FIRST_FRAGMENT | PACKET_ICMP_ERROR) || !is_to_vip(packet))
 		return XDP_PASS;
-	if ((const void *)(ethernet + 1) > xdp_end(xdp))
+	if (!source_is_single(packet, packet->tuple.ipv6) || (const void *)(ethernet + 1) > xdp_end(xdp))
 		return XDP_PASS;
 	verdict = packet->tuple.ipv6 ? answer_echo6(ethernet, xdp_end(xdp)) : answer_echo4(ethernet, xdp_end(xdp));
 	if (verdict != XDP_TX)
