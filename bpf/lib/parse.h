@@ -69,6 +69,8 @@ static __always_inline int parse_fragment(struct packet *packet, __u32 offset, b
 {
 	if (offset == 1 && packet->tuple.protocol == IPPROTO_TCP)
 		return REASON_MALFORMED;
+	if (packet->flags & PACKET_FIRST_FRAGMENT) /* a second Fragment header: a fragment of a fragment */
+		return REASON_MALFORMED;
 	packet->fragment_offset = offset;
 	if (offset)
 		packet->flags |= PACKET_LATER_FRAGMENT;
