@@ -93,18 +93,24 @@ export interface Metadata {
 export interface NodeOptions {
   readonly hooks: readonly Hook[]
   readonly constants?: Readonly<Record<string, ConstantValue>>
+  /** Folder of the objects. */
+  readonly objects?: string
 }
+
+let nodes = 0
 
 export class TestNode implements Disposable {
   readonly #stack = new DisposableStack()
   readonly #namespace: string
+  readonly #objects: string
   readonly #programs = new Map<Hook, Program>()
   readonly #maps = new Map<string, BpfMap>()
   readonly #ring: RingReader | undefined
   readonly ifindexes: Readonly<Record<Port | 'vlanOne' | 'vlanTwo', number>>
 
-  constructor({ hooks, constants = {} }: NodeOptions) {
-    const name = `sl-bpf-${process.pid}`
+  constructor({ hooks, constants = {}, objects = 'build/bpf' }: NodeOptions) {
+    const name = `sl-bpf-${process.pid}-${++nodes}`
+    this.#objects = objects
     this.#namespace = `/run/netns/${name}`
     execFileSync('ip', ['netns', 'add', name])
     this.#stack.defer(() => execFileSync('ip', ['netns', 'delete', name]))
@@ -123,7 +129,7 @@ export class TestNode implements Disposable {
 
   #load(hook: Hook, constants: Readonly<Record<string, ConstantValue>>): void {
     if (this.#programs.has(hook)) return
-    const path = `build/bpf/${OBJECT_OF[hook]}.bpf.o`
+    const path = `${this.#objects}/${OBJECT_OF[hook]}.bpf.o`
     using spec = BpfObject.open(path)
     const has = (name: string): boolean => spec.mapSpecs.some((map) => map.name === name)
     const maps = Object.fromEntries([...this.#maps].filter(([name]) => has(name)))

@@ -61,8 +61,12 @@ function randomLength(random: Random): number {
   return random.chance(0.7) ? random.below(200) : 1180 + random.below(320)
 }
 
+/** Of a stock, since drawing each would take most of a run. */
+const STOCK = Uint8Array.from({ length: 4096 }, (_, index) => Math.imul(index + 1, 0x9e3779b1) >>> 24)
+
 function bytes(random: Random, length: number): Uint8Array {
-  return Uint8Array.from({ length }, () => random.below(256))
+  const from = random.below(STOCK.byteLength - length)
+  return STOCK.subarray(from, from + length)
 }
 
 function randomTransport(random: Random, family: Family): Transport {
@@ -110,6 +114,13 @@ const CHANGES: Readonly<Record<string, (random: Random, frame: Uint8Array) => Ui
     const changed = Uint8Array.from(frame)
     const at = random.pick([16, 18, 20, 22, 38, 58])
     if (at + 2 <= frame.byteLength) changed.set(number16(random.pick([0, 1, 19, 20, 28, 40, frame.byteLength - 14, frame.byteLength, 0xffff])), at)
+    return changed
+  },
+  'another data offset of TCP': (random, frame) => {
+    const changed = Uint8Array.from(frame)
+    // Behind IPv4, IPv6, and IPv6 with a Fragment header.
+    const at = random.pick([34, 54, 62]) + 12
+    if (at < frame.byteLength) changed[at] = random.below(16) << 4
     return changed
   },
   'padding': (random, frame) => concat(frame, new Uint8Array(random.below(64))),

@@ -65,8 +65,8 @@ export class EdgeWorld implements Disposable {
   readonly stationMac = macBytes(UPLINK.mac)
   readonly #vips = new Set(FAMILIES.map((family) => mapped(VIPS[family]).toString()))
 
-  constructor() {
-    this.node = edgeNode()
+  constructor(objects?: string) {
+    this.node = edgeNode(objects)
     const { map, ifindexes } = this.node
     for (const family of FAMILIES) map('vips').update(mapped(VIPS[family]), key32(1))
     for (const [ifindex, { tags: [outerTag, innerTag = 0] }] of [[ifindexes.vlanOne, VLAN.one], [ifindexes.vlanTwo, VLAN.two]] as const)
