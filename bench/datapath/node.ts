@@ -26,6 +26,8 @@ const STATIONS = {
   second: { mac: '02:00:00:00:02:01', nodeMac: '02:00:00:00:02:02', ipv4: '10.77.1.12', ipv6: 'fd77:1::12' },
   uplink: { mac: '02:00:00:00:03:01', nodeMac: '02:00:00:00:03:02', ipv4: '192.0.2.1', ipv6: '2001:db8::1' }
 } as const
+/** On the uplink's segment. */
+export const ROUTER = { ipv4: '192.0.2.2', ipv6: '2001:db8::2' } as const
 const REMOTE: Station = { mac: STATIONS.uplink.mac, ipv4: '198.18.0.0', ipv6: '2001:db8:1::' }
 
 export function makeNode(): BenchNode {
@@ -64,10 +66,10 @@ function linkCommands(): string[] {
     ...pairs,
     `address add ${ipv4}/24 dev uplink`,
     `address add ${ipv6}/64 dev uplink nodad`,
-    'neighbour add 192.0.2.2 lladdr 02:00:00:00:03:01 nud permanent dev uplink',
-    'neighbour add 2001:db8::2 lladdr 02:00:00:00:03:01 nud permanent dev uplink',
-    'route add default via 192.0.2.2 dev uplink',
-    'route add ::/0 via 2001:db8::2 dev uplink'
+    `neighbour add ${ROUTER.ipv4} lladdr 02:00:00:00:03:01 nud permanent dev uplink`,
+    `neighbour add ${ROUTER.ipv6} lladdr 02:00:00:00:03:01 nud permanent dev uplink`,
+    `route add default via ${ROUTER.ipv4} dev uplink`,
+    `route add ::/0 via ${ROUTER.ipv6} dev uplink`
   ]
 }
 

@@ -5,10 +5,10 @@ import { BpfObject } from '../../loader/index.ts'
 import { type Figures, measure } from '../datapath/measure.ts'
 import type { BenchNode } from '../datapath/node.ts'
 import { checkNoDrops } from '../datapath/outcome.ts'
-import { buildPacket, fieldOffsets } from '../datapath/packets.ts'
+import { buildPacket, fieldOffsets, macBytes } from '../datapath/packets.ts'
 import type { Station } from '../datapath/packets.ts'
 import { type Traffic, Wrapper } from '../datapath/wrapper.ts'
-import { type Family, fillBackends, fillFrontend, fillSlots, FLAGS, FRONTEND, type PacketKind, PORT, type SlotState, TABLE_SLOTS } from './tables.ts'
+import { type Family, fillBackends, fillFrontend, fillSlots, FLAGS, FRONTEND, type FrontendSpec, type PacketKind, PORT, type SlotState, TABLE_SLOTS } from './tables.ts'
 
 const XDP_PASS = 2
 const XDP_TX = 3
@@ -33,20 +33,28 @@ interface Flows {
   readonly services?: number
 }
 
+type Case = Pick<FrontendSpec, 'state' | 'packet' | 'family' | 'mode'>
+
 export function* measureOneService(node: BenchNode, flowCounts: readonly number[]): Generator<Line> {
   for (const state of ['settled', 'changing', 'tracked'] as const)
     for (const packet of ['tcp-ack', 'tcp-syn', 'udp'] as const)
-      for (const family of [4, 6] as const) yield* measureCase(node, flowCounts, state, packet, family)
+      for (const family of [4, 6] as const)
+        for (const mode of ['ipip', 'gue', 'l2'] as const) yield* measureCase(node, flowCounts, { state, packet, family, mode })
 }
 
-function* measureCase(node: BenchNode, flowCounts: readonly number[], state: SlotState, packet: PacketKind, family: Family): Generator<Line> {
-  using object = BpfObject.open(PROGRAM, { mapSizes: { [`balanced${family}`]: 2 * Math.max(...flowCounts) } }).load()
-  fillBackends(object, family)
-  fillFrontend(object, { family, packet, state, base: 0, slots: TABLE_SLOTS })
+/** As the agent loads it on the interface that the packets are for. */
+export function loadBalancer(node: BenchNode, mapSizes: Readonly<Record<string, number>> = {}): BpfObject {
+  return BpfObject.open(PROGRAM, { mapSizes, constants: { station_mac: macBytes(node.uplink.nodeMac) } }).load()
+}
+
+function* measureCase(node: BenchNode, flowCounts: readonly number[], { state, packet, family, mode }: Case): Generator<Line> {
+  using object = loadBalancer(node, { [`balanced${family}`]: 2 * Math.max(...flowCounts) })
+  fillBackends(object, family, mode)
+  fillFrontend(object, { family, packet, state, mode, base: 0, slots: TABLE_SLOTS })
   fillSlots(object, TABLE_SLOTS, state)
   for (const flows of flowCounts) {
     if (state !== 'settled') openFlows(node, object, { family, packet, flows })
-    yield { case: `${state}/${packet}/ipv${family}/ipip`, flows, ...measureFlows(node, object, { family, packet, flows }) }
+    yield { case: `${state}/${packet}/ipv${family}/${mode}`, flows, ...measureFlows(node, object, { family, packet, flows }) }
     checkRemembered(object, state, packet, family, flows)
   }
   checkNoDrops(object)
@@ -55,11 +63,11 @@ function* measureCase(node: BenchNode, flowCounts: readonly number[], state: Slo
 /** As many services as an edge has, one flow after the other to another of them. */
 export function* measureManyServices(node: BenchNode, flows: number): Generator<Line> {
   for (const family of [4, 6] as const) {
-    using object = BpfObject.open(PROGRAM, { mapSizes: { slots: SERVICES * SERVICE_SLOTS, slot_histories: SERVICES * SERVICE_SLOTS } }).load()
+    using object = loadBalancer(node, { slots: SERVICES * SERVICE_SLOTS, slot_histories: SERVICES * SERVICE_SLOTS })
     fillBackends(object, family)
     fillSlots(object, SERVICES * SERVICE_SLOTS, 'settled')
     for (let index = 0; index < SERVICES; index++)
-      fillFrontend(object, { family, packet: 'tcp-ack', state: 'settled', base: index * SERVICE_SLOTS, slots: SERVICE_SLOTS, port: FIRST_PORT + index })
+      fillFrontend(object, { family, packet: 'tcp-ack', state: 'settled', mode: 'ipip', base: index * SERVICE_SLOTS, slots: SERVICE_SLOTS, port: FIRST_PORT + index })
     const figures = measureFlows(node, object, { family, packet: 'tcp-ack', flows, services: SERVICES })
     yield { case: `settled/tcp-ack/ipv${family}/ipip`, flows, services: SERVICES, ...figures }
     checkNoDrops(object)

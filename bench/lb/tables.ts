@@ -3,10 +3,12 @@
 import { activeBackend, backendRecord, Forwarding, frontendKeyRecord, ServiceFlags, serviceRecord, steadyService } from '../../bpf/index.ts'
 import type { BpfObject } from '../../loader/index.ts'
 import { mappedBytes, Protocol, TcpFlag } from '../datapath/packets.ts'
+import { ROUTER } from '../datapath/node.ts'
 import { word } from '../datapath/tables.ts'
 
 export type Family = 4 | 6
 export type SlotState = 'settled' | 'changing' | 'tracked'
+export type Mode = 'ipip' | 'gue' | 'l2'
 export type PacketKind = 'tcp-ack' | 'tcp-syn' | 'udp'
 
 export const FRONTEND = { ipv4: '10.77.9.1', ipv6: 'fd77:9::1' } as const
@@ -21,9 +23,11 @@ const HOUR_TICKS = Math.round(3600e9 / 2 ** 24)
 /** One more than any slot has: the previous owner of slots that change hands. */
 const FORMER_BACKEND = BACKENDS + 1
 
-export function fillBackends(object: BpfObject, family: Family): void {
+/** On the segment they are one and the same station. */
+export function fillBackends(object: BpfObject, family: Family, mode: Mode = 'ipip'): void {
   for (let id = 1; id <= FORMER_BACKEND; id++) {
-    const address = family === 4 ? `10.77.0.${id}` : `fd77::${id.toString(16)}`
+    const far = family === 4 ? `10.77.0.${id}` : `fd77::${id.toString(16)}`
+    const address = mode === 'l2' ? ROUTER[`ipv${family}`] : far
     object.map('backends').update(word(id), backendRecord.encode({ ...activeBackend, address: mappedBytes(address), port: PORT, protocol: 0 }))
   }
 }
@@ -32,16 +36,19 @@ export interface FrontendSpec {
   readonly family: Family
   readonly packet: PacketKind
   readonly state: SlotState
+  readonly mode: Mode
   readonly base: number
   readonly slots: number
   readonly port?: number
 }
 
-export function fillFrontend(object: BpfObject, { family, packet, state, base, slots, port = PORT }: FrontendSpec): void {
+const MODES = { ipip: Forwarding.IPIP, gue: Forwarding.GUE, l2: Forwarding.L2 } as const
+
+export function fillFrontend(object: BpfObject, { family, packet, state, mode, base, slots, port = PORT }: FrontendSpec): void {
   const protocol = packet === 'udp' ? Protocol.UDP : Protocol.TCP
   const key = frontendKeyRecord.encode({ address: mappedBytes(FRONTEND[`ipv${family}`]), port, protocol })
   const flags = state === 'tracked' ? ServiceFlags.TRACKED : 0
-  object.map('frontends').update(key, serviceRecord.encode({ ...steadyService, id: 1, slotBase: base, slotCount: slots, forwarding: Forwarding.IPIP, flags, idle: HOUR_TICKS }))
+  object.map('frontends').update(key, serviceRecord.encode({ ...steadyService, id: 1, slotBase: base, slotCount: slots, forwarding: MODES[mode], flags, idle: HOUR_TICKS }))
 }
 
 /** The first slots, spread over the backends as evenly as Maglev does. */

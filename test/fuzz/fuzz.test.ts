@@ -14,10 +14,10 @@ const OUTCOMES = [
   'pass', 'redirect', 'transmit', 'transmit too-big', 'drop malformed', 'drop no-backend', 'drop no-route', 'drop too-big', 'drop fragment-without-first', 'drop overlapping-fragment',
 ]
 
-kernelTest(`program and model agree about ${frames} frames`, (t) => {
+kernelTest(`program and model agree about ${frames} frames`, async (t) => {
   t.timeout(6 * 60 * 60_000)
   using world = new EdgeWorld()
-  const { outcomes, difference } = compare(world, { seed, frames })
+  const { outcomes, difference } = await compare(world, { seed, frames })
   t.is(difference, undefined)
   t.log(JSON.stringify(Object.fromEntries(outcomes)))
   for (const outcome of OUTCOMES) t.true((outcomes.get(outcome) ?? 0) >= frames / 1000, `the run met too little of: ${outcome}`)
@@ -41,5 +41,5 @@ for (const each of FAULTS)
     t.timeout(5 * 60_000)
     using build = await FaultyBuild.plant(each)
     using world = new EdgeWorld(`${build.root}/build/bpf`)
-    t.not(compare(world, { seed, frames: FRAMES_WITH_FAULT }).difference, undefined)
+    t.not((await compare(world, { seed, frames: FRAMES_WITH_FAULT })).difference, undefined)
   })

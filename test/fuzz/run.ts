@@ -1,5 +1,7 @@
 // Program and model on the same frames, until they differ.
 
+import { setImmediate } from 'node:timers/promises'
+
 import { Random } from '../differential/random.ts'
 import { randomFrame } from './frames.ts'
 import { BalancerModel, type Outcome } from './model.ts'
@@ -20,12 +22,14 @@ export interface RunResult {
 /** Datagrams are forgotten on both sides, long before the datapath forgets them by itself. */
 const FRAMES_PER_ROUND = 2000
 
-export function compare(world: EdgeWorld, { seed, frames }: RunOptions): RunResult {
+/** Others on this thread have their turn between rounds. */
+export async function compare(world: EdgeWorld, { seed, frames }: RunOptions): Promise<RunResult> {
   const random = new Random(seed)
   const model = new BalancerModel(world)
   const outcomes = new Map<string, number>()
   for (let index = 0; index < frames; index++) {
     if (index % FRAMES_PER_ROUND === 0) {
+      await setImmediate()
       model.reset()
       world.forgetDatagrams()
     }
