@@ -95,12 +95,10 @@ SUBPROGRAM int balance_tagged(struct xdp_md *xdp, struct packet *packet)
 /* Frames that the interface sees, but that are not for it, are not ours to balance: somebody else does. */
 static __always_inline bool is_for_station(const struct ethhdr *ethernet)
 {
-	const __u16 *station = (const void *)ethernet->h_dest;
-	const volatile __u16 *own = (const void *)station_mac;
+	const __be64 mac_bits = bpf_cpu_to_be64(0xffffffffffff0000);
+	__be64 own = station_mac;
 
-	if (!own[0] && !own[1] && !own[2])
-		return true;
-	return station[0] == own[0] && station[1] == own[1] && station[2] == own[2];
+	return !own || (*(const __be64 *)ethernet & mac_bits) == own;
 }
 
 SEC("xdp")

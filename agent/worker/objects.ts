@@ -135,7 +135,7 @@ function notMigrated(resized: readonly string[], why: string): AgentError {
 function balancerConstants({ encapsulationSources, stationMac }: KernelOptions): Constants {
   const constants: Record<string, ConstantValue> = {}
   const mac = macBytes(stationMac ?? '')
-  if (mac !== undefined) constants['station_mac'] = mac
+  if (mac !== undefined) constants['station_mac'] = Uint8Array.of(...mac, 0, 0)
   for (const address of encapsulationSources.map(addressBytes)) {
     if (familyOf(address) === 'IPv4') constants['encapsulation_source4'] = address.slice(12)
     else constants['encapsulation_source6'] = address

@@ -44,7 +44,7 @@ export function* measureOneService(node: BenchNode, flowCounts: readonly number[
 
 /** As the agent loads it on the interface that the packets are for. */
 export function loadBalancer(node: BenchNode, mapSizes: Readonly<Record<string, number>> = {}): BpfObject {
-  return BpfObject.open(PROGRAM, { mapSizes, constants: { station_mac: macBytes(node.uplink.nodeMac) } }).load()
+  return BpfObject.open(PROGRAM, { mapSizes, constants: { station_mac: Uint8Array.of(...macBytes(node.uplink.nodeMac), 0, 0) } }).load()
 }
 
 function* measureCase(node: BenchNode, flowCounts: readonly number[], { state, packet, family, mode }: Case): Generator<Line> {

@@ -15,8 +15,8 @@ const volatile struct ip_address encapsulation_source6 = {};
 
 /*
  * MAC address of the interface. Frames to another are not balanced: an interface in promiscuous mode sees those of
- * others, and those that a bridge floods. All zero: every frame is.
+ * others, and those that a bridge floods. In the first 48 bits; all zero: every frame is.
  */
-const volatile __u8 station_mac[6] __attribute__((aligned(2))) = {};
+const volatile __be64 station_mac = 0;
 
 #endif

@@ -64,7 +64,7 @@ export function inTunnel(tunnel: Tunnel, { inner, outer }: Mixture, content: Pac
 /** Balancer and backend in one namespace. */
 export function edgeNode(objects?: string): TestNode {
   const source4 = new DataView(mapped(OUTER_SOURCES[4]).buffer).getUint32(12, true)
-  const node = new TestNode({ ...(objects !== undefined && { objects }), hooks: ['xdp_lb', 'decap'], constants: { encapsulation_source4: source4, encapsulation_source6: mapped(OUTER_SOURCES[6]), station_mac: macBytes(UPLINK.mac) } })
+  const node = new TestNode({ ...(objects !== undefined && { objects }), hooks: ['xdp_lb', 'decap'], constants: { encapsulation_source4: source4, encapsulation_source6: mapped(OUTER_SOURCES[6]), station_mac: Uint8Array.of(...macBytes(UPLINK.mac), 0, 0) } })
   for (const family of FAMILIES) {
     trust(node, mapped(OUTER_SOURCES[family]), 128)
     for (const backend of BACKENDS[family]) node.map('decap_addresses').update(mapped(backend), key32(1))
