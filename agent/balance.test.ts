@@ -13,7 +13,7 @@ test('the smaller of the two arrays that backends index says which number is the
 test('a service shows the state of each backend, and the size of the table that is programmed', (t) => {
   const backends = (['active', 'draining'] as const).map((state, index) => ({ name: `b${index}`, address: `10.0.0.${index}`, port: 80, weight: 1, state }))
   const service: BalancedService = {
-    kind: 'LoadBalancer', namespace: 'demo', name: 'shop', forwarding: 'ipip', algorithm: 'maglev', tracking: 'changing', tableSize: 1021,
+    kind: 'LoadBalancer', namespace: 'demo', name: 'shop', forwarding: 'ipip', vni: 0, algorithm: 'maglev', tracking: 'changing', tableSize: 1021,
     frontends: [{ address: '10.77.9.1', protocol: 6, port: 80, idleSeconds: 900, backends }], location: { file: 'shop.yaml', line: 1, column: 1 },
   }
   let number = 0
