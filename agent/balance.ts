@@ -1,5 +1,5 @@
 // Services of the manifests as the datapath's frontends and backends, with their numbers.
-import { type BalancedService, type Backend, type Document, type Frontend, ManifestError, protocolName } from '../manifests/index.ts'
+import { type BalancedService, backendKey, type Document, type Frontend, ManifestError, protocolName } from '../manifests/index.ts'
 import { mapSpecs } from '../bpf/index.ts'
 import { type Family, familyOf, prefixCovers } from '../engine/index.ts'
 import { addressBytes, prefixOf } from './address.ts'
@@ -44,10 +44,6 @@ export function encapsulationSources(uplink: Interface | undefined): string[] {
 export function lastBackendNumber(mapSizes: Readonly<Record<string, number>>): number {
   const entriesOf = (name: 'backends' | 'next_hops'): number => mapSizes[name] ?? mapSpecs[name].maxEntries
   return Math.min(entriesOf('backends'), entriesOf('next_hops')) - 1
-}
-
-export function backendKey(backend: Backend, protocol: number): string {
-  return `${backend.address} ${backend.port}/${protocolName(protocol)}`
 }
 
 export function serviceKey(service: BalancedService): string {

@@ -1,7 +1,8 @@
 // From sources to the datapath: what is desired now, and the reconcilers that make it so.
 import { isDeepStrictEqual } from 'node:util'
+import { backendKey } from '../manifests/index.ts'
 import type { Degradation } from './api/types.ts'
-import { type BalancedFrontend, backendKey, encapsulationSources, serviceKey } from './balance.ts'
+import { type BalancedFrontend, encapsulationSources, serviceKey } from './balance.ts'
 import { Desired, Inputs, isLocal, Retired } from './desired/index.ts'
 import { type LocalEndpoint, matchEndpoints } from './endpoints.ts'
 import { AgentError } from './errors.ts'

@@ -5,6 +5,7 @@ import { examples } from './command.ts'
 import * as completion from './completion.ts'
 import * as endpoint from './endpoint.ts'
 import * as identity from './identity.ts'
+import * as lb from './lb/index.ts'
 import * as metrics from './metrics.ts'
 import * as monitor from './monitor.ts'
 import * as observe from './observe.ts'
@@ -16,7 +17,7 @@ import * as status from './status.ts'
 import * as version from './version.ts'
 import { clientVersion } from './version.ts'
 
-const COMMANDS = [status, endpoint, identity, policies, policy, service, bpf, observe, monitor, metrics, version, completion]
+const COMMANDS = [status, endpoint, identity, policies, policy, service, lb, bpf, observe, monitor, metrics, version, completion]
 
 export function buildProgram(): Command {
   const program = new Command('sluice')

@@ -159,6 +159,14 @@ function backendOf(workload: Workload, vip: string, protocol: number, target: nu
   return [{ name: `${workload.namespace}/${workload.name}`, address, port, weight: workload.weight, state: 'active' }]
 }
 
+/** What tables know a backend by: its places follow from this alone, on every balancer. */
+export function backendKey({ address, port }: Pick<Backend, 'address' | 'port'>, protocol: number): string {
+  return `${address} ${port}/${protocolName(protocol)}`
+}
+
+/** Whether it has slots. */
+export const takesNewFlows = ({ weight, state }: Pick<Backend, 'weight' | 'state'>): boolean => weight > 0 && state === 'active'
+
 export function balanceLoadBalancer(resource: LoadBalancerResource, location: Location): BalancedService {
   const { namespace, name, forwarding, vni, tableSize, tracking, idleSeconds, drainSeconds, addresses, ports, backends } = resource
   const frontends = addresses.flatMap((vip) =>

@@ -1,4 +1,5 @@
 // What policies do to a cluster that is only written down: questions that the engine answers without an agent.
+export { compareBalancing, type BackendChange, type BackendRole, type BalancingChange } from './balancing.ts'
 export { findEnd, HOST, nameOf, type End, type EntityStandIn } from './ends.ts'
 export { compare, type Change, type Comparison } from './diff.ts'
 export { compareFlows, type ChangedFlows, type FlowComparison } from './diff-flows.ts'

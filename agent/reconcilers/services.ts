@@ -4,6 +4,7 @@
 import { Forwarding, frontendKeyRecord, ServiceFlags, serviceRecord } from '../../bpf/index.ts'
 import type { ServiceRecord } from '../../bpf/index.ts'
 import type { ForwardingMode } from '../../manifests/index.ts'
+import { takesNewFlows } from '../../manifests/index.ts'
 import { AgentError } from '../errors.ts'
 import { BackendMap, type BackendSpec, isSameBackend, sameBytes } from './backend-map.ts'
 import { countChanging, handOver, settle, settledTable, SLOT_WORDS, type SlotTable, ticksAfter, ticksIn, ticksUntil } from './hand-over.ts'
@@ -197,7 +198,7 @@ export class ServiceMaps {
    * slots stay, since their last owners may have some; conntrack knows those that are translated.
    */
   #owners({ backends, tableSize, forwarding }: FrontendSpec, before: Programmed | undefined): Uint32Array {
-    const takers = backends.filter(({ weight, state }) => weight > 0 && state === 'active')
+    const takers = backends.filter(takesNewFlows)
     if (takers.length === 0) return new Uint32Array(forwarding === 'nat' ? 0 : (before?.region?.count ?? 0))
     const size = before?.former === undefined ? tableSize : (before.region?.count ?? tableSize)
     const indexes = this.#engine.maglev(takers.map(({ hash, weight }) => ({ hash, weight })), size)
