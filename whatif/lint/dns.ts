@@ -33,12 +33,20 @@ function isolationOf(cluster: Cluster, { workload }: Point): { policy: CompiledP
 }
 
 /** What the workload may reach: nobody at all, somebody, or somebody who could answer for names. */
-function reachOf({ simulation, peers }: LintWorld, subject: Point): 'nobody' | 'somebody' | 'names' {
-  const lists = new Set(peers.map((peer) => simulation.segments('egress', subject, peer)))
-  const allows = (first: number, last?: number) => [...lists].some((segments) =>
-    within(segments, first, last ?? first).some(({ value }) => value.decision === 'allowed'))
-  return allows(DNS) ? 'names' : allows(0, 0xff_ffff) ? 'somebody' : 'nobody'
+function reachOf(world: LintWorld, subject: Point): 'nobody' | 'somebody' | 'names' {
+  const allows = (peers: readonly Point[], first: number, last: number) => peers.some((peer) =>
+    within(world.simulation.segments('egress', subject, peer), first, last).some(({ value }) => value.decision === 'allowed'))
+  return allows(resolvers(world), DNS, DNS) ? 'names' : allows(world.peers, 0, 0xff_ffff) ? 'somebody' : 'nobody'
 }
+
+/** Where no workload says that it serves names, any may; what is no workload may be a resolver in any case. */
+function resolvers({ simulation, peers }: LintWorld): readonly Point[] {
+  const known = simulation.cluster.workloads.filter(({ ports }) => ports.some(({ protocol, port }) => ((protocol << 16) | port) === DNS))
+  if (known.length === 0) return peers
+  return [...peers.filter(isNoWorkload), ...known.flatMap((workload) => simulation.pointsOf({ workload }))]
+}
+
+const isNoWorkload = ({ workload, standIn }: Point): boolean => workload === undefined && standIn?.isWorkload !== true
 
 /** Every workload with the same rules. */
 function alikeTo({ simulation }: LintWorld, subject: Point): readonly string[] {

@@ -89,6 +89,13 @@ const CASES: readonly Case[] = [
     finds: [['missing-dns-egress warning out spec.egress', /look up no names \(53\/UDP\): demo\/web$/]],
   },
   {
+    title: 'every port of a workload is no egress with names where another serves them',
+    policies: '---\n{apiVersion: sluice.io/v1, kind: Workload, metadata: {name: dns, namespace: demo, labels: {app: dns}}, spec: {addresses: [10.0.0.3], ports: [{name: dns, port: 53, protocol: UDP}]}}\n'
+      + networkPolicy('out', `{podSelector: ${APP('web')}, policyTypes: [Egress], egress: [{to: [{podSelector: ${APP('guest')}}]}]}`)
+      + networkPolicy('all', `{podSelector: ${APP('guest')}, policyTypes: [Egress], egress: [{to: [{podSelector: ${APP('dns')}}]}]}`),
+    finds: [['missing-dns-egress warning out spec.egress', /look up no names \(53\/UDP\): demo\/web$/]],
+  },
+  {
     title: 'egress with names, of whichever policy and to whomever',
     policies: networkPolicy('out', `{podSelector: ${APP('web')}, policyTypes: [Egress], egress: [{ports: [{port: 443}]}]}`)
       + networkPolicy('dns', `{podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {}}], ports: [{port: 53, protocol: UDP}]}]}`),
