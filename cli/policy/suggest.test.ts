@@ -45,6 +45,14 @@ test('manifests are not needed: the flows have labels', async (t) => {
   t.regex(await readFile(at('cases.yaml'), 'utf8'), /^cases:\n {2}- from: demo\/guest\n {4}to: demo\/web-1\n {4}port: 80\/TCP\n {4}expect: allowed\n/)
 })
 
+test('peers that several rules share are written out in each', async (t) => {
+  const ends = [end('demo/api', '10.77.1.13', 8, { app: 'api' }), end('demo/db', '10.77.1.14', 5432, { app: 'db' })] as const
+  const ping = { protocol: 'ICMP', icmp: { type: 8, code: 0 } } as const
+  const input = jsonl(flow(...ends), flow(...ends, ping))
+  const { stdout } = await runSluice(['policy', 'suggest', '--flows', '-', '--kind', 'CiliumNetworkPolicy'], { input })
+  t.is(stdout.match(/fromEndpoints:\n/g)?.length, 2)
+})
+
 test('a form that the kind does not have is wrong usage; nothing seen is nothing suggested', async (t) => {
   const wrong = await runSluice(['policy', 'suggest', '--flows', '-', '--world', 'entity'], { input: RECORD })
   t.like(wrong, { status: 2, stdout: '' })

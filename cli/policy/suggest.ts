@@ -77,7 +77,7 @@ async function run({ flows, filename, cases, kind, world }: Options): Promise<vo
 const NO_MANIFESTS: Cluster = compile([])
 
 function documentText({ document, workloads, flows }: SuggestedDocument): string {
-  const node = new Document(document)
+  const node = new Document(document, { aliasDuplicateObjects: false })
   node.commentBefore = ` Flows seen of ${brief(workloads)}: ${flows}`
   return node.toString({ lineWidth: 0 })
 }
