@@ -68,6 +68,21 @@ test('recorded flows that would be dropped or allowed are counted by pair, repli
   t.like(flows['newlyAllowed'], [{ ...pair, port: '5433/TCP', flows: 1, newRules: ['NetworkPolicy demo/db ingress[0]'] }])
 })
 
+test('what policies of nodes deny is denied where they are enforced, but for the ports of the management path', async (t) => {
+  const paths = await versions(t)
+  const policy = '{apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy, metadata: {name: node}, spec: {nodeSelector: {}, ingress: [{fromEntities: [cluster]}]}}'
+  const [none, closed] = [await paths.file('none.yaml', ''), await paths.file('closed.yaml', policy)]
+  const found = async (...options: readonly string[]): Promise<{ readonly verdicts: readonly string[]; readonly ports: string }> => {
+    const { stdout } = await runSluice(['policy', 'diff', none, closed, '-f', 'examples/demo', '-o', 'json', ...options])
+    const { changes } = JSON.parse(stdout) as { changes: readonly { new: string; ports: readonly string[] }[] }
+    return { verdicts: [...new Set(changes.map((change) => change.new))], ports: changes.flatMap(({ ports }) => ports).join(' ') }
+  }
+  t.deepEqual((await found()).verdicts, ['audited'])
+  const { verdicts, ports } = await found('--host-policy', 'enforce', '--host-allow', '8/TCP')
+  t.deepEqual(verdicts, ['denied'])
+  t.regex(ports, /-7\/TCP.*\b9-65535\/TCP/)
+})
+
 test('a record is enough to know the workloads', async (t) => {
   const paths = await versions(t)
   const record = await paths.file('f.jsonl', jsonl(flow(api(4000), db(5432))))
@@ -75,6 +90,18 @@ test('a record is enough to know the workloads', async (t) => {
   const { stdout } = await runSluice(['policy', 'diff', ...policies, '--flows', record])
   t.regex(stdout, /recorded and newly dropped:\nFLOWS .*\n1 +demo\/api +demo\/db +5432\/TCP +NetworkPolicy demo\/db ingress \(default deny\)\n/)
   t.regex(stdout, /of 1 recorded flows 1 would be newly dropped, 0 newly allowed; 0 are decided alike, 0 are replies/)
+})
+
+test('workloads of one version alone are counted, the first of them named', async (t) => {
+  const paths = await versions(t)
+  const { stdout } = await runSluice(['policy', 'diff', paths.old, await paths.file('empty.yaml', '')])
+  t.regex(stdout, /\d workloads of OLD alone are not compared: \S+, \S+, \S+, and \d more\n$/)
+})
+
+test('a record that cannot be read is named', async (t) => {
+  const { status, stderr } = await runSluice(['policy', 'diff', 'examples/demo', 'examples/demo', '--flows', 'examples'])
+  t.is(status, 1)
+  t.regex(stderr, /examples: cannot be read: EISDIR/)
 })
 
 test('a line that is no flow is a fault with its place', async (t) => {

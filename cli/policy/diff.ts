@@ -4,14 +4,15 @@ import type { Cluster } from '../../manifests/index.ts'
 import {
   compare, compareFlows, describePortRanges, entityStandIns, formatPortRanges, membersOf, nameOf, outsideRegions, RecordedEnds,
   Simulation, type Change, type ChangedFlows, type Comparison, type FlowComparison, type EntityStandIn, type FlowRecord,
+  type HostPolicyMode,
 } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
 import { flowsOption, readFlowRecord } from './flow-record.ts'
-import { fileOption, readCluster } from './inputs.ts'
+import { fileOption, hostOptions, readCluster, type HostOptions } from './inputs.ts'
 
-interface Options {
+interface Options extends HostOptions {
   readonly filename?: readonly string[]
   readonly flows?: string
   readonly output: OutputFormat
@@ -34,7 +35,7 @@ Every pair of workloads, nodes, entities and regions of the world outside is com
 status is 1 if any connection, or any recorded flow, is decided differently.`
 
 export function register(policy: Command): void {
-  policy
+  const command = policy
     .command('diff')
     .summary(SUMMARY)
     .description(DESCRIPTION)
@@ -52,13 +53,14 @@ export function register(policy: Command): void {
       ),
     )
     .action(run)
+  for (const option of hostOptions()) command.addOption(option)
 }
 
-async function run(oldPath: string, newPath: string, { filename = [], flows, output }: Options): Promise<void> {
+async function run(oldPath: string, newPath: string, { filename = [], flows, output, hostPolicy, hostAllow }: Options): Promise<void> {
   const record = flows === undefined ? undefined : await readFlowRecord(flows)
-  const before = await readCluster([oldPath, ...filename])
-  const after = await readCluster([newPath, ...filename])
-  const { changes, ...rest } = await diff(before, after, record)
+  const before = await readCluster([oldPath, ...filename], hostAllow)
+  const after = await readCluster([newPath, ...filename], hostAllow)
+  const { changes, ...rest } = await diff(before, after, record, hostPolicy)
   const inWords = changes.map(({ ports, ...change }) => ({ ...change, ports: formatPortRanges(ports) }))
   const result: DiffResult = { changes: inWords, ...rest }
   print(result, output, () => [describeChanges(changes), ...describeRest(result)].join('\n\n'))
@@ -71,10 +73,11 @@ function differs({ changes, flows }: DiffResult): boolean {
 
 type Found = Comparison & Omit<DiffResult, 'changes'>
 
-async function diff(before: Cluster, after: Cluster, record: FlowRecord | undefined): Promise<Found> {
+async function diff(before: Cluster, after: Cluster, record: FlowRecord | undefined, hostPolicy: HostPolicyMode): Promise<Found> {
   const connections = record?.connections ?? []
   const entities = entityStandIns(after)
-  const [was, is] = [await versionOf(before, connections, entities), await versionOf(after, connections, entities)]
+  const version = (cluster: Cluster) => versionOf(cluster, connections, entities, hostPolicy)
+  const [was, is] = [await version(before), await version(after)]
   const [oldNames, newNames] = [namesOf(was), namesOf(is)]
   if (oldNames.size + newNames.size === 0) {
     throw new CliError('there are no workloads to compare: give their manifests with -f, or recorded flows with --flows')
@@ -93,9 +96,11 @@ interface Version {
   readonly ends: RecordedEnds
 }
 
-async function versionOf(cluster: Cluster, connections: FlowRecord['connections'], entities: readonly EntityStandIn[]): Promise<Version> {
+async function versionOf(
+  cluster: Cluster, connections: FlowRecord['connections'], entities: readonly EntityStandIn[], hostPolicy: HostPolicyMode,
+): Promise<Version> {
   const ends = new RecordedEnds(cluster, connections)
-  return { ends, simulation: await Simulation.of(ends.cluster, [...entities, ...ends.standIns]) }
+  return { ends, simulation: await Simulation.of(ends.cluster, [...entities, ...ends.standIns], hostPolicy) }
 }
 
 const namesOf = ({ ends }: Version): ReadonlySet<string> => new Set(ends.cluster.workloads.map(nameOf))
@@ -128,7 +133,7 @@ function brief(names: readonly string[]): string {
 
 function describeRest({ pairs, workloads, flows }: DiffResult): readonly string[] {
   const only = (names: readonly string[], where: string) => {
-    const some = names.slice(0, SHOWN).join(', ')
+    const some = brief(names).replaceAll('\n', ', ')
     return names.length === 0 ? [] : [`${names.length} workloads of ${where} alone are not compared: ${some}`]
   }
   return [

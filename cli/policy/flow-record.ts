@@ -15,7 +15,9 @@ export function flowsOption(): Option {
 /** Throws CliError with the first lines that are no flow, if there are any. */
 export async function readFlowRecord(path: string): Promise<FlowRecord> {
   const [file, input] = path === STANDARD_INPUT ? ['standard input', process.stdin] : [path, await opened(path)]
-  const record = await readFlows(createInterface({ input }), file)
+  const record = await readFlows(createInterface({ input }), file).catch((cause: unknown) => {
+    throw unreadable(file, cause)
+  })
   const faults = record.faults.map((fault) => `\n  ${fault}`)
   if (faults.length > 0) throw new CliError(`lines of the record are no flows:${faults.join('')}`)
   if (record.flows === 0) note(`${file} holds no flow`)
@@ -27,7 +29,11 @@ async function opened(path: string): Promise<ReadStream> {
   try {
     await once(stream, 'open')
   } catch (cause) {
-    throw new CliError(`${path}: cannot be read: ${(cause as Error).message}`, { cause })
+    throw unreadable(path, cause)
   }
   return stream
+}
+
+function unreadable(path: string, cause: unknown): CliError {
+  return new CliError(`${path}: cannot be read: ${(cause as Error).message}`, { cause })
 }
