@@ -1,4 +1,4 @@
-// Prefixes over addresses that workloads of the cluster have: labels say who a workload is, addresses only where.
+// Prefixes over addresses that workloads or services of the cluster have: labels say who a workload is, addresses only where.
 import { covers, familyOf, parseAddress, parsePrefix, type Peer, type Prefix } from '../../engine/index.ts'
 import { pathOfRule, type Cluster } from '../../manifests/index.ts'
 import { nameOf } from '../ends.ts'
@@ -10,19 +10,32 @@ interface Holder {
 }
 
 export function cidrsOverWorkloads(cluster: Cluster): readonly Finding[] {
-  const holders = cluster.workloads.flatMap((workload) => workload.addresses.flatMap((text): readonly Holder[] => {
-    const address = parseAddress(text)
-    return address === undefined ? [] : [{ name: nameOf(workload), host: { family: familyOf(address), address, length: 128 } }]
-  }))
+  const holders = cluster.workloads.flatMap((workload) => workload.addresses.flatMap((text) => holder(nameOf(workload), text)))
+  const vips = cluster.services.flatMap((service) => service.frontends.flatMap(({ address }) => holder(nameOf(service), address)))
   return [...cluster.policies.values()].flatMap((policy) => policy.policies.flatMap(({ rules }) => rules.flatMap((rule) => {
     const reference = policy.rules.get(rule.number)
     if (reference === undefined || rule.peers === 'any') return []
     return rule.peers.flatMap(({ cidr }): readonly Finding[] => {
       const names = cidr === undefined ? [] : coveredBy(cidr, holders)
-      if (cidr === undefined || names.length === 0) return []
-      return [{ code: 'cidr-covers-workloads', severity: 'warning', policy, path: pathOfRule(reference), ...explain(cidr, names) }]
+      if (cidr === undefined) return []
+      const head = { severity: 'warning', policy, path: pathOfRule(reference) } as const
+      if (names.length > 0) return [{ ...head, code: 'cidr-covers-workloads', ...explain(cidr, names) }]
+      const services = coveredBy(cidr, vips)
+      return services.length === 0 ? [] : [{ ...head, code: 'cidr-covers-services', ...explainServices(cidr, services) }]
     })
   })))
+}
+
+function holder(name: string, text: string): readonly Holder[] {
+  const address = parseAddress(text)
+  return address === undefined ? [] : [{ name, host: { family: familyOf(address), address, length: 128 } }]
+}
+
+function explainServices({ prefix }: Cidr, names: readonly string[]): Pick<Finding, 'problem' | 'advice'> {
+  return {
+    problem: `${prefix} covers addresses of services, which are translated before policies are asked: ${several(names)}`,
+    advice: 'select the backends, by labels and by the ports that they listen on',
+  }
 }
 
 type Cidr = NonNullable<Peer['cidr']>

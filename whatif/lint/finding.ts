@@ -7,6 +7,7 @@ export const LINT_CODES = {
   'redundant-rule': 'other rules of the same effect decide all that this one is about',
   'selector-matches-nothing': 'no workload or node has these labels',
   'cidr-covers-workloads': 'addresses of the prefix belong to workloads',
+  'cidr-covers-services': 'addresses of the prefix belong to services, and are translated before policies are asked',
   'missing-dns-egress': 'default deny for egress, and no rule lets names be looked up (53/UDP)',
   'malformed-annotation': 'the annotation that silences findings names one that there is not',
 } as const

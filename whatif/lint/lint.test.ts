@@ -84,6 +84,12 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    title: 'the address of a service, which policies never see',
+    policies: '---\n{apiVersion: v1, kind: Service, metadata: {name: web, namespace: demo}, spec: {selector: {app: web}, clusterIP: 10.96.0.5, ports: [{port: 80}]}}\n'
+      + networkPolicy('vip', `{podSelector: ${APP('web')}, ingress: [{from: [{ipBlock: {cidr: 10.96.0.5/32}}]}]}`),
+    finds: [['cidr-covers-services warning vip spec.ingress[0]', /10\.96\.0\.5\/32 covers addresses of services, .* asked: demo\/web$/]],
+  },
+  {
     title: 'egress without names',
     policies: networkPolicy('out', `{podSelector: ${APP('web')}, policyTypes: [Egress], egress: [{ports: [{port: 443}]}]}`),
     finds: [['missing-dns-egress warning out spec.egress', /look up no names \(53\/UDP\): demo\/web$/]],
