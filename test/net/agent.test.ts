@@ -169,15 +169,15 @@ kernelTest('overlapping VIPs: the newcomer is refused, the first goes on', async
   await using lab = await Lab.create()
   const scene = await makeScene(lab)
   const agent = await start(scene)
-  const balancer = (name: string, address: string): object => ({
+  const balancer = (name: string, address: string, forwarding = 'ipip'): object => ({
     apiVersion: 'sluice.io/v1',
     kind: 'LoadBalancer',
     metadata: { name, namespace: 'default' },
-    spec: { addresses: [address], ports: [{ port: 80 }], backends: [{ addresses: ['10.77.0.21'] }] },
+    spec: { addresses: [address], forwarding, ports: [{ port: 80 }], backends: [{ addresses: ['10.77.0.21'] }] },
   })
   await agent.apply(balancer('first', '10.77.9.1'))
   await t.throwsAsync(agent.apply(balancer('second', '10.77.9.1')), { code: 'API', message: /CONFLICT.*first/ })
-  await t.throwsAsync(agent.apply(balancer('third', 'fd77:9::1')), { code: 'API', message: /family/ })
+  await t.throwsAsync(agent.apply(balancer('third', 'fd77:9::1', 'nat')), { code: 'API', message: /family/ })
   const { items } = await agent.get<{ items: Service[] }>('/v1/services')
   t.deepEqual(items.map(({ name, state }) => `${name} ${state}`), ['first programmed'])
 })
