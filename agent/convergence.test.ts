@@ -149,7 +149,7 @@ test('what the engine refuses is no last good version, and is tried again', asyn
 test('what was applied through the API cannot take the name of a file', async (t) => {
   const { node } = await setUp(t)
   await node.files({ '/m/a.yaml': POLICY })
-  const apply = (text: string) => node.convergence.sources.changeApplied([{ name: 'api:NetworkPolicy/demo/x', content: { text } }])
+  const apply = (text: string) => node.convergence.sources.changeApplied({ kept: [{ kind: 'NetworkPolicy', namespace: 'demo', name: 'x', text }], forgotten: [] })
   const details = apply(POLICY)
   t.is(details.length, 1)
   t.is(details[0]?.other?.file, '/m/a.yaml')
@@ -321,4 +321,33 @@ test('programs follow the uplink and its addresses, but not into having none', a
   change(77)
   await wait(before + 3)
   t.deepEqual(node.kernel.starts.slice(before + 1), [UPLINK.ifindex, 77].map((ifindex) => told(ifindex, '10.77.0.2', 'fd77::2')))
+})
+
+test('an address that becomes a remote workload\'s stays known when the local one goes', async (t) => {
+  const { node } = await setUp(t)
+  node.interfaces.add('sl-web', 7)
+  await node.files({ '/m/a.yaml': WEB })
+  t.like(node.kernel.inputs.get('address 10.77.1.11/128'), { entry: { ifindex: 7 } })
+  await node.files({ '/m/a.yaml': WEB.replace(', interface: sl-web', '') })
+  t.like(node.kernel.inputs.get('address 10.77.1.11/128'), { entry: { ifindex: 0 } })
+  t.deepEqual(node.kernel.keys('endpoint'), [])
+})
+
+test('what is taken back is so also where a file contradicts it by now', async (t) => {
+  const { node } = await setUp(t)
+  const { sources } = node.convergence
+  const name = { kind: 'Workload', namespace: 'demo', name: 'web' }
+  const kept = { ...name, text: WEB }
+  await node.files({})
+  sources.changeApplied({ kept: [kept], forgotten: [] })
+  await node.convergence.converge()
+  node.kernel.refusal = new Error('no room')
+  sources.changeApplied({ kept: [{ ...name, text: WEB.replace('1.11', '1.12') }], forgotten: [] })
+  await node.files({ '/m/b.yaml': WEB.replaceAll('web', 'other') })
+  sources.takeBack({ kept: [kept], forgotten: [] })
+  t.like(sources.problems, [{ name: 'api:Workload/demo/web', lastGood: false }])
+  t.deepEqual(node.store.appliedManifests(), [kept])
+  node.kernel.refusal = undefined
+  await node.files({})
+  t.deepEqual(sources.problems, [], 'it holds again once the other is gone')
 })

@@ -1,4 +1,5 @@
 // Who has an address: of several that say so, a workload before a node, before this node, before the range that it is in.
+// Workloads of this node are a source of their own: an address may become another node's before its interface is gone.
 import { TrackedMap } from '../tracked-map.ts'
 import type { Address } from '../api/types.ts'
 import type { NamedPorts } from '../../engine/index.ts'
@@ -11,7 +12,7 @@ export interface AddressFact extends Omit<Address, 'labels'> {
 }
 
 /** The strongest comes last. */
-const SOURCES = ['range', 'host', 'node', 'workload'] as const
+const SOURCES = ['range', 'host', 'node', 'workload', 'local workload'] as const
 export type AddressSource = (typeof SOURCES)[number]
 
 export class Addresses {

@@ -106,19 +106,25 @@ export class Desired {
     this.#changePolicies(policies)
     this.#changeServices(services)
     for (const workload of workloads.removed) if (!isLocal(workload)) this.#forget(workload)
-    for (const workload of workloads.added) if (!isLocal(workload)) this.#learn(workload, undefined)
+    for (const workload of workloads.added) if (!isLocal(workload)) this.#learn(workload)
     if (nodes.removed.length + nodes.added.length > 0) this.#changeNodes(nodes)
   }
 
   /** All interfaces of the node, and the endpoints of all its workloads. */
   setLocal(links: readonly Interface[], endpoints: readonly LocalEndpoint[]): void {
-    for (const { workload } of this.#endpoints.filter(isReady)) this.#forget(workload)
-    for (const { workload } of this.#endpoints) this.#retired.retire('endpoint', nameOf(workload))
+    const before = this.#endpoints
     this.#endpoints = endpoints
+    for (const { workload } of before) this.#retired.retire('endpoint', nameOf(workload))
     for (const { workload } of endpoints) this.#retired.revive('endpoint', nameOf(workload))
-    for (const endpoint of endpoints.filter(isReady)) this.#learn(endpoint.workload, endpoint)
+    const facts = endpoints.flatMap((endpoint) => {
+      const identity = this.#use(endpoint.workload) // Also of what is not ready: it is shown with its identity.
+      return isReady(endpoint) ? endpoint.workload.addresses.map((address) => workloadFact(address, identity, endpoint.workload, endpoint)) : []
+    })
+    for (const { workload } of before) this.#release(workload)
+    this.#addresses.replace('local workload', facts)
+    const linksChanged = links !== this.#links
     this.#links = links
-    this.#settleNodes()
+    if (linksChanged) this.#settleNodes()
     this.#settleEndpoints()
   }
 
@@ -169,26 +175,35 @@ export class Desired {
 
   /** The node that has an address of this node is this node. */
   #settleNodes(): void {
-    const own = hostAddresses(this.#links)
+    const own = new Set(hostAddresses(this.#links))
     const before = this.#nodeLabels
-    const others = [...this.#nodes].filter(({ addresses }) => !addresses.some((address) => own.includes(address)))
-    const [self] = [...this.#nodes].filter((node) => !others.includes(node))
+    const isSelf = ({ addresses }: Node): boolean => addresses.some((address) => own.has(address))
+    const others = [...this.#nodes].filter((node) => !isSelf(node))
+    const self = [...this.#nodes].find(isSelf)
     this.#identities.setReserved(ReservedIdentity.HOST, [...HOST_LABELS, ...(self?.labels ?? [])])
     this.#nodeLabels = others.map(({ labels }) => [...REMOTE_NODE_LABELS, ...labels])
     const numbers = this.#nodeLabels.map((labels) => this.#identities.use(labels))
     for (const labels of before) this.#identities.release(labels)
-    this.#addresses.replace('host', own.map(hostFact))
+    this.#addresses.replace('host', [...own].map(hostFact))
     this.#addresses.replace('node', others.flatMap(({ addresses }, index) => addresses.map((address) => nodeFact(address, numbers[index] ?? 0))))
   }
 
-  #learn(workload: Workload, endpoint: LocalEndpoint | undefined): void {
-    const identity = workload.init ? ReservedIdentity.INIT : this.#identities.use(workload.labels)
-    for (const address of workload.addresses) this.#addresses.set('workload', workloadFact(address, identity, workload, endpoint))
+  #learn(workload: Workload): void {
+    const identity = this.#use(workload)
+    for (const address of workload.addresses) this.#addresses.set('workload', workloadFact(address, identity, workload, undefined))
   }
 
   #forget(workload: Workload): void {
-    if (!workload.init) this.#identities.release(workload.labels)
+    this.#release(workload)
     for (const address of workload.addresses) this.#addresses.delete('workload', hostPrefix(address))
+  }
+
+  #use(workload: Workload): number {
+    return workload.init ? ReservedIdentity.INIT : this.#identities.use(workload.labels)
+  }
+
+  #release({ init, labels }: Workload): void {
+    if (!init) this.#identities.release(labels)
   }
 
   #settleEndpoints(): void {

@@ -7,7 +7,7 @@ import type { ApiErrorDetail } from '../api/types.ts'
 import { backendsOnNode } from '../balance.ts'
 import { type Retired, rulesOf } from '../desired/index.ts'
 import type { Store } from '../store.ts'
-import { isApplied, originName } from './applied.ts'
+import { type AppliedChange, isApplied, originChanges, originName } from './applied.ts'
 import type { FileContent, FolderListing } from './folder.ts'
 import { type EffectiveText, Manifests, type OriginChange, type Problem } from './manifests.ts'
 
@@ -97,13 +97,25 @@ export class Sources {
   }
 
   /** What changed of applied manifests: all of it, or nothing where any of it is refused. Returns why. */
-  changeApplied(changes: readonly OriginChange[]): readonly ApiErrorDetail[] {
+  changeApplied(change: AppliedChange): readonly ApiErrorDetail[] {
+    const changes = originChanges(change)
     const inverse = this.#manifests.inverse(changes)
     this.#change(changes)
     const names = new Set(changes.map(({ name }) => name))
     const refused = this.#manifests.problems.filter(({ name }) => names.has(name)).flatMap(({ details }) => details)
     if (refused.length > 0) this.#change(inverse)
+    else this.#store.changeApplied(change)
     return refused
+  }
+
+  /**
+   * Back to what was applied before a change that was taken in: it survives before the user is told. What contradicts
+   * it since is a problem of it like any other, since nobody is there to refuse it to.
+   */
+  takeBack(inverse: AppliedChange): void {
+    this.#change(originChanges(inverse))
+    this.#store.changeApplied(inverse)
+    this.#store.commit()
   }
 
   take(): News {

@@ -4,6 +4,7 @@ import type { Interface, InterfacePort } from '../interfaces.ts'
 import type { Kernel, KernelStart, UplinkOptions } from '../kernel.ts'
 import type { InputChange } from '../reconcilers/inputs.ts'
 import type { ApplyReport } from '../reconcilers/policy.ts'
+import type { FrontendSpec } from '../reconcilers/services.ts'
 
 /** Keeps the inputs that it was told, as the engine would. */
 export class FakeKernel implements Kernel {
@@ -14,6 +15,10 @@ export class FakeKernel implements Kernel {
   refusal: Error | undefined
   /** A map refuses what is written: the call's changes are taken and kept, later calls are not taken before that is over. */
   mapFailure: NonNullable<ApplyReport['error']> | undefined
+  /** Thrown by the next calls of reconcileServices. */
+  serviceFailure: Error | undefined
+  /** What it was told last. */
+  services: readonly FrontendSpec[] = []
   /** Objects that the kernel refuses. */
   refused: KernelStart['refused'] = []
   /** Programs that cannot be attached: "from_endpoint sl-web". */
@@ -44,8 +49,11 @@ export class FakeKernel implements Kernel {
     return { accepted: true, written: 0, pendingRuns: 1, error }
   }
 
-  reconcileServices: Kernel['reconcileServices'] = async (frontends) =>
-    frontends.map(({ backends }) => new Map(backends.map(({ number }) => [number, 1])))
+  reconcileServices: Kernel['reconcileServices'] = async (frontends) => {
+    if (this.serviceFailure !== undefined) throw this.serviceFailure
+    this.services = frontends
+    return frontends.map(({ backends }) => new Map(backends.map(({ number }) => [number, 1])))
+  }
 
   reconcilePrograms: Kernel['reconcilePrograms'] = async ({ wanted }) => {
     const failing = wanted.filter(({ program, interface: device }) => this.unattachable.has(`${program} ${device}`))
@@ -81,6 +89,11 @@ export class FakeInterfaces implements InterfacePort {
 
   watch(changed: () => void): void {
     this.#changes.on('changed', changed)
+  }
+
+  remove(name: string): void {
+    this.#links = this.#links.filter((link) => link.name !== name)
+    this.#changes.emit('changed')
   }
 
   /** Or changes it. */

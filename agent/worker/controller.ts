@@ -11,7 +11,7 @@ import type { RunOptions } from '../options.ts'
 import type { ConntrackReport } from '../reconcilers/conntrack.ts'
 import type { FlowReport } from '../reconcilers/flow-table.ts'
 import { NeighbourWarmer } from '../reconcilers/neighbours.ts'
-import { actionsOf, type AppliedChange, checkKnown, InvalidManifestError, inUsersFiles, inverseOf, isApplied, originChanges, originName, type ReadManifest, readApplied, titleOf } from '../sources/applied.ts'
+import { actionsOf, type AppliedChange, checkKnown, InvalidManifestError, inUsersFiles, inverseOf, isApplied, originName, type ReadManifest, readApplied, titleOf } from '../sources/applied.ts'
 import { FolderSource } from '../sources/folder.ts'
 import { partsOf } from '../status.ts'
 import { Store } from '../store.ts'
@@ -127,19 +127,14 @@ export class Controller {
 
   #take<T>(change: AppliedChange, read: readonly ReadManifest[], answer: (missing: readonly Degradation[]) => T): Taken<T> {
     const inverse = inverseOf(change, this.#textOf)
-    this.#takeIn(change, read)
+    const details = this.#convergence.sources.changeApplied(change)
+    if (details.length > 0) throw new InvalidManifestError(inUsersFiles(details, read), 'CONFLICT')
     return { undo: () => this.#takeBack(inverse), answer: () => answer(this.#missing) }
   }
 
   #takeBack(inverse: AppliedChange): void {
-    this.#takeIn(inverse, [])
+    this.#convergence.sources.takeBack(inverse)
     this.#convergence.sourcesChanged()
-  }
-
-  #takeIn(change: AppliedChange, read: readonly ReadManifest[]): void {
-    const details = this.#convergence.sources.changeApplied(originChanges(change))
-    if (details.length > 0) throw new InvalidManifestError(inUsersFiles(details, read), 'CONFLICT')
-    this.#store.changeApplied(change)
   }
 
   /** Who is answered with success finds the tables changed too. */
