@@ -46,3 +46,11 @@ test('after a failure the next change is carried out', async (t) => {
   await t.throwsAsync(put('long word'), { message: /no room/ })
   t.is(await put('abc'), 'put abc')
 })
+
+test('a change that cannot be taken back is told why, and those that wait go on', async (t) => {
+  const queue = new ChangeQueue(() => Promise.reject(new Error('no room')))
+  const undo = (): never => { throw new Error('the store is full') }
+  const stuck = queue.submit(() => ({ undo, answer: () => 'done' }))
+  await t.throwsAsync(stuck, { message: 'the store is full' })
+  await t.throwsAsync(queue.submit(() => ({ undo: () => undefined, answer: () => 'done' })), { message: 'no room' })
+})

@@ -52,19 +52,33 @@ export class ChangeQueue {
       await this.#carryOut()
       for (const { change, answer } of taken) change.resolve(answer())
     } catch (error) {
-      for (const { undo } of taken.toReversed()) undo()
-      const [only, ...others] = taken
-      if (others.length === 0) only?.change.reject(error)
-      else for (const { change } of taken) await this.#together([change])
+      const back = taken.toReversed().filter(takenBack).toReversed()
+      if (taken.length === 1) back[0]?.change.reject(error)
+      else for (const { change } of back) await this.#together([change])
     }
   }
 }
 
-function takenIn(change: Waiting): readonly (Taken<unknown> & { readonly change: Waiting })[] {
+interface TakenChange extends Taken<unknown> {
+  readonly change: Waiting
+}
+
+function takenIn(change: Waiting): readonly TakenChange[] {
   try {
     return [{ ...change.takeIn(), change }]
   } catch (error) {
     change.reject(error)
     return []
+  }
+}
+
+/** Where it cannot be, its user is told, and those that wait go on. */
+function takenBack({ change, undo }: TakenChange): boolean {
+  try {
+    undo()
+    return true
+  } catch (error) {
+    change.reject(error)
+    return false
   }
 }
