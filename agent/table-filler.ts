@@ -22,6 +22,8 @@ export class TableFiller {
   readonly #counts = new Map<number, number>()
   #links: readonly Interface[] = []
   #lastGood: ReadonlySet<string> = new Set()
+  /** What the services were shown from last: most changes are none of theirs. */
+  #servicesFrom: readonly unknown[] = []
 
   constructor(tables: Tables, convergence: Convergence, numbers: Numbers) {
     this.#tables = tables
@@ -95,6 +97,9 @@ export class TableFiller {
     const { desired, programmedServices, reconcilers } = this.#convergence
     const { frontends } = desired
     const reason = reconcilers.find(({ name }) => name === 'services')?.state.error?.message
+    const sources = [frontends, programmedServices, reason]
+    if (sources.every((source, index) => source === this.#servicesFrom[index])) return
+    this.#servicesFrom = sources
     const shares = new Map(programmedServices?.frontends.map((each, index) => [frontendKey(each), programmedServices.shares[index]]))
     this.#tables.services.replaceAll(frontends.map((each) => serviceItem(each, shares.get(frontendKey(each)), reason)))
     this.#tables.backends.replaceAll(backendItems(frontends))
