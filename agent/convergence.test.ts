@@ -351,3 +351,14 @@ test('what is taken back is so also where a file contradicts it by now', async (
   await node.files({})
   t.deepEqual(sources.problems, [], 'it holds again once the other is gone')
 })
+
+test('a file that came and went while a map refused leaves no last good text', async (t) => {
+  const { node } = await setUp(t)
+  await node.files({})
+  node.kernel.mapFailure = { code: 'ENOMEM', message: 'no memory' }
+  await node.files({ '/m/a.yaml': POLICY })
+  await node.files({})
+  node.kernel.mapFailure = undefined
+  await node.convergence.converge()
+  t.is(node.store.lastGood().size, 0)
+})

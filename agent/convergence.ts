@@ -62,7 +62,7 @@ export class Convergence {
   /** What the programs were reconciled with last. */
   #attached: readonly Attachment[] | undefined
   #missingUplink = false
-  /** Texts whose meaning is desired and not in the datapath yet. */
+  /** Texts whose meaning is desired and not in the datapath yet, the newest of each origin. */
   #unsettled: readonly EffectiveText[] = []
   #start: KernelStart | undefined
   /** Of the balancer that is loaded. */
@@ -221,7 +221,7 @@ export class Convergence {
       if (endpoints !== undefined) this.#setLocal(links, endpoints)
     })
     this.#complete = complete
-    this.#unsettled = [...this.#unsettled, ...texts]
+    this.#unsettled = [...new Map([...this.#unsettled, ...texts].map((text) => [text.name, text])).values()]
     this.#requestDue()
     this.desired.checkNumbers()
   }
