@@ -18,7 +18,7 @@ export { parseDocuments, type ParsedFile, parseManifests, parseValue } from './p
 export { PROTOCOLS, protocolName, type ProtocolName } from './ports.ts'
 export { pathOfRule, Places, type ValuePlace } from './places.ts'
 export { addressesFor, noSuchPacket, parseProbe, type Probe, PROBE_SYNTAX } from './probe.ts'
-export { formatRule } from './references.ts'
+export { formatRule, rulesOf } from './references.ts'
 export type { Document, Resource } from './resources.ts'
 export { NAMESPACE_KEY } from './labels.ts'
 export { formatSelector } from './selectors.ts'

@@ -6,7 +6,7 @@ import type { Interface } from '../interfaces.ts'
 import { Desired } from './desired.ts'
 import type { Numbers } from './identities.ts'
 import { Inputs } from './inputs.ts'
-import { Retired } from './retired.ts'
+import { Retired } from '../retired.ts'
 import { matchEndpoints } from '../endpoints.ts'
 import type { EngineInput } from '../reconcilers/inputs.ts'
 

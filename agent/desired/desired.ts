@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Identity as ReservedIdentity } from '../../bpf/index.ts'
 import { type EndpointEntry, formatPrefix, parseAddress } from '../../engine/index.ts'
-import { type BalancedService, type Changes, type ClusterChange, type CompiledPolicy, type DenyAnswer, formatRule, isHostPolicy, type Node, type Workload } from '../../manifests/index.ts'
+import { type BalancedService, type Changes, type ClusterChange, type CompiledPolicy, type DenyAnswer, rulesOf, isHostPolicy, type Node, type Workload } from '../../manifests/index.ts'
 import { hostPrefix, prefixOf } from '../address.ts'
 import { type BalancedFrontend, balancedFrontends, serviceKey } from '../balance.ts'
 import { type LocalEndpoint, nameOf } from '../endpoints.ts'
@@ -14,7 +14,7 @@ import { Addresses, type AddressFact } from './addresses.ts'
 import { endpointEntry, hostEntry } from './endpoint-entries.ts'
 import { Identities, type Numbers } from './identities.ts'
 import { HOST_LABELS, REMOTE_NODE_LABELS } from './reserved.ts'
-import type { Retired } from './retired.ts'
+import type { Retired } from '../retired.ts'
 
 export interface DesiredOptions {
   readonly workloadRanges: readonly string[]
@@ -226,9 +226,6 @@ export class Desired {
 export function endpointId(workload: Workload, numbers: Numbers): number {
   return numbers.number('endpoint', nameOf(workload))
 }
-
-/** Keys of the number space `rule`. */
-export const rulesOf = ({ rules }: CompiledPolicy): readonly string[] => [...rules.values()].map(formatRule)
 
 /** Whether it has an interface on this node. */
 export const isLocal = ({ interface: device }: Workload): boolean => device !== undefined

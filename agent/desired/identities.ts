@@ -5,7 +5,7 @@ import type { Workload } from '../../manifests/index.ts'
 import type { NumberSpace } from '../store.ts'
 import { TrackedMap } from '../tracked-map.ts'
 import { RESERVED_LABELS } from './reserved.ts'
-import type { Retired } from './retired.ts'
+import type { Retired } from '../retired.ts'
 
 export interface Numbers {
   number(space: NumberSpace, key: string): number

@@ -2,10 +2,10 @@
 // them. Numbers of rules come from the store.
 import { isDeepStrictEqual } from 'node:util'
 import type { PortMatch } from '../../engine/index.ts'
-import { type Cluster, type ClusterChange, Compiler, type Workload } from '../../manifests/index.ts'
+import { type Cluster, type ClusterChange, Compiler, type Workload, rulesOf } from '../../manifests/index.ts'
 import type { ApiErrorDetail } from '../api/types.ts'
 import { backendsOnNode } from '../balance.ts'
-import { type Retired, rulesOf } from '../desired/index.ts'
+import type { Retired } from '../retired.ts'
 import type { Store } from '../store.ts'
 import { type AppliedChange, isApplied, originChanges, originName } from './applied.ts'
 import type { FileContent, FolderListing } from './folder.ts'

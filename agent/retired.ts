@@ -1,5 +1,5 @@
 // Keys of numbers that nobody wants any more. A number is free once the datapath holds it no longer either.
-import type { NumberSpace } from '../store.ts'
+import type { NumberSpace } from './store.ts'
 
 export type RetiredKeys = readonly (readonly [space: NumberSpace, key: string])[]
 
