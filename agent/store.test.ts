@@ -122,6 +122,24 @@ test('a store of the former version keeps its numbers and texts', (t) => {
   t.deepEqual([...store.lastGood()], [['a.yaml', 'text']])
 })
 
+test('after a write that failed nothing is given any more, until the next start', (t) => {
+  const folder = stateDir(t)
+  {
+    using store = Store.open(folder)
+    store.number('rule', 'kept')
+    store.commit()
+    const other = new DatabaseSync(join(folder, 'state.db'))
+    other.exec('BEGIN EXCLUSIVE')
+    t.throws(() => store.number('rule', 'lost'), { code: 'STORE', message: /cannot be written/ })
+    other.close()
+    t.throws(() => store.number('rule', 'more'), { code: 'STORE' }, 'though it could be written again')
+    t.throws(() => store.commit(), { code: 'STORE' })
+    t.is(store.number('rule', 'kept'), 1, 'what is known is known')
+  }
+  using again = Store.open(folder)
+  t.deepEqual([...again.numbersOf('rule')], [['kept', 1]])
+})
+
 test('a store of a later version is refused, not touched', (t) => {
   const folder = stateDir(t)
   const database = new DatabaseSync(join(folder, 'state.db'))

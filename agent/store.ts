@@ -5,6 +5,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { DocumentName } from './api/types.ts'
 import { BackgroundFlush } from './background-flush.ts'
 import { AgentError } from './errors.ts'
+import { messageOf } from './log.ts'
 import { NumberPool } from './number-pool.ts'
 
 /** Each space has its own numbers; `last` is the largest that its records can hold, and `Store.open` may be told a lower one. */
@@ -52,6 +53,8 @@ const MIGRATIONS: readonly string[] = [
 ]
 const SCHEMA_VERSION = 2
 
+const BROKEN_HINT = 'see that the disk has room and works, then restart sluiced; until then the last programmed policy holds and nothing changes'
+
 export class Store implements Disposable {
   readonly #database: DatabaseSync
   readonly #last: LastNumbers
@@ -63,6 +66,7 @@ export class Store implements Disposable {
   readonly #flush: BackgroundFlush
   #inTransaction = false
   #commitLater: NodeJS.Timeout | undefined
+  #broken: AgentError | undefined
 
   private constructor(database: DatabaseSync, path: string, last: LastNumbers) {
     this.#database = database
@@ -169,6 +173,10 @@ export class Store implements Disposable {
 
   /** What was written survives from here on. The kernel is told of a number, and a user of success, only after it. */
   commit(): void {
+    this.#write(() => this.#commit())
+  }
+
+  #commit(): void {
     clearTimeout(this.#commitLater)
     for (const space of this.#given) this.#run('INSERT OR REPLACE INTO last_numbers VALUES (?, ?)', space, this.#pool(space).given ?? 0)
     this.#given.clear()
@@ -178,7 +186,8 @@ export class Store implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.commit()
+    clearTimeout(this.#commitLater)
+    if (this.#broken === undefined) this.commit()
     this.#flush[Symbol.dispose]()
     this.#database.close()
   }
@@ -228,15 +237,39 @@ export class Store implements Disposable {
 
   /** A commit costs more than many writes, so they wait for the next one. */
   #run(sql: string, ...values: (string | number)[]): void {
-    if (!this.#database.isTransaction) this.#begin()
-    this.#statement(sql).run(...values)
+    this.#write(() => {
+      if (!this.#database.isTransaction) this.#begin()
+      this.#statement(sql).run(...values)
+    })
+  }
+
+  /**
+   * Throws `STORE` from the first write on that failed: a disk that is full keeps some numbers and loses others, so nobody
+   * is to be told of any more of them until the next start reads what is there.
+   */
+  #write(body: () => void): void {
+    if (this.#broken !== undefined) throw this.#broken
+    try {
+      body()
+    } catch (cause) {
+      throw (this.#broken = cause instanceof AgentError ? cause : new AgentError('STORE', `the store cannot be written: ${messageOf(cause)}`, { cause, hint: BROKEN_HINT }))
+    }
   }
 
   #begin(): void {
     this.#database.exec('BEGIN IMMEDIATE')
     clearTimeout(this.#commitLater)
-    this.#commitLater = setTimeout(() => this.commit(), COMMIT_AFTER_MS)
+    this.#commitLater = setTimeout(() => this.#commitUnasked(), COMMIT_AFTER_MS)
     this.#commitLater.unref()
+  }
+
+  /** Whoever writes next is told of a failure. */
+  #commitUnasked(): void {
+    try {
+      this.commit()
+    } catch {
+      // `#write` remembers it.
+    }
   }
 
   #all(sql: string, ...values: (string | number)[]): Record<string, unknown>[] {
