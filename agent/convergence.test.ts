@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { Convergence } from './convergence.ts'
 import { Logger } from './log.ts'
-import { Store } from './store.ts'
+import { type LastNumbers, Store } from './store.ts'
 import { TableFiller } from './table-filler.ts'
 import { Tables } from './tables.ts'
 import { FakeInterfaces, FakeKernel } from './testing/fakes.ts'
@@ -36,8 +36,8 @@ class Node {
   readonly store: Store
   readonly convergence: Convergence
 
-  constructor(stateDir: string) {
-    this.store = Store.open(stateDir)
+  constructor(stateDir: string, last: LastNumbers = {}) {
+    this.store = Store.open(stateDir, last)
     this.convergence = new Convergence({
       options: {
         bpffs: '/b', bpfObjects: '/o', mapSizes: {}, xdpMode: 'auto', allowHost: true, reportFlows: true,
@@ -69,9 +69,9 @@ class Node {
   }
 }
 
-async function setUp(t: ExecutionContext): Promise<{ node: Node; restart: () => Promise<Node> }> {
+async function setUp(t: ExecutionContext, last: LastNumbers = {}): Promise<{ node: Node; restart: () => Promise<Node> }> {
   const stateDir = mkdtempSync(join(tmpdir(), 'sluice-converge-'))
-  let node = new Node(stateDir)
+  let node = new Node(stateDir, last)
   t.teardown(async () => {
     await node.stop()
     rmSync(stateDir, { recursive: true })
@@ -259,6 +259,27 @@ test('what comes while a map refuses writes is told once it takes them again', a
   node.kernel.mapFailure = undefined
   await node.convergence.converge()
   t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/other', 'policy NetworkPolicy/demo/web'])
+})
+
+test('a service that there are no numbers for degrades the status until there are, and hinders no other change', async (t) => {
+  const { node } = await setUp(t, { backend: 1 })
+  const sources = () => node.convergence.reconcilers.find(({ name }) => name === 'sources')?.state
+  const two = balancer('10.77.0.21').replace('backends: [', 'backends: [{name: more, addresses: [10.77.0.22]}, ')
+  await node.files({ '/m/lb.yaml': two })
+  t.is(sources()?.error?.code, 'CAPACITY')
+  const runs = sources()?.runs ?? 0
+  while ((sources()?.runs ?? 0) === runs) await sleep(5)
+  t.is(sources()?.error?.code, 'CAPACITY', 'tried again, and told still')
+  t.deepEqual(node.convergence.sources.changeApplied({ kept: [{ kind: 'NetworkPolicy', namespace: 'demo', name: 'web', text: POLICY }], forgotten: [] }), [])
+  await t.notThrowsAsync(node.convergence.converge())
+  t.deepEqual(node.kernel.keys('policy'), ['policy NetworkPolicy/demo/web'])
+  const other = two.replace('name: edge', 'name: other').replace('9.1', '9.2')
+  node.convergence.sources.changeApplied({ kept: [{ kind: 'LoadBalancer', namespace: 'demo', name: 'other', text: other }], forgotten: [] })
+  await t.throwsAsync(node.convergence.converge(), { code: 'CAPACITY' }, 'one more of them is this change’s fault')
+  await node.files({ '/m/lb.yaml': balancer('10.77.0.21') })
+  const programmed = () => node.convergence.programmedServices?.frontends.map(({ service }) => service.name)
+  while (programmed()?.includes('edge') !== true) await sleep(5)
+  t.like(node.convergence.desired.frontends[0]?.service, { name: 'edge' })
 })
 
 test('a balancer’s backend among the node’s own workloads is refused, where it stands', async (t) => {

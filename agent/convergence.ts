@@ -165,7 +165,7 @@ export class Convergence {
    */
   async converge(): Promise<readonly Degradation[]> {
     if (this.#start === undefined) throw new AgentError('UNAVAILABLE', 'the datapath is not loaded yet; see sluice status')
-    await this.#desire.trigger()
+    await this.#settleNow()
     if (!this.#complete) {
       const folders = [...this.sources.unreadableFolders.keys()].join(', ')
       throw new AgentError('UNAVAILABLE', `the first complete listing of manifests is still missing: ${folders}`)
@@ -174,6 +174,17 @@ export class Convergence {
     const services = this.#servicesDue() ? this.#services.trigger() : undefined
     await Promise.all([programs, this.#policy.trigger(), services])
     return (this.#programReport?.failures ?? []).map(missingProgram)
+  }
+
+  /** A service that had no numbers before is nothing that a change could help. */
+  async #settleNow(): Promise<void> {
+    const before = this.desired.unnumbered
+    try {
+      await this.#desire.trigger()
+    } catch (error) {
+      const now = this.desired.unnumbered
+      if (now.size === 0 || !now.isSubsetOf(before)) throw error
+    }
   }
 
   /** Runs again, with back-off, while the kernel refuses an object, and when the uplink, its addresses or VLAN devices are others. */
@@ -214,7 +225,7 @@ export class Convergence {
     const links = await this.#currentLinks()
     const { changes, texts, complete } = this.sources.take()
     const touched = changes.some(({ workloads }) => [...workloads.removed, ...workloads.added].some(isLocal))
-    if (changes.length === 0 && links === this.#links && complete === this.#complete && !this.#hasFailed()) return
+    if (changes.length === 0 && links === this.#links && complete === this.#complete && !this.#hasFailed()) return this.#checkNumbers()
     const local = touched || links !== this.#links || this.#hasFailed() ? this.sources.localWorkloads : undefined
     const endpoints = local && (await matchEndpoints(local, links, this.#parts.interfaces))
     this.#parts.store.transaction(() => {
@@ -223,8 +234,16 @@ export class Convergence {
     })
     this.#complete = complete
     this.#unsettled = [...new Map([...this.#unsettled, ...texts].map((text) => [text.name, text])).values()]
-    this.#requestDue()
-    this.desired.checkNumbers()
+    this.#checkNumbers()
+  }
+
+  /** What has its numbers now is programmed, whatever still lacks some. */
+  #checkNumbers(): void {
+    try {
+      this.desired.checkNumbers()
+    } finally {
+      this.#requestDue()
+    }
   }
 
   /** The same array while they are the same. */

@@ -92,6 +92,11 @@ export class Desired {
     return (this.#allFrontends ??= [...this.#frontends.values()].flatMap(({ frontends }) => frontends))
   }
 
+  /** Keys of the services that there are no numbers left for. */
+  get unnumbered(): ReadonlySet<string> {
+    return new Set(this.#unnumbered.keys())
+  }
+
   /** Tries once more what there were no numbers left for; throws the first of what there still are none for. */
   checkNumbers(): void {
     for (const [key, { service }] of [...this.#unnumbered]) {
