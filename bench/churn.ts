@@ -67,6 +67,8 @@ async function timed(latencies: number[], due: number, change: Promise<void>): P
   latencies.push(performance.now() - due)
 }
 
+const until = (time: number): Promise<void> => sleep(Math.max(0, time - performance.now()))
+
 async function churn(client: Client, { stay, policies, ticks }: { stay: number; policies: number; ticks: number }): Promise<Latencies> {
   const latencies: Latencies = { add: [], remove: [], policy: [] }
   const changes: Promise<void>[] = []
@@ -74,10 +76,11 @@ async function churn(client: Client, { stay, policies, ticks }: { stay: number; 
   const start = performance.now()
   for (let tick = 0; tick < ticks; tick++) {
     const due = start + tick * TICK_MS
-    await sleep(Math.max(0, due - performance.now()))
+    await until(due)
     changes.push(timed(latencies.add, due, client.send('PUT', batch(tick))))
-    if (tick >= LIFETIME_TICKS) changes.push(timed(latencies.remove, due, client.send('DELETE', batch(tick - LIFETIME_TICKS))))
     if (tick % POLICY_EVERY_TICKS === 0) changes.push(timed(latencies.policy, due, client.send('PUT', [policy(tick % policies, tick)])))
+    await until(due + TICK_MS / 2)
+    if (tick >= LIFETIME_TICKS) changes.push(timed(latencies.remove, due + TICK_MS / 2, client.send('DELETE', batch(tick - LIFETIME_TICKS))))
   }
   await Promise.all(changes)
   return latencies
