@@ -132,3 +132,19 @@ test('a change gives what became of its documents, and nothing of others', (t) =
   const { removed, added } = manifests.change([origin('b.yaml', workload('c', '10.0.0.2'))])
   t.deepEqual([removed, added].map((documents) => documents.map(({ resource }) => resource.name)), [['b'], ['c']])
 })
+
+test('what holds by its last good version goes before newcomers, after a restart too', (t) => {
+  const old = workload('z', '10.0.0.1')
+  const { workloads, problems } = names([origin('a.yaml', workload('a', '10.0.0.1')), origin('z.yaml', 'kind: nonsense', old)])
+  t.deepEqual(workloads, ['z'])
+  t.deepEqual(problems.map(({ name, lastGood }) => [name, lastGood]).sort(), [['a.yaml', false], ['z.yaml', true]])
+})
+
+test('so does what falls back because its new version contradicts another', (t) => {
+  const [s, z] = [workload('s', '10.0.0.9'), workload('z', '10.0.0.1')]
+  const { manifests, workloads } = setUp([origin('a.yaml', workload('a', '10.0.0.1')), origin('s.yaml', s, s), origin('z.yaml', workload('z', '10.0.0.9'), z)])
+  t.deepEqual(workloads().map(({ name }) => name), ['s', 'z'])
+  t.like(workloads()[1], { addresses: ['10.0.0.1'] })
+  t.deepEqual(manifests.problems.map(({ name, lastGood }) => [name, lastGood]).sort(), [['a.yaml', false], ['z.yaml', true]])
+  t.regex(manifests.problems.find(({ name }) => name === 'z.yaml')?.details[0]?.message ?? '', /10\.0\.0\.9/)
+})

@@ -48,6 +48,9 @@ interface Origin {
   readonly contested: boolean
 }
 
+/** By name: what the content of an origin contradicts, so that its last good text is to hold. */
+type Fallen = Map<string, readonly ApiErrorDetail[]>
+
 export class Manifests {
   readonly #refuse: Refuse
   readonly #origins = new Map<string, Origin>()
@@ -94,8 +97,7 @@ export class Manifests {
     const touched = new Set([...changes.map(({ name }) => name), ...this.#contested()])
     const removed = [...touched].flatMap((name) => this.#withdraw(name))
     for (const { name, content } of changes) this.#set(name, content)
-    const candidates = [...touched].flatMap((name) => this.#origins.get(name) ?? []).sort((a, b) => this.#settledFirst(a, b))
-    const added = candidates.flatMap((origin) => this.#place(origin))
+    const added = this.#placeAll([...touched].flatMap((name) => this.#origins.get(name) ?? []))
     for (const { name } of changes) this.#parsed.delete(name)
     return difference(removed, added)
   }
@@ -144,20 +146,36 @@ export class Manifests {
     this.#unsettled.add(name)
   }
 
-  #settledFirst(a: Origin, b: Origin): number {
-    return Number(this.#isNew(a)) - Number(this.#isNew(b)) || (a.name < b.name ? -1 : 1)
+  /**
+   * Whoever falls back to its last good text has its place before newcomers, who may have taken what that text has: then
+   * all begin anew, and each time one more has fallen.
+   */
+  #placeAll(origins: readonly Origin[]): readonly Document[] {
+    const fallen: Fallen = new Map()
+    for (;;) {
+      const before = fallen.size
+      const isNew = new Map(origins.map((origin) => [origin.name, this.#isNew(origin, fallen)]))
+      const inOrder = origins.toSorted((a, b) => Number(isNew.get(a.name)) - Number(isNew.get(b.name)) || (a.name < b.name ? -1 : 1))
+      const added = inOrder.flatMap((origin) => this.#place(origin, fallen))
+      if (fallen.size === before) return added
+      for (const { name } of origins) this.#withdraw(name)
+    }
   }
 
-  #isNew({ name, content }: Origin): boolean {
-    return !('text' in content) || content.text !== this.#lastGood.get(name)
+  /** Whether what is to hold of it was not enforced before. */
+  #isNew(origin: Origin, fallen: Fallen): boolean {
+    const lastGood = this.#lastGood.get(origin.name)
+    const { text, details } = this.#newest(origin)
+    return lastGood === undefined || (text !== lastGood && details.length === 0 && !fallen.has(origin.name))
   }
 
   /** The new text, or the last good one, or nothing. Returns what holds. */
-  #place(origin: Origin): readonly Document[] {
-    const newest = this.#newest(origin)
-    const details = [...newest.details, ...(newest.details.length > 0 ? [] : this.#admit(newest.documents))]
-    const held = details.length === 0 ? newest : this.#placeLastGood(origin, newest, details)
+  #place(origin: Origin, fallen: Fallen): readonly Document[] {
     const { name, content } = origin
+    const newest = this.#newest(origin)
+    const details = [...(fallen.get(name) ?? (newest.details.length > 0 ? newest.details : this.#admit(newest.documents)))]
+    if (details.length > 0 && newest.details.length === 0 && this.#otherText(name, newest) !== undefined) fallen.set(name, [...details])
+    const held = details.length === 0 ? newest : this.#placeLastGood(name, newest, details)
     this.#origins.set(name, { name, content, newest, effective: held, details, contested: details.length > 0 && newest.details.length === 0 })
     if (details.length > 0) this.#faulty.add(name)
     else this.#faulty.delete(name)
@@ -175,9 +193,15 @@ export class Manifests {
     return isEmptied ? { ...version, details: [emptied(name)] } : version
   }
 
-  #placeLastGood({ name }: Origin, newest: Version, details: ApiErrorDetail[]): Version | undefined {
+  /** The last good text, where it is not the newest. */
+  #otherText(name: string, newest: Version): string | undefined {
     const text = this.#lastGood.get(name)
-    if (text === undefined || text === newest.text) return undefined
+    return text === newest.text ? undefined : text
+  }
+
+  #placeLastGood(name: string, newest: Version, details: ApiErrorDetail[]): Version | undefined {
+    const text = this.#otherText(name, newest)
+    if (text === undefined) return undefined
     const version = this.#versionOf(name, text)
     const faults = version.details.length > 0 ? version.details : this.#admit(version.documents)
     details.push(...faults)
