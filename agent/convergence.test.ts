@@ -282,6 +282,28 @@ test('a service that there are no numbers for degrades the status until there ar
   t.like(node.convergence.desired.frontends[0]?.service, { name: 'edge' })
 })
 
+test('nor does it hide that a change could not be taken up for another reason', async (t) => {
+  const { node } = await setUp(t, { backend: 1 })
+  await node.files({ '/m/lb.yaml': balancer('10.77.0.21').replace('backends: [', 'backends: [{name: more, addresses: [10.77.0.22]}, ') })
+  const { list } = node.interfaces
+  node.interfaces.list = async () => Promise.reject(new Error('no netlink'))
+  node.convergence.interfacesChanged()
+  await t.throwsAsync(node.convergence.converge(), { message: 'no netlink' })
+  node.interfaces.list = list
+})
+
+test('a change of a service that was taken back is not made later, when there are numbers', async (t) => {
+  const { node } = await setUp(t, { backend: 2 })
+  const [one, two] = [balancer('10.77.0.21'), balancer('10.77.0.21').replace('backends: [', 'backends: [{name: more, addresses: [10.77.0.22]}, ')]
+  const other = balancer('10.77.0.23').replace('name: edge', 'name: other').replace('9.1', '9.2')
+  await node.files({ '/m/a.yaml': one, '/m/b.yaml': other })
+  await node.files({ '/m/a.yaml': two, '/m/b.yaml': other })
+  await node.files({ '/m/a.yaml': one, '/m/b.yaml': other })
+  t.is(node.convergence.desired.unnumbered.size, 0)
+  await node.files({ '/m/a.yaml': one })
+  t.deepEqual(node.convergence.desired.frontends.map(({ frontend }) => frontend.backends.length), [1])
+})
+
 test('a balancer’s backend among the node’s own workloads is refused, where it stands', async (t) => {
   const { node } = await setUp(t)
   await node.files({ '/m/lb.yaml': balancer('10.77.1.11'), '/m/p.yaml': POLICY })

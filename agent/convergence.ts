@@ -178,12 +178,13 @@ export class Convergence {
 
   /** A service that had no numbers before is nothing that a change could help. */
   async #settleNow(): Promise<void> {
-    const before = this.desired.unnumbered
+    const before = new Set(this.desired.unnumbered.keys())
     try {
       await this.#desire.trigger()
     } catch (error) {
-      const now = this.desired.unnumbered
-      if (now.size === 0 || !now.isSubsetOf(before)) throw error
+      const { unnumbered } = this.desired
+      const isAboutNumbers = [...unnumbered.values()].includes(error)
+      if (!isAboutNumbers || !new Set(unnumbered.keys()).isSubsetOf(before)) throw error
     }
   }
 

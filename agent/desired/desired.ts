@@ -92,9 +92,9 @@ export class Desired {
     return (this.#allFrontends ??= [...this.#frontends.values()].flatMap(({ frontends }) => frontends))
   }
 
-  /** Keys of the services that there are no numbers left for. */
-  get unnumbered(): ReadonlySet<string> {
-    return new Set(this.#unnumbered.keys())
+  /** Why there are no numbers left for some services, by their keys. */
+  get unnumbered(): ReadonlyMap<string, unknown> {
+    return new Map([...this.#unnumbered].map(([key, { error }]) => [key, error]))
   }
 
   /** Tries once more what there were no numbers left for; throws the first of what there still are none for. */
@@ -155,10 +155,8 @@ export class Desired {
     const gone = removed.map(serviceKey).filter((key) => !wanted.has(key))
     const news = [...wanted].filter(([key, service]) => !isDeepStrictEqual(this.#frontends.get(key)?.service, service))
     if (gone.length + news.length > 0) this.#allFrontends = undefined
-    for (const key of gone) {
-      this.#frontends.delete(key)
-      this.#unnumbered.delete(key)
-    }
+    for (const key of gone) this.#frontends.delete(key)
+    for (const key of [...gone, ...wanted.keys()]) this.#unnumbered.delete(key) // What they were to become is not wanted any more.
     for (const [key, service] of news) this.#balance(key, service)
   }
 
