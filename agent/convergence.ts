@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { backendKey } from '../manifests/index.ts'
 import type { Degradation } from './api/types.ts'
+import { attachmentsOf, missingProgram, uplinkOf } from './attachments.ts'
 import { type BalancedFrontend, encapsulationSources, serviceKey } from './balance.ts'
 import { Desired, Inputs, isLocal } from './desired/index.ts'
 import { type LocalEndpoint, matchEndpoints } from './endpoints.ts'
@@ -12,7 +13,7 @@ import type { Logger } from './log.ts'
 import type { RunOptions } from './options.ts'
 import type { InputChange } from './reconcilers/inputs.ts'
 import type { ApplyReport } from './reconcilers/policy.ts'
-import { type Attachment, type AttachmentFailure, NOT_LOADED, type ProgramReport } from './reconcilers/programs.ts'
+import { type Attachment, NOT_LOADED, type ProgramReport } from './reconcilers/programs.ts'
 import { Reconciler } from './reconcilers/reconciler.ts'
 import type { ServiceReport } from './reconcilers/services.ts'
 import { groupRefusals } from './refusals.ts'
@@ -369,34 +370,3 @@ export class Convergence {
     if (first !== undefined) throw new AgentError('UNAVAILABLE', `${missingProgram(first).what}: ${first.message}`)
   }
 }
-
-/** What an answer or the status says of it. */
-export function missingProgram({ attachment: { program, interface: device }, message }: AttachmentFailure): Degradation {
-  return {
-    what: `program ${program} is not attached to ${device}`,
-    why: message,
-    hint: 'it is tried again by itself; until then nothing is enforced on this interface by it',
-  }
-}
-
-function uplinkOf(links: readonly Interface[], name: string | undefined): Interface | undefined {
-  return links.find((link) => link.name === name)
-}
-
-function attachmentsOf(endpoints: readonly LocalEndpoint[], uplink: Interface | undefined, balances: boolean): Attachment[] {
-  const attachments: Attachment[] = []
-  const attach = (program: Attachment['program'], { ifindex, name }: Interface): void => {
-    attachments.push({ program, ifindex, interface: name })
-  }
-  for (const { link } of endpoints) {
-    if (link === undefined) continue
-    attach('from_endpoint', link)
-    attach('to_endpoint', link)
-  }
-  if (uplink === undefined) return attachments
-  attach('from_world', uplink)
-  attach('to_world', uplink)
-  if (balances) attach('xdp_lb', uplink)
-  return attachments
-}
-
