@@ -2,7 +2,7 @@
 import { InvalidArgumentError, Option } from 'commander'
 import { readFiles, type ManifestText } from '../../manifests/files/index.ts'
 import { addressesFor, compile, counter, formatWarning, noSuchPacket, parseDocuments, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../../manifests/index.ts'
-import type { Cluster, ManifestError, Probe } from '../../manifests/index.ts'
+import type { Cluster, ManifestError, ManifestWarning, Probe } from '../../manifests/index.ts'
 import { findEnd, nameOf, type End, type HostPolicyMode } from '../../whatif/index.ts'
 import { CliError, EXIT } from '../errors.ts'
 
@@ -15,10 +15,12 @@ export function fileOption(): Option {
  * CliError with every fault, a line each, if there is any.
  */
 export async function readCluster(paths: readonly string[], hostPorts: readonly Probe[] = []): Promise<Cluster> {
-  return (await readSources(paths, hostPorts)).cluster
+  const { cluster } = await readSources(paths, hostPorts)
+  tellWarnings(cluster.warnings)
+  return cluster
 }
 
-/** The same, with the texts that it came from. */
+/** The same, with the texts that it came from, and without a word about warnings. */
 export async function readSources(paths: readonly string[], hostPorts: readonly Probe[] = []): Promise<{ readonly cluster: Cluster; readonly texts: readonly ManifestText[] }> {
   const read = await readFiles(paths)
   const texts = read.filter((file) => 'text' in file)
@@ -27,8 +29,11 @@ export async function readSources(paths: readonly string[], hostPorts: readonly 
   const cluster = compile(files.flatMap(({ documents }) => documents), counter(), open)
   const unreadable = read.flatMap((file) => ('error' in file ? [file.error] : []))
   refuseFaults([...unreadable, ...files.flatMap((file) => file.errors), ...cluster.errors], 'the manifests')
-  for (const warning of cluster.warnings) process.stderr.write(`warning: ${formatWarning(warning)}\n`)
   return { cluster, texts }
+}
+
+export function tellWarnings(warnings: readonly ManifestWarning[]): void {
+  for (const warning of warnings) process.stderr.write(`warning: ${formatWarning(warning)}\n`)
 }
 
 /** The text of one file, or of standard input. Throws CliError where it cannot be read. */

@@ -81,3 +81,27 @@ test('without workloads nothing can be said', async (t) => {
   t.deepEqual([status, stdout], [1, ''])
   t.regex(stderr, /there are no workloads in these manifests: give theirs with -f too/)
 })
+
+test('a reference that is not found is a finding at its own place, told once, and can be silenced', async (t) => {
+  const refers = (annotation: string) => `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: out, namespace: demo, annotations: {note: x${annotation}}}
+spec:
+  endpointSelector: {}
+  egress:
+  - toServices:
+    - k8sService: {serviceName: gone, namespace: demo}
+  - toPorts: [{ports: [{port: "53"}]}]
+`
+  const { status, stdout, stderr } = await lint(`${WORKLOAD}---\n${refers('')}`)
+  t.is(status, 1)
+  t.is(stderr, '')
+  t.regex(stdout, /^standard input:13:7: spec\.egress\[0\]\.toServices\[0\]: warning unresolved-reference\n  CiliumNetworkPolicy demo\/out: there is no Service demo\/gone: the peer selects nobody\n/)
+  const silenced = await lint(`${WORKLOAD}---\n${refers(', sluice.io/lint-ignore: unresolved-reference')}`)
+  t.deepEqual([silenced.status, silenced.stdout, silenced.stderr], [0, 'no findings, 1 silenced\n', ''])
+})
+
+test('help says that what is audited is judged as if it were enforced', async (t) => {
+  const { stdout } = await runSluice(['policy', 'lint', '--help'])
+  t.regex(stdout.replace(/\s+/g, ' '), /What is only audited, and policies of nodes, are judged as if they were enforced\./)
+})

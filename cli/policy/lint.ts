@@ -5,7 +5,7 @@ import { lint, LINT_CODES, type Finding, type LintCode, type Severity } from '..
 import { examples } from '../command.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { outputOption, print, type OutputFormat } from '../output.ts'
-import { fileOption, readSources } from './inputs.ts'
+import { fileOption, readSources, tellWarnings } from './inputs.ts'
 
 interface Options {
   readonly filename: readonly string[]
@@ -40,6 +40,7 @@ const CODES = Object.entries(LINT_CODES).map(([code, text]) => `  ${code.padEnd(
 const DESCRIPTION = `${SUMMARY}
 
 Give the workloads and namespaces with the policies: nothing can be said about selectors without those whom they select.
+What is only audited, and policies of nodes, are judged as if they were enforced.
 
 ${CODES}
 
@@ -65,6 +66,8 @@ export function register(policy: Command): void {
 
 async function run({ filename, output }: Options): Promise<void> {
   const { cluster, texts } = await readSources(filename)
+  // References that are not found are findings here.
+  tellWarnings(cluster.warnings.filter(({ code }) => code !== 'UNRESOLVED'))
   if (cluster.workloads.length === 0) throw new CliError('there are no workloads in these manifests: give theirs with -f too')
   const begins = Map.groupBy([...cluster.policies.values()].map(({ location }) => location), ({ file }) => file)
   const places = new Map(texts.map(({ file, text }) => [file, new Places(text, file, begins.get(file) ?? [])]))
@@ -98,9 +101,9 @@ function unknownCodes(policy: Policy, codes: readonly string[]): readonly Findin
   }))
 }
 
-function placed({ policy, path, severity, code, problem, advice }: Finding, places: PlacesByFile): PlacedFinding {
+function placed({ policy, path, at, severity, code, problem, advice }: Finding, places: PlacesByFile): PlacedFinding {
   const { kind, namespace, name, location } = policy
-  const known = places.get(location.file)?.locate(location, path)
+  const known = at ?? places.get(location.file)?.locate(location, path)
   const { file, line, column, path: text } = known ?? { ...location, path: formatPath(path) }
   const whose = `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`
   return { file, line, column, path: text, severity, code, policy: whose, problem, advice }

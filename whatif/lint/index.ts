@@ -1,9 +1,10 @@
 // What is probably wrong with policies, beside what parsing refuses.
 import type { Cluster } from '../../manifests/index.ts'
-import { cidrsOverWorkloads } from './cidrs.ts'
+import { cidrsOverCluster } from './cidrs.ts'
 import { missingDns } from './dns.ts'
 import type { Finding } from './finding.ts'
 import { unreachableRules } from './reachability.ts'
+import { unresolvedReferences } from './references.ts'
 import { unmatchedSelectors } from './selectors.ts'
 import { LintWorld } from './world.ts'
 
@@ -14,7 +15,8 @@ export async function lint(cluster: Cluster): Promise<readonly Finding[]> {
   return [
     ...(await unreachableRules(cluster, world)),
     ...unmatchedSelectors(cluster),
-    ...cidrsOverWorkloads(cluster),
+    ...unresolvedReferences(cluster),
+    ...cidrsOverCluster(cluster),
     ...missingDns(cluster, world),
   ]
 }

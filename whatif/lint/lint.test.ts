@@ -21,6 +21,7 @@ const cilium = (name: string, spec: string): string =>
 const tier = (name: string, tierName: string, rules: string): string =>
   `---\n{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: ${name}}, spec: {tier: ${tierName}, priority: 1, subject: {namespaces: {}}, ${rules}}}\n`
 
+const NODE = '---\n{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {addresses: [{type: InternalIP, address: 10.9.0.1}]}}\n'
 const APP = (app: string): string => `{matchLabels: {app: ${app}}}`
 const ALL = '[{namespaces: {}}]'
 
@@ -90,6 +91,34 @@ const CASES: readonly Case[] = [
     finds: [['cidr-covers-services warning vip spec.ingress[0]', /10\.96\.0\.5\/32 covers addresses of services, .* asked: demo\/web$/]],
   },
   {
+    title: 'a prefix over workloads, nodes and services: each is told',
+    policies: NODE + '---\n{apiVersion: v1, kind: Service, metadata: {name: web, namespace: demo}, spec: {selector: {app: web}, clusterIP: 10.96.0.5, ports: [{port: 80}]}}\n'
+      + networkPolicy('block', `{podSelector: ${APP('web')}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}`)
+      + cilium('cidr', `{endpointSelector: ${APP('guest')}, ingress: [{fromCIDRSet: [{cidr: 10.0.0.0/8, except: [10.96.0.0/16]}]}]}`),
+    finds: [
+      ['cidr-covers-workloads warning block spec.ingress[0]', /: demo\/web, demo\/guest$/],
+      ['cidr-covers-nodes warning block spec.ingress[0]', /10\.0\.0\.0\/8 matches nodes, with all that is on their network .*: n1$/],
+      ['cidr-covers-services warning block spec.ingress[0]', /: demo\/web$/],
+      ['cidr-covers-workloads warning cidr spec.ingress[0]', /never match: demo\/web, demo\/guest$/],
+      ['cidr-covers-nodes warning cidr spec.ingress[0]', /10\.0\.0\.0\/8 covers nodes, which CIDR rules of this kind never match: n1$/],
+    ],
+  },
+  {
+    title: 'the API server on a node is named by its entity, not by a prefix',
+    policies: NODE + '---\n{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: kubernetes, namespace: default, labels: {kubernetes.io/service-name: kubernetes}}, addressType: IPv4, endpoints: [{addresses: [10.9.0.1]}]}\n'
+      + cilium('api', `{endpointSelector: ${APP('web')}, ingress: [{fromEntities: [kube-apiserver]}]}`),
+    finds: [],
+  },
+  {
+    title: 'a Service, a CiliumCIDRGroup and an API server that are not there',
+    policies: cilium('refs', `{endpointSelector: ${APP('web')}, egress: [{toServices: [{k8sService: {serviceName: gone, namespace: demo}}]}, {toCIDRSet: [{cidrGroupRef: partners}]}, {toEntities: [kube-apiserver]}, {toPorts: [{ports: [{port: "53"}]}]}]}`),
+    finds: [
+      ['unresolved-reference warning refs spec.egress[0].toServices[0]', /there is no Service demo\/gone: the peer selects nobody/],
+      ['unresolved-reference warning refs spec.egress[1].toCIDRSet[0]', /there is no CiliumCIDRGroup partners/],
+      ['unresolved-reference warning refs spec.egress[2].toEntities[0]', /the addresses of the API server are not known/],
+    ],
+  },
+  {
     title: 'egress without names',
     policies: networkPolicy('out', `{podSelector: ${APP('web')}, policyTypes: [Egress], egress: [{ports: [{port: 443}]}]}`),
     finds: [['missing-dns-egress warning out spec.egress', /look up no names \(53\/UDP\): demo\/web$/]],
@@ -120,7 +149,7 @@ const compileText = (text: string): Cluster => {
   return compile(documents)
 }
 
-const placeOf = ({ code, severity, policy, path }: Finding): string => `${code} ${severity} ${policy.name} ${formatPath(path)}`
+const placeOf = ({ code, severity, policy, path, at }: Finding): string => `${code} ${severity} ${policy.name} ${at?.path ?? formatPath(path)}`
 
 for (const { title, policies, finds } of CASES) {
   test(title, async (t) => {
