@@ -42,7 +42,7 @@ export function parseDocuments(text: string, file: string): ParsedFile {
 export function parseManifests(text: string, file: string): { readonly manifests: readonly Manifest[]; readonly errors: readonly ManifestError[] } {
   const manifests: Manifest[] = []
   const errors = readEach(text, file, (source) => {
-    for (const { document, source: own } of readSource(source, 0)) manifests.push({ document, value: own.value })
+    for (const { document, source: own, type } of readSource(source, 0)) manifests.push({ document, value: { ...type, ...Object(own.value) } })
   })
   return { manifests, errors }
 }
@@ -138,19 +138,28 @@ function reportSyntax(source: Source, { errors: [first] }: YamlDocument, { dupli
   for (const duplicate of duplicates) source.reportDuplicate(duplicate)
 }
 
+/** What a document is. */
+interface Type {
+  readonly apiVersion: string
+  readonly kind: string
+}
+
 interface Read {
   readonly document: Document
   readonly source: Source
+  readonly type: Type
 }
 
-function readSource(source: Source, depth: number): readonly Read[] {
+/** `listed`: what items of a typed list are that do not say it themselves. */
+function readSource(source: Source, depth: number, listed?: Type): readonly Read[] {
   if (source.budget.exhausted) return []
   // Items that are aliases of Lists multiply too.
   if (source.budget.visit() === 'over') source.report('LIMIT', [], TOO_LARGE)
-  const apiVersion = textAt(source, 'apiVersion')
-  const kind = textAt(source, 'kind')
+  const apiVersion = textAt(source, 'apiVersion', listed?.apiVersion)
+  const kind = textAt(source, 'kind', listed?.kind)
   if (apiVersion === undefined || kind === undefined) return []
-  if (apiVersion === 'v1' && kind.endsWith('List') && depth < LIST_DEPTH) return readList(source, depth)
+  const type = { apiVersion, kind }
+  if (isList(type) && depth < LIST_DEPTH) return readList(source, depth, itemType(type))
   const read = readerOf(apiVersion, kind)
   if (read === undefined) {
     source.report('UNKNOWN_KIND', ['kind'], `${apiVersion} ${kind} is not known`, KIND_NAMES.join(', '))
@@ -159,7 +168,7 @@ function readSource(source: Source, depth: number): readonly Read[] {
   const before = source.budget.errors.length
   const resource = read(source)
   if (resource === undefined || source.budget.errors.length > before) return []
-  return [{ document: documentOf(source, resource), source }]
+  return [{ document: documentOf(source, resource), source, type }]
 }
 
 function documentOf(source: Source, resource: Resource): Document {
@@ -191,19 +200,29 @@ class UnplacedDocument implements Document {
   }
 }
 
-/** `kubectl get -o yaml` gives a List of what was asked for. */
-function readList(source: Source, depth: number): readonly Read[] {
+/** `kubectl get -o yaml` gives a List of what was asked for; the API server, and clients of its types, a list of one kind. */
+function isList(type: Type): boolean {
+  const item = itemType(type)
+  return item === undefined ? type.apiVersion === 'v1' && type.kind === 'List' : readerOf(item.apiVersion, item.kind) !== undefined
+}
+
+/** A PodList holds Pods, which need not say so; undefined for a List of anything. */
+function itemType({ apiVersion, kind }: Type): Type | undefined {
+  return /.List$/.test(kind) ? { apiVersion, kind: kind.slice(0, -'List'.length) } : undefined
+}
+
+function readList(source: Source, depth: number, listed: Type | undefined): readonly Read[] {
   const items = source.nodeAt(['items'])
-  if (items !== null && 'items' in items && !isMap(items)) {
-    return items.items.flatMap((_, index) => readSource(source.below(['items', index]), depth + 1))
-  }
-  source.report('INVALID', ['items'], 'is no list', 'a list of documents')
+  if (isSeq(items)) return items.items.flatMap((_, index) => readSource(source.below(['items', index]), depth + 1, listed))
+  // An empty list of Go's is null.
+  if (!isNullScalar(items)) source.report('INVALID', ['items'], 'is no list', 'a list of documents')
   return []
 }
 
-function textAt(source: Source, field: string): string | undefined {
+function textAt(source: Source, field: string, otherwise?: string): string | undefined {
   const node = source.nodeAt([field])
   if (isScalar(node) && typeof node.value === 'string') return node.value
+  if (otherwise !== undefined && isMap(source.node) && (node === null || isNullScalar(node))) return otherwise
   const problem = isMap(source.node) ? 'required field is missing' : 'the document is no mapping'
   source.report('MISSING_FIELD', [field], problem, KIND_NAMES.join(', '))
   return undefined
