@@ -15,8 +15,16 @@ const HEAD = {
 const policyRule = (rule: string): string => `${HEAD.policy}spec:\n  ingress:\n  - ${rule}\n`
 
 const FAULTS: readonly Fault[] = [
-  { title: 'no YAML', text: 'a: [1', code: 'SYNTAX', line: 1, path: '' },
+  { title: 'no YAML', text: 'a: [1', code: 'SYNTAX', line: 1, path: 'a[0]' },
+  { title: 'no YAML from the first character', text: '@', code: 'SYNTAX', line: 1, path: '' },
   { title: 'a duplicate key', text: `${HEAD.policy}spec:\n  ingress: []\n  ingress: []\n`, code: 'SYNTAX', line: 6, path: 'spec.ingress' },
+  { title: 'an alias of no anchor, which is not the same as no peers,', text: policyRule('from: *nobody'), code: 'SYNTAX', line: 6, path: 'spec.ingress[0].from' },
+  { title: 'an alias of a later anchor', text: policyRule('{from: [*peer], ports: [&peer {port: 80}]}'), code: 'SYNTAX', line: 6, path: 'spec.ingress[0].from[0]' },
+  { title: 'a bracket that is never closed', text: `${policyRule('from: [{podSelector: {}}')}  - ports: []\n`, code: 'SYNTAX', line: 7, path: 'spec.ingress[0].from[0]' },
+  { title: 'a tab before a field', text: `${HEAD.policy}spec:\n\tingress: []\n`, code: 'SYNTAX', line: 5, path: 'spec' },
+  { title: 'a colon in plain text', text: `${HEAD.policy}spec:\n  podSelector: matchLabels: {}\n`, code: 'SYNTAX', line: 5, path: 'spec.podSelector.matchLabels' },
+  { title: 'a bracket too many', text: `${HEAD.policy}spec:\n  ingress: []]\n`, code: 'SYNTAX', line: 5, path: 'spec.ingress' },
+  { title: 'a character that no text begins with', text: `${HEAD.policy}spec:\n  podSelector: {matchLabels: {app: @web}}\n`, code: 'SYNTAX', line: 5, path: 'spec.podSelector.matchLabels.app' },
   { title: 'a list', text: '- 1\n', code: 'MISSING_FIELD', line: 1, path: 'apiVersion', allowed: 'NetworkPolicy' },
   { title: 'no kind', text: 'apiVersion: v1\n', code: 'MISSING_FIELD', line: 1, path: 'kind', allowed: 'v1 Pod' },
   {

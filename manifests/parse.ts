@@ -7,8 +7,9 @@ import type { Schema, Value } from './document/schema.ts'
 import { validate } from './document/validate.ts'
 import { parseJson } from './document/json.ts'
 import type { Document, Resource } from './resources.ts'
-import { Budget, type Origin, Source, survey, TOO_LARGE, type Survey } from './document/source.ts'
+import { Budget, type Origin, Source, TOO_LARGE } from './document/source.ts'
 import { type Excess, streamDocuments, type YamlDocument } from './document/stream.ts'
+import { survey, type Survey } from './document/survey.ts'
 
 /** Fifty times what Kubernetes takes for one object (etcd's 1.5 MiB). */
 const SIZE_LIMIT = 64 * 1024 * 1024
@@ -100,7 +101,7 @@ function* sourcesOf(text: string, file: string, budget: Budget): Generator<Sourc
     const { document } = streamed
     const found = survey(document)
     const source = new Source({ file, document, aliases: found.aliases, lines, budget })
-    if (document.errors.length + found.duplicates.length > 0) reportSyntax(source, document, found)
+    if (document.errors.length + found.duplicates.length + found.dangling.length > 0) reportSyntax(source, document, found)
     else if (document.contents !== null && !isNullScalar(document.contents)) yield source
   }
 }
@@ -133,8 +134,9 @@ function excessive(file: string, excess: Excess, { line, col } = { line: 0, col:
 }
 
 /** What the parser says after its first fault of a document mostly follows from that one. */
-function reportSyntax(source: Source, { errors: [first] }: YamlDocument, { duplicates }: Survey): void {
+function reportSyntax(source: Source, { errors: [first] }: YamlDocument, { duplicates, dangling }: Survey): void {
   if (first !== undefined) return source.reportAt('SYNTAX', first.pos[0], first.message)
+  for (const alias of dangling) source.reportDangling(alias)
   for (const duplicate of duplicates) source.reportDuplicate(duplicate)
 }
 

@@ -1,8 +1,9 @@
 // One parsed document: where each of its values stands in the file, and a place to report faults to.
-import { isAlias, isMap, isPair, isScalar, isSeq, visit } from 'yaml'
-import type { Alias, Document as YamlDocument, LineCounter, Node, Pair, Scalar, YAMLMap } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq } from 'yaml'
+import type { Alias, Document as YamlDocument, LineCounter, Node, Scalar } from 'yaml'
 import type { Location } from '../model.ts'
 import { formatPath, ManifestError, type ManifestErrorCode, type ManifestFault, type Path } from './errors.ts'
+import { type DanglingAlias, type DuplicateKey, pathAt, pathOfAlias, pathOfKey } from './survey.ts'
 import type { ManifestWarning, WarningCode } from './warnings.ts'
 
 /** More would hide the first ones, and a hostile file could make millions. */
@@ -27,61 +28,6 @@ export class Budget {
 }
 
 export const TOO_LARGE = 'the document is too large, or its aliases expand without end'
-
-/** What one walk through a document finds. */
-export interface Survey {
-  /** What each alias stands for: `Alias.resolve` walks the document for every single one. */
-  readonly aliases: ReadonlyMap<Alias, Node>
-  readonly duplicates: readonly DuplicateKey[]
-}
-
-type Ancestors = readonly (YamlDocument | Node | Pair)[]
-
-/** A key that stands in its mapping already. */
-export interface DuplicateKey {
-  readonly key: Scalar
-  readonly first: Scalar
-  /** Of the mapping, from the document down, with itself. */
-  readonly ancestors: Ancestors
-}
-
-export function survey(document: YamlDocument.Parsed): Survey {
-  const anchors = new Map<string, Node>()
-  const aliases = new Map<Alias, Node>()
-  const duplicates: DuplicateKey[] = []
-  visit(document, {
-    Value: (_, node, ancestors) => {
-      if (node.anchor) anchors.set(node.anchor, node)
-      if (isMap(node)) for (const duplicate of duplicateKeys(node as YAMLMap, ancestors)) duplicates.push(duplicate)
-    },
-    Alias: (_, alias) => {
-      const target = anchors.get(alias.source)
-      if (target !== undefined) aliases.set(alias, target)
-    },
-  })
-  return { aliases, duplicates }
-}
-
-function duplicateKeys(map: YAMLMap, above: Ancestors): readonly DuplicateKey[] {
-  const seen = new Map<unknown, Scalar>()
-  const ancestors = [...above, map]
-  return map.items.flatMap(({ key }) => {
-    if (!isScalar(key)) return []
-    const first = seen.get(key.value)
-    if (first === undefined) seen.set(key.value, key)
-    return first === undefined ? [] : [{ key, first, ancestors }]
-  })
-}
-
-/** Looked for only where a fault is told: every step down a list is a search. */
-function pathOf({ key, ancestors }: DuplicateKey): Path {
-  const steps = ancestors.map((node, depth): Path => {
-    const below = ancestors[depth + 1]
-    if (isPair(node)) return isScalar(node.key) && below === node.value ? [String(node.key.value)] : []
-    return isSeq(node) ? [node.items.indexOf(below)] : []
-  })
-  return [...steps.flat(), String(key.value)]
-}
 
 /** A parsed document of a file. */
 export interface Origin {
@@ -200,16 +146,26 @@ export class Source {
     this.#add({ code, file: this.file, ...this.#place(path), path: full, problem, ...(allowed !== undefined && { allowed }) })
   }
 
-  /** What has a place in the text, and none in the document. */
+  /** What has a place in the text, and at most a neighbour in the document. */
   reportAt(code: ManifestErrorCode, offset: number, problem: string): void {
-    this.#add({ code, file: this.file, ...this.position(offset), path: [], problem })
+    this.#add({ code, file: this.file, ...this.position(offset), path: pathAt(this.#origin.document, offset), problem })
   }
 
   reportDuplicate(duplicate: DuplicateKey): void {
     if (this.budget.exhausted) return
-    const place = ({ range }: Scalar): Location => ({ file: this.file, ...this.position(range?.[0] ?? 0) })
     const { key, first } = duplicate
-    this.#add({ code: 'SYNTAX', ...place(key), path: pathOf(duplicate), problem: 'stands twice in its mapping', other: place(first) })
+    this.#add({ code: 'SYNTAX', ...this.#placeOf(key), path: pathOfKey(duplicate), problem: 'stands twice in its mapping', other: this.#placeOf(first) })
+  }
+
+  reportDangling(dangling: DanglingAlias): void {
+    if (this.budget.exhausted) return
+    const { alias } = dangling
+    const problem = `there is no anchor &${alias.source} before alias *${alias.source}`
+    this.#add({ code: 'SYNTAX', ...this.#placeOf(alias), path: pathOfAlias(dangling), problem })
+  }
+
+  #placeOf({ range }: Scalar | Alias): Location {
+    return { file: this.file, ...this.position(range?.[0] ?? 0) }
   }
 
   #add(fault: ManifestFault): void {
