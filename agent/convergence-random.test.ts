@@ -89,7 +89,7 @@ class Agent {
     this.convergence = new Convergence({
       options: {
         bpffs: '/b', bpfObjects: '/o', mapSizes: {}, xdpMode: 'auto', allowHost: true, reportFlows: true,
-        uplink: 'eth0', workloadRanges: ['10.77.1.0/24'], denyAnswer: 'drop', hostPolicy: 'enforce', hostAllow: [],
+        uplink: 'eth0', workloadRanges: ['10.77.1.0/24'], denyAnswer: 'drop', hostPolicy: 'enforce', hostAllow: [], clusterName: 'default',
       },
       store: this.store,
       kernel: this.kernel,

@@ -41,7 +41,7 @@ class Node {
     this.convergence = new Convergence({
       options: {
         bpffs: '/b', bpfObjects: '/o', mapSizes: {}, xdpMode: 'auto', allowHost: true, reportFlows: true,
-        uplink: UPLINK.name, workloadRanges: ['10.77.1.0/24'], denyAnswer: 'drop', hostPolicy: 'enforce', hostAllow: [],
+        uplink: UPLINK.name, workloadRanges: ['10.77.1.0/24'], denyAnswer: 'drop', hostPolicy: 'enforce', hostAllow: [], clusterName: 'eu-1',
       },
       store: this.store,
       kernel: this.kernel,
@@ -94,6 +94,13 @@ test('a workload becomes an endpoint when its interface exists, attached before 
   await node.convergence.converge()
   t.deepEqual(node.kernel.keys('endpoint'), ['endpoint 7'])
   t.deepEqual([...node.kernel.attached], ['from_endpoint sl-web', 'to_endpoint sl-web'])
+})
+
+test('the identity of a workload has the name of the cluster that the agent was given', async (t) => {
+  const { node } = await setUp(t)
+  await node.files({ '/m/a.yaml': WEB })
+  const labels = [...node.kernel.inputs.values()].flatMap((input) => ('labels' in input ? input.labels : []))
+  t.true(labels.includes('k8s:io.cilium.k8s.policy.cluster=eu-1'), labels.join())
 })
 
 test('nothing is told and nothing pruned before every folder has listed once', async (t) => {

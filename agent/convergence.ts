@@ -25,7 +25,7 @@ import type { Store } from './store.ts'
 import { vlanDevices } from './vlan-devices.ts'
 
 export interface ConvergenceParts {
-  readonly options: Omit<KernelOptions, keyof UplinkOptions> & Pick<RunOptions, 'uplink' | 'workloadRanges' | 'denyAnswer' | 'hostPolicy' | 'hostAllow'>
+  readonly options: Omit<KernelOptions, keyof UplinkOptions> & Pick<RunOptions, 'uplink' | 'workloadRanges' | 'denyAnswer' | 'hostPolicy' | 'hostAllow' | 'clusterName'>
   readonly store: Store
   readonly kernel: Kernel
   readonly interfaces: InterfacePort

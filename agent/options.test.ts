@@ -42,6 +42,10 @@ test('host policies are a dry run at first, and leave SSH open', (t) => {
   t.deepEqual(run(['--host-allow', '2222', '--host-allow', '4242/udp']).hostAllow.map(({ protocol }) => protocol), [6, 17])
 })
 
+test('the name of the cluster is what Cilium takes as one', (t) => {
+  t.deepEqual([[], ['--cluster-name', 'eu-1']].map((argv) => run(argv).clusterName), ['default', 'eu-1'])
+})
+
 test('what is on by default can be switched off, wherever an option can come from', (t) => {
   t.like(run([]), { allowHost: true, reportFlows: true })
   t.like(run(['--allow-host=false', '--no-report-flows']), { allowHost: false, reportFlows: false })
@@ -55,6 +59,7 @@ test('sizes of maps by name', (t) => {
 for (const [argv, message] of [
   [['--uplnk', 'eth0'], /uplnk/],
   [['--name', 'a.b'], /letters, digits/],
+  [['--cluster-name', 'EU_1'], /--cluster-name EU_1 .* at most 32/],
   [['--xdp-mode', 'fast'], /native/],
   [['--flow-history', '0'], /whole number/],
   [['--deny-answer', 'maybe'], /reject/],

@@ -6,7 +6,7 @@ import yargs from 'yargs'
 import type { Argv, InferredOptionTypes, Options } from 'yargs'
 import { mapSpecs } from '../bpf/index.ts'
 import type { PortMatch } from '../engine/index.ts'
-import { DENY_ANSWERS, type DenyAnswer, parseProbe, PROBE_SYNTAX } from '../manifests/index.ts'
+import { clusterName, DEFAULT_CLUSTER_NAME, DENY_ANSWERS, type DenyAnswer, parseProbe, PROBE_SYNTAX } from '../manifests/index.ts'
 import { AgentError } from './errors.ts'
 import { LOG_LEVELS, type LogLevel } from './log.ts'
 
@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly hostPolicy: HostPolicyMode
   /** Ports of this node that host policies cannot close. */
   readonly hostAllow: readonly PortMatch[]
+  /** Value of the label `io.cilium.k8s.policy.cluster` of every workload. */
+  readonly clusterName: string
   readonly flowHistory: number
   /** Entries of maps by name, where not those of bpf/maps.h. */
   readonly mapSizes: Readonly<Record<string, number>>
@@ -81,6 +83,7 @@ const RUN_FLAGS = {
   'deny-answer': { choices: DENY_ANSWERS, default: 'drop', describe: 'What a sender hears of a packet that a policy refuses: nothing, or a reset or ICMP error' },
   'host-policy': { choices: HOST_POLICY_MODES, default: 'audit', describe: "Whether policies of nodes only report what they would drop of this node's own traffic" },
   'host-allow': { type: 'string', array: true, default: ['22/TCP'], describe: 'Port of this node that no host policy closes; repeatable', requiresArg: true },
+  'cluster-name': { type: 'string', default: DEFAULT_CLUSTER_NAME, describe: 'Name of the cluster: label io.cilium.k8s.policy.cluster of every workload', requiresArg: true },
   'flow-history': { type: 'number', default: 16_384, describe: 'Flows that are kept for `sluice observe`' },
   'allow-host': { type: 'boolean', default: true, describe: "The node's own processes reach its workloads whatever policy says" },
   'report-flows': { type: 'boolean', default: true, describe: 'Report every new flow, not only drops, audits and revocations' },
@@ -183,6 +186,7 @@ function runOptions(args: RunArguments): RunOptions {
     denyAnswer: args['deny-answer'],
     hostPolicy: args['host-policy'],
     hostAllow: args['host-allow'].map(parseHostPort),
+    clusterName: checkClusterName(args['cluster-name']),
     flowHistory: positive('flow-history', args['flow-history']),
     mapSizes: parseMapSizes(args['map-size']),
     bpfObjects: resolve(args['bpf-objects'] ?? join(import.meta.dirname, '../build/bpf')),
@@ -215,6 +219,11 @@ function decapOptions(args: DecapArguments): DecapOptions {
 function checkName(name: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(name)) return name
   throw new AgentError('BAD_OPTION', `--name ${name} is not valid: letters, digits, "-" and "_", at most 63`)
+}
+
+function checkClusterName(name: string): string {
+  if (clusterName.accepts(name)) return name
+  throw new AgentError('BAD_OPTION', `--cluster-name ${name} is not valid: ${clusterName.allowed}`)
 }
 
 function positive(option: string, value: number): number {

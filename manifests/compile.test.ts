@@ -25,6 +25,7 @@ test('labels of a workload: its own, its namespace and the namespace\'s labels, 
     'k8s:app=web',
     'k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=demo',
     'k8s:io.cilium.k8s.namespace.labels.team=a',
+    'k8s:io.cilium.k8s.policy.cluster=default',
     'k8s:io.cilium.k8s.policy.serviceaccount=robot',
     'k8s:io.kubernetes.pod.namespace=demo',
   ])

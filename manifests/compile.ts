@@ -18,11 +18,13 @@ export function counter(): NumberOf {
 
 /**
  * Never throws: contradictions are in `errors`, and of two documents that contradict each other the first holds.
- * `hostPorts` of this node stay open whatever host policies say.
+ * `hostPorts` of this node stay open whatever host policies say; `clusterName` is a label of every workload.
  */
-export function compile(documents: readonly Document[], numberOf: NumberOf = counter(), hostPorts: readonly PortMatch[] = []): Cluster {
+export function compile(
+  documents: readonly Document[], numberOf: NumberOf = counter(), hostPorts: readonly PortMatch[] = [], clusterName?: string,
+): Cluster {
   const { settled, errors } = Claims.settle(documents)
-  const compiler = new Compiler(numberOf, hostPorts)
+  const compiler = new Compiler(numberOf, hostPorts, clusterName)
   compiler.change({ removed: [], added: settled })
   return { ...compiler.cluster, errors }
 }

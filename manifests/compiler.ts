@@ -4,6 +4,7 @@ import { type Changes, Derivation, mapChanges } from './derivation.ts'
 import { Groups } from './groups.ts'
 import { hostPolicies, isHostPolicy } from './host.ts'
 import { initPolicies } from './init.ts'
+import { DEFAULT_CLUSTER_NAME } from './labels.ts'
 import { type BalancedService, type Cluster, type CompiledPolicy, type Node, POLICY_KINDS, type PolicyDraft, type RuleDraft, type RuleReference, type Workload } from './model.ts'
 import { compileNode } from './nodes.ts'
 import { formatRule } from './references.ts'
@@ -35,6 +36,7 @@ const namespaceOf = ({ resource: { namespace } }: Document): string => namespace
 export class Compiler {
   readonly #numberOf: NumberOf
   readonly #hostPorts: readonly PortMatch[]
+  readonly #clusterName: string
   readonly #namespaces = new Map<string, NamespaceResource>()
   readonly #referents = new Referents()
   readonly #workloadsOf = new Groups<WorkloadDocument>(namespaceOf)
@@ -51,10 +53,11 @@ export class Compiler {
   readonly #host = new Set<CompiledPolicy>()
   #defaults: readonly CompiledPolicy[] = []
 
-  /** `hostPorts` of this node stay open whatever host policies say. */
-  constructor(numberOf: NumberOf, hostPorts: readonly PortMatch[]) {
+  /** `hostPorts` of this node stay open whatever host policies say; `clusterName` is a label of every workload. */
+  constructor(numberOf: NumberOf, hostPorts: readonly PortMatch[], clusterName = DEFAULT_CLUSTER_NAME) {
     this.#numberOf = numberOf
     this.#hostPorts = hostPorts
+    this.#clusterName = clusterName
   }
 
   change(documents: DocumentChange): ClusterChange {
@@ -122,7 +125,8 @@ export class Compiler {
     const home = this.#namespaces.get(resource.namespace)
     const audit = resource.audit || home?.audit === true
     const { denyAnswer = home?.denyAnswer } = resource
-    return { ...rest, audit, ...(denyAnswer !== undefined && { denyAnswer }), labels: identityLabels(resource, home?.labels ?? {}), location }
+    const labels = identityLabels(resource, { labels: home?.labels ?? {}, clusterName: this.#clusterName })
+    return { ...rest, audit, ...(denyAnswer !== undefined && { denyAnswer }), labels, location }
   }
 
   #balance({ resource, location }: DocumentOf<'Service'>): BalancedService {

@@ -1,6 +1,6 @@
 // Namespace, Pod and Workload documents, and the labels that they give an identity.
 import { formatAddress, type Label, type NamedPorts, parseAddress } from '../engine/index.ts'
-import { INIT_LABELS, NAMESPACE_KEY, NAMESPACE_LABELS, SERVICE_ACCOUNT_KEY } from './labels.ts'
+import { CLUSTER_KEY, INIT_LABELS, NAMESPACE_KEY, NAMESPACE_LABELS, SERVICE_ACCOUNT_KEY } from './labels.ts'
 import { readAudit, readDenyAnswer } from './metadata.ts'
 import type { Path } from './document/errors.ts'
 import { PROTOCOLS, type ProtocolName } from './ports.ts'
@@ -98,15 +98,22 @@ function ownLabels(source: Source, labels: Labels = {}): Labels {
   return labels
 }
 
-/** The complete labels of a workload, sorted; `namespaceLabels` are those of its Namespace document, if there is one. */
-export function identityLabels(workload: WorkloadResource, namespaceLabels: Labels): readonly Label[] {
+/** What a workload is part of; `labels` are those of its Namespace document, if there is one. */
+export interface Home {
+  readonly labels: Labels
+  readonly clusterName: string
+}
+
+/** The complete labels of a workload, sorted. */
+export function identityLabels(workload: WorkloadResource, home: Home): readonly Label[] {
   const { namespace, labels, serviceAccount, init } = workload
   if (init) return INIT_LABELS
-  const ofNamespace = { ...namespaceLabels, 'kubernetes.io/metadata.name': namespace }
+  const ofNamespace = { ...home.labels, 'kubernetes.io/metadata.name': namespace }
   return [
     ...Object.entries(labels).map(([key, value]) => `k8s:${key}=${value}`),
     ...Object.entries(ofNamespace).map(([key, value]) => `${NAMESPACE_LABELS}${key}=${value}`),
     `${NAMESPACE_KEY}=${namespace}`,
+    `${CLUSTER_KEY}=${home.clusterName}`,
     ...(serviceAccount === undefined ? [] : [`${SERVICE_ACCOUNT_KEY}=${serviceAccount}`]),
   ].sort()
 }

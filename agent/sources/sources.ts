@@ -15,6 +15,7 @@ export interface SourceOptions {
   readonly workloadRanges: readonly string[]
   /** Ports of this node that stay open whatever host policies say. */
   readonly hostAllow: readonly PortMatch[]
+  readonly clusterName: string
 }
 
 /** What is new since the last time, and the texts that say so. */
@@ -37,12 +38,12 @@ export class Sources {
   #cluster: Cluster | undefined
   readonly #local = new Set<Workload>()
 
-  constructor({ workloadRanges, hostAllow }: SourceOptions, store: Store, retired: Retired) {
+  constructor({ workloadRanges, hostAllow, clusterName }: SourceOptions, store: Store, retired: Retired) {
     this.#store = store
     this.#retired = retired
     const applied = store.appliedManifests().map((manifest) => [originName(manifest), manifest.text] as const)
     this.#manifests = new Manifests(new Map([...store.lastGood(), ...applied]), (document) => backendsOnNode(document, workloadRanges))
-    this.#compiler = new Compiler((reference) => store.number('rule', reference), hostAllow)
+    this.#compiler = new Compiler((reference) => store.number('rule', reference), hostAllow, clusterName)
   }
 
   /** Takes in what was applied through the API before. */

@@ -68,6 +68,18 @@ ingress:
     denied: ['demo/client demo/web 80/TCP'],
   },
   {
+    title: 'every workload has the name of its cluster, with and without a source before the key',
+    spec: `{endpointSelector: {matchLabels: {"k8s:io.cilium.k8s.policy.cluster": default, app: web}}, ingress: [{fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.cluster: default, "k8s:io.kubernetes.pod.namespace": other}}]}]}`,
+    allowed: ['other/client demo/web 80/TCP'],
+    denied: ['demo/client demo/web 80/TCP', `${OUT} demo/web 80/TCP`],
+  },
+  {
+    title: 'another cluster is nobody here, and naming one says nothing about namespaces',
+    spec: `${WEB}\ningress: [{fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.cluster: far}}], toPorts: [{ports: [{port: "80"}]}]}, {fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.cluster: default}}], toPorts: [{ports: [{port: "81"}]}]}]`,
+    allowed: ['demo/client demo/web 81/TCP'],
+    denied: ['demo/client demo/web 80/TCP', 'other/client demo/web 81/TCP'],
+  },
+  {
     title: 'entity world is what is no workload',
     spec: `${WEB}\ningress: [{fromEntities: [world]}]`,
     allowed: [`${OUT} demo/web 80/TCP`, `${OUT6} demo/web 80/TCP`],

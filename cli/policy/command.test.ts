@@ -219,3 +219,14 @@ spec: {selector: {app: b}, clusterIP: 10.96.0.1, ports: [{port: 80, targetPort: 
   t.like(result, { status: 2, stdout: '' })
   t.regex(result.stderr, /Service y\/b.*y\/b with its port 8080/)
 })
+
+test('the name of the cluster is an option of the commands that read manifests', async (t) => {
+  const policy = `{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: p, namespace: y}, spec: {endpointSelector: {}, ingress: [{fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.cluster: eu-1, io.kubernetes.pod.namespace: x}}]}]}}`
+  const path = await folder(t, { 'pods.yaml': PODS, 'policy.yml': policy })
+  const verdict = (...more: readonly string[]) => sluice('policy', 'verdict', '-f', path, '--from', 'x/a', '--to', 'y/b', '--port', '80', ...more)
+  t.regex((await verdict()).stdout, /^denied/)
+  t.regex((await verdict('--cluster-name', 'eu-1')).stdout, /^allowed/)
+  t.regex((await sluice('policy', 'lint', '-f', path)).stdout, /selector-matches-nothing/)
+  t.notRegex((await sluice('policy', 'lint', '-f', path, '--cluster-name', 'eu-1')).stdout, /selector-matches-nothing/)
+  t.like(await verdict('--cluster-name', 'EU 1'), { status: 2, stdout: '' })
+})

@@ -10,9 +10,9 @@ import { examples } from '../command.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
 import { flowsOption, readFlowRecord } from './flow-record.ts'
-import { fileOption, hostOptions, readCluster, type HostOptions } from './inputs.ts'
+import { fileOption, daemonOptions, readCluster, type DaemonOptions } from './inputs.ts'
 
-interface Options extends HostOptions {
+interface Options extends DaemonOptions {
   readonly filename?: readonly string[]
   readonly flows?: string
   readonly output: OutputFormat
@@ -53,13 +53,14 @@ export function register(policy: Command): void {
       ),
     )
     .action(run)
-  for (const option of hostOptions()) command.addOption(option)
+  for (const option of daemonOptions()) command.addOption(option)
 }
 
-async function run(oldPath: string, newPath: string, { filename = [], flows, output, hostPolicy, hostAllow }: Options): Promise<void> {
+async function run(oldPath: string, newPath: string, options: Options): Promise<void> {
+  const { filename = [], flows, output, hostPolicy } = options
   const record = flows === undefined ? undefined : await readFlowRecord(flows)
-  const before = await readCluster([oldPath, ...filename], hostAllow)
-  const after = await readCluster([newPath, ...filename], hostAllow)
+  const before = await readCluster([oldPath, ...filename], options)
+  const after = await readCluster([newPath, ...filename], options)
   const { changes, ...rest } = await diff(before, after, record, hostPolicy)
   const inWords = changes.map(({ ports, ...change }) => ({ ...change, ports: formatPortRanges(ports) }))
   const result: DiffResult = { changes: inWords, ...rest }

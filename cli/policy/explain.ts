@@ -6,7 +6,7 @@ import type { Probe } from '../../manifests/index.ts'
 import { missingProxies, nameOf, Simulation, trace, type End, type Facts, type Side, type TracedRule } from '../../whatif/index.ts'
 import { agentOf, examples } from '../command.ts'
 import { formatTable, outputOption, print } from '../output.ts'
-import { fileOption, hostOptions, parseEnd, portOption, readCluster, refuseImpossible, refuseVip, type HostOptions } from './inputs.ts'
+import { fileOption, daemonOptions, parseEnd, portOption, readCluster, refuseImpossible, refuseVip, type DaemonOptions } from './inputs.ts'
 import { sideOf, type ConnectionOptions } from './verdict.ts'
 
 /** Manifests tell more than the agent's tables do. */
@@ -41,7 +41,7 @@ export function register(policy: Command): void {
       ),
     )
     .action(run)
-  for (const option of hostOptions()) command.addOption(option)
+  for (const option of daemonOptions()) command.addOption(option)
 }
 
 async function run(options: Options, command: Command): Promise<void> {
@@ -53,12 +53,12 @@ async function run(options: Options, command: Command): Promise<void> {
   print(explanation, output, () => describe(explanation, entries))
 }
 
-async function explain(filename: readonly string[], from: string, to: string, probe: Probe, host: HostOptions): Promise<TracedExplanation> {
-  const cluster = await readCluster(filename, host.hostAllow)
+async function explain(filename: readonly string[], from: string, to: string, probe: Probe, options: DaemonOptions): Promise<TracedExplanation> {
+  const cluster = await readCluster(filename, options)
   const [source, destination] = [parseEnd(cluster, from), parseEnd(cluster, to)]
   refuseVip(cluster, destination, probe)
   for (const end of [source, destination]) refuseImpossible(end, probe)
-  const simulation = await Simulation.of(cluster, [], host.hostPolicy)
+  const simulation = await Simulation.of(cluster, [], options.hostPolicy)
   const outcome = simulation.explain(source, destination, probe)
   const ends = { from: simulation.facts(source, outcome.from), to: simulation.facts(destination, outcome.to) }
   const side = (direction: Direction, decided: Side): TracedSide => {

@@ -1,7 +1,7 @@
 // What the offline commands are given: manifests, ports and the ends of a connection.
 import { InvalidArgumentError, Option } from 'commander'
 import { readFiles, type ManifestText } from '../../manifests/files/index.ts'
-import { addressesFor, compile, counter, formatWarning, noSuchPacket, parseDocuments, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../../manifests/index.ts'
+import { addressesFor, clusterName as clusterNames, compile, counter, DEFAULT_CLUSTER_NAME, formatWarning, noSuchPacket, parseDocuments, parseProbe, PROBE_SYNTAX, translationHint, unknownEnd } from '../../manifests/index.ts'
 import type { Cluster, ManifestError, ManifestWarning, Probe } from '../../manifests/index.ts'
 import { findEnd, nameOf, type End, type HostPolicyMode } from '../../whatif/index.ts'
 import { CliError, EXIT } from '../errors.ts'
@@ -14,19 +14,21 @@ export function fileOption(): Option {
  * The cluster that the manifests describe; what of it is not enforced as written is told on standard error. Throws
  * CliError with every fault, a line each, if there is any.
  */
-export async function readCluster(paths: readonly string[], hostPorts: readonly Probe[] = []): Promise<Cluster> {
-  const { cluster } = await readSources(paths, hostPorts)
+export async function readCluster(paths: readonly string[], options: ClusterOptions = {}): Promise<Cluster> {
+  const { cluster } = await readSources(paths, options)
   tellWarnings(cluster.warnings)
   return cluster
 }
 
 /** The same, with the texts that it came from, and without a word about warnings. */
-export async function readSources(paths: readonly string[], hostPorts: readonly Probe[] = []): Promise<{ readonly cluster: Cluster; readonly texts: readonly ManifestText[] }> {
+export async function readSources(
+  paths: readonly string[], { hostAllow = [], clusterName }: ClusterOptions = {},
+): Promise<{ readonly cluster: Cluster; readonly texts: readonly ManifestText[] }> {
   const read = await readFiles(paths)
   const texts = read.filter((file) => 'text' in file)
   const files = texts.map(({ file, text }) => parseDocuments(text, file))
-  const open = hostPorts.map(({ protocol, port }) => ({ protocol, first: port, last: port }))
-  const cluster = compile(files.flatMap(({ documents }) => documents), counter(), open)
+  const open = hostAllow.map(({ protocol, port }) => ({ protocol, first: port, last: port }))
+  const cluster = compile(files.flatMap(({ documents }) => documents), counter(), open, clusterName)
   const unreadable = read.flatMap((file) => ('error' in file ? [file.error] : []))
   refuseFaults([...unreadable, ...files.flatMap((file) => file.errors), ...cluster.errors], 'the manifests')
   return { cluster, texts }
@@ -62,20 +64,34 @@ export function portsOption(): Option {
   return new Option('--port <port/protocol...>', PORT_EXAMPLES).argParser(collect).makeOptionMandatory()
 }
 
-/** What a node does about policies of nodes: options of `sluiced`, with the same defaults. */
-export interface HostOptions {
-  readonly hostPolicy: HostPolicyMode
-  readonly hostAllow: readonly Probe[]
+/** Options of `sluiced` that manifests are read with. */
+export interface ClusterOptions {
+  readonly hostAllow?: readonly Probe[]
+  readonly clusterName?: string
 }
 
-export function hostOptions(): readonly Option[] {
+/** Those that decide about policies: of the same names and defaults. */
+export interface DaemonOptions extends Required<ClusterOptions> {
+  readonly hostPolicy: HostPolicyMode
+}
+
+export function daemonOptions(): readonly Option[] {
   const ssh = probeOf('22/TCP')
   const management = [ssh]
   const collect = (text: string, before: readonly Probe[]): readonly Probe[] => [...(before === management ? [] : before), probeOf(text)]
   return [
     new Option('--host-policy <mode>', 'whether policies of nodes only report what they would drop').choices(['audit', 'enforce']).default('audit'),
     new Option('--host-allow <port/protocol...>', 'ports of nodes that no policy closes').argParser(collect).default(management, ssh.text),
+    clusterNameOption(),
   ]
+}
+
+export function clusterNameOption(): Option {
+  const parse = (text: string): string => {
+    if (clusterNames.accepts(text)) return text
+    throw new InvalidArgumentError(`Give ${clusterNames.allowed}.`)
+  }
+  return new Option('--cluster-name <name>', 'value of io.cilium.k8s.policy.cluster').argParser(parse).default(DEFAULT_CLUSTER_NAME)
 }
 
 function probeOf(text: string): Probe {

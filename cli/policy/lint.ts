@@ -5,9 +5,9 @@ import { lint, LINT_CODES, type Finding, type LintCode, type Severity } from '..
 import { examples } from '../command.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { outputOption, print, type OutputFormat } from '../output.ts'
-import { fileOption, readSources, tellWarnings } from './inputs.ts'
+import { clusterNameOption, fileOption, readSources, tellWarnings, type ClusterOptions } from './inputs.ts'
 
-interface Options {
+interface Options extends ClusterOptions {
   readonly filename: readonly string[]
   readonly output: OutputFormat
 }
@@ -53,6 +53,7 @@ export function register(policy: Command): void {
     .summary(SUMMARY)
     .description(DESCRIPTION)
     .addOption(fileOption().makeOptionMandatory())
+    .addOption(clusterNameOption())
     .addOption(outputOption())
     .addHelpText(
       'after',
@@ -64,8 +65,8 @@ export function register(policy: Command): void {
     .action(run)
 }
 
-async function run({ filename, output }: Options): Promise<void> {
-  const { cluster, texts } = await readSources(filename)
+async function run({ filename, output, ...options }: Options): Promise<void> {
+  const { cluster, texts } = await readSources(filename, options)
   // References that are not found are findings here.
   tellWarnings(cluster.warnings.filter(({ code }) => code !== 'UNRESOLVED'))
   if (cluster.workloads.length === 0) throw new CliError('there are no workloads in these manifests: give theirs with -f too')

@@ -4,9 +4,9 @@ import type { Probe } from '../../manifests/index.ts'
 import { HOST, nameOf, Simulation, type End } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
-import { fileOption, hostOptions, portsOption, readCluster, refuseImpossible, type HostOptions } from './inputs.ts'
+import { fileOption, daemonOptions, portsOption, readCluster, refuseImpossible, type DaemonOptions } from './inputs.ts'
 
-interface Options extends HostOptions {
+interface Options extends DaemonOptions {
   readonly filename: readonly string[]
   readonly port: readonly Probe[]
   readonly output: OutputFormat
@@ -36,11 +36,12 @@ export function register(policy: Command): void {
     .addOption(outputOption())
     .addHelpText('after', examples(['sluice policy matrix -f policies/ --port 80/TCP 53/UDP', 'a table for each port']))
     .action(run)
-  for (const option of hostOptions()) command.addOption(option)
+  for (const option of daemonOptions()) command.addOption(option)
 }
 
-async function run({ filename, port, output, hostPolicy, hostAllow }: Options): Promise<void> {
-  const simulation = await Simulation.of(await readCluster(filename, hostAllow), [], hostPolicy)
+async function run(options: Options): Promise<void> {
+  const { filename, port, output, hostPolicy } = options
+  const simulation = await Simulation.of(await readCluster(filename, options), [], hostPolicy)
   const matrix = matrixOf(simulation, port)
   // Not the matrix' own order: an object has numbers, such as 80, before all else.
   print(matrix, output, () => port.map(({ text }) => table(text, matrix[text] ?? {})).join('\n\n'))

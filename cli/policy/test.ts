@@ -4,10 +4,10 @@ import { Expectations, type Verification } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { EXIT } from '../errors.ts'
 import { formatTable, print, type OutputFormat } from '../output.ts'
-import { fileOption, hostOptions, readCluster, readText, refuseFaults, type HostOptions } from './inputs.ts'
+import { fileOption, daemonOptions, readCluster, readText, refuseFaults, type DaemonOptions } from './inputs.ts'
 import { formatJunit } from './junit.ts'
 
-interface Options extends HostOptions {
+interface Options extends DaemonOptions {
   readonly filename: readonly string[]
   readonly output: OutputFormat | 'junit'
 }
@@ -68,16 +68,17 @@ export function register(policy: Command): void {
       ),
     )
     .action(run)
-  for (const option of hostOptions()) command.addOption(option)
+  for (const option of daemonOptions()) command.addOption(option)
 }
 
 function outputOption(): Option {
   return new Option('-o, --output <format>', 'how to print the result').choices(['json', 'yaml', 'table', 'junit']).default('table')
 }
 
-async function run(path: string, { filename, output, hostPolicy, hostAllow }: Options): Promise<void> {
+async function run(path: string, options: Options): Promise<void> {
+  const { filename, output, hostPolicy } = options
   const { file, text } = await readText(path)
-  const expectations = await Expectations.about(await readCluster(filename, hostAllow), hostPolicy)
+  const expectations = await Expectations.about(await readCluster(filename, options), hostPolicy)
   const { value = [], errors } = expectations.read(text, file)
   refuseFaults(errors, 'the cases')
   const result = resultOf(value.map((expectation) => expectations.verify(expectation)))

@@ -5,9 +5,9 @@ import { formatRule, type Probe } from '../../manifests/index.ts'
 import { Simulation, type Outcome, type Side } from '../../whatif/index.ts'
 import { examples } from '../command.ts'
 import { formatTable, outputOption, print, type OutputFormat } from '../output.ts'
-import { fileOption, hostOptions, parseEnd, portOption, readCluster, refuseImpossible, refuseVip, type HostOptions } from './inputs.ts'
+import { fileOption, daemonOptions, parseEnd, portOption, readCluster, refuseImpossible, refuseVip, type DaemonOptions } from './inputs.ts'
 
-export interface ConnectionOptions extends HostOptions {
+export interface ConnectionOptions extends DaemonOptions {
   readonly filename: readonly string[]
   readonly from: string
   readonly to: string
@@ -38,7 +38,7 @@ export function register(policy: Command): void {
       ),
     )
     .action(run)
-  for (const option of hostOptions()) command.addOption(option)
+  for (const option of daemonOptions()) command.addOption(option)
 }
 
 async function run(options: ConnectionOptions): Promise<void> {
@@ -47,8 +47,9 @@ async function run(options: ConnectionOptions): Promise<void> {
   print(result, options.output, () => table(result))
 }
 
-async function decide({ filename, from, to, port, hostPolicy, hostAllow }: ConnectionOptions): Promise<Outcome> {
-  const cluster = await readCluster(filename, hostAllow)
+async function decide(options: ConnectionOptions): Promise<Outcome> {
+  const { filename, from, to, port, hostPolicy } = options
+  const cluster = await readCluster(filename, options)
   const ends = [parseEnd(cluster, from), parseEnd(cluster, to)] as const
   refuseVip(cluster, ends[1], port)
   for (const end of ends) refuseImpossible(end, port)
