@@ -1,6 +1,7 @@
 // Interfaces of this network namespace, by way of `ip` (netlink). /sys/class/net would show another namespace's: sysfs
 // belongs to the namespace that mounted it, and the agent keeps the machine's mounts for bpffs.
 import { execFile, spawn } from 'node:child_process'
+import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -8,6 +9,9 @@ import type { Logger } from './log.ts'
 import { messageOf } from './log.ts'
 
 const run = promisify(execFile)
+
+/** Where `ip netns` keeps names of network namespaces. */
+const NAMESPACES = '/run/netns'
 
 export interface Interface {
   readonly ifindex: number
@@ -66,7 +70,7 @@ export class SystemInterfaces implements InterfacePort {
     if (link.peerName !== undefined) return (await this.list()).find(({ name }) => name === link.peerName)?.mac
     const name = netns ?? (await namespaceName(link.peerNamespaceId))
     if (name === undefined || link.peerIfindex === undefined) return undefined
-    const links = await ipJson<IpAddressJson>(['-netns', name, 'link', 'show'])
+    const links = await ipJson<IpAddressJson>(['link', 'show'], ['nsenter', `--net=${resolve(NAMESPACES, name)}`, '--'])
     return links.find(({ ifindex }) => ifindex === link.peerIfindex)?.address
   }
 
@@ -88,19 +92,24 @@ export class SystemInterfaces implements InterfacePort {
 
 /** Resolves when the monitor ends. `--pdeathsig`: it must not outlive an agent that is killed. */
 function monitor(changed: () => void, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
+  return new Promise((ended, reject) => {
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'ip', '-oneline', 'monitor', 'link', 'address'], {
       stdio: ['ignore', 'pipe', 'ignore'],
       signal,
     })
     child.on('error', reject)
-    child.on('exit', () => resolve())
+    child.on('exit', () => ended())
     createInterface(child.stdout).on('line', changed)
   })
 }
 
-async function ipJson<T>(args: readonly string[]): Promise<readonly T[]> {
-  const { stdout } = await run('ip', ['-json', ...args], { maxBuffer: 256 * 1024 * 1024 })
+/**
+ * `within`: a command that takes it into another namespace. Not `ip -netns`, which mounts a new /sys first: that fails in
+ * a container that may not mount, and where the root is no mount point (chroot).
+ */
+async function ipJson<T>(args: readonly string[], within: readonly string[] = []): Promise<readonly T[]> {
+  const [file = '', ...rest] = [...within, 'ip', '-json', ...args]
+  const { stdout } = await run(file, rest, { maxBuffer: 256 * 1024 * 1024 })
   return stdout.trim() === '' ? [] : JSON.parse(stdout)
 }
 
