@@ -117,15 +117,19 @@ export function namespaceLabelsOf(cluster: Pick<TestCluster, 'namespaces'>, pod:
   return { ...namespace?.labels, 'kubernetes.io/metadata.name': pod.namespace }
 }
 
-/** Test addresses differ in their last byte only, and prefixes are longer than 24 bits from the end. */
+/** Of one family. */
 export function within(ip: string, cidr: string): boolean {
   const [base = '', length = ''] = cidr.split('/')
-  const free = (ip.includes(':') ? 128 : 32) - Number(length)
-  return lastByte(ip) >> free === lastByte(base) >> free
+  const [own, other] = [bitsOf(ip), bitsOf(base)]
+  return own.length === other.length && own.startsWith(other.slice(0, Number(length)))
 }
 
-function lastByte(ip: string): number {
-  return ip.includes(':') ? Number.parseInt(ip.slice(ip.lastIndexOf(':') + 1) || '0', 16) : Number(ip.slice(ip.lastIndexOf('.') + 1))
+/** As a string of 32 or 128 zeros and ones. */
+function bitsOf(address: string): string {
+  if (!address.includes(':')) return address.split('.').map((byte) => Number(byte).toString(2).padStart(8, '0')).join('')
+  const [left = [], right = []] = address.split('::').map((half) => half.split(':').filter((group) => group !== ''))
+  const groups = [...left, ...Array<string>(8 - left.length - right.length).fill('0'), ...right]
+  return groups.map((group) => Number.parseInt(group, 16).toString(2).padStart(16, '0')).join('')
 }
 
 function opens({ protocol = 'TCP', port, endPort }: TestPort, destination: TestPod, probe: TestProbe): boolean {
@@ -226,7 +230,7 @@ function pods(family: Family): fc.Arbitrary<TestPod[]> {
   const port = fc.record({
     name: fc.constantFrom('http', 'dns'),
     containerPort: fc.integer({ min: 80, max: 83 }),
-    protocol: fc.constantFrom('TCP', 'UDP'),
+    protocol: fc.constantFrom('TCP', 'UDP', 'SCTP'),
   })
   const named = fc.uniqueArray(port, { maxLength: 3, selector: (own) => `${own.name}/${own.protocol}` })
   const pod = fc.record({ namespace: fc.constantFrom(...NAMESPACES), labels, ports: named })
@@ -257,11 +261,10 @@ export function documentsOf({ namespaces, pods: list, policies }: TestCluster): 
       spec: { containers: [{ name: 'main', image: 'main', ports: named }] },
       status: { podIPs: [{ ip }] },
     })),
-    ...policies.map(({ namespace, name, spec }) => ({
-      apiVersion: 'networking.k8s.io/v1',
-      kind: 'NetworkPolicy',
-      metadata: { namespace, name },
-      spec,
-    })),
+    ...policies.map(policyDocument),
   ]
+}
+
+export function policyDocument({ namespace, name, spec }: TestPolicy) {
+  return { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { namespace, name }, spec }
 }
