@@ -71,6 +71,8 @@ export function serviceItem({ service, frontend, spec }: BalancedFrontend, share
     protocol: protocolName(frontend.protocol),
     forwarding: service.forwarding,
     algorithm: service.algorithm,
+    ...(service.sourceRanges && { sourceRanges: service.sourceRanges }),
+    ...(service.rateLimits && { rateLimits: service.rateLimits }),
     // As it is programmed: where two changes of size meet, the second waits.
     tableSize: [...(shares?.values() ?? [])].reduce((sum, slots) => sum + slots, 0),
     backends,
@@ -101,6 +103,8 @@ function toSpec(service: BalancedService, frontend: Frontend, numbers: Numbers):
     tableSize: service.tableSize,
     tracking: service.tracking,
     idleSeconds: frontend.idleSeconds,
+    ...(service.sourceRanges && { sourceRanges: service.sourceRanges }),
+    ...(service.rateLimits && { rateLimits: service.rateLimits }),
     backends: frontend.backends.map((backend): BackendSpec => {
       const key = backendKey(backend, frontend.protocol)
       const { port, weight, state } = backend

@@ -37,6 +37,7 @@ export interface ConvergenceParts {
 /** What the datapath holds: `shares` in the order of `frontends`. */
 export interface ProgrammedServices {
   readonly frontends: readonly BalancedFrontend[]
+  readonly prefilter: Desired['prefilter']
   readonly shares: ServiceReport
 }
 
@@ -333,15 +334,16 @@ export class Convergence {
   }
 
   #servicesDue(): boolean {
-    return this.desired.frontends !== this.#programmedServices?.frontends || this.#services.state.error !== undefined
+    const { frontends, prefilter } = this.#programmedServices ?? {}
+    return this.desired.frontends !== frontends || this.desired.prefilter !== prefilter || this.#services.state.error !== undefined
   }
 
   async #reconcileServices(): Promise<void> {
     if (!this.#mayWrite()) return
-    const { frontends } = this.desired
+    const { frontends, prefilter } = this.desired
     this.#parts.store.commit()
-    const shares = await this.#parts.kernel.reconcileServices(frontends.map(({ spec }) => spec))
-    this.#programmedServices = { frontends, shares }
+    const shares = await this.#parts.kernel.reconcileServices({ frontends: frontends.map(({ spec }) => spec), prefilter: prefilter.ranges })
+    this.#programmedServices = { frontends, prefilter, shares }
     this.#releaseServiceNumbers([...frontends, ...this.desired.frontends])
   }
 

@@ -1,4 +1,5 @@
 // What convergence needs of the datapath: worker/kernel.ts is the real one, tests have theirs in memory.
+import type { SourceRanges } from '../manifests/index.ts'
 import type { MapItem } from './api/types.ts'
 import type { RunOptions } from './options.ts'
 import type { InputChange } from './reconcilers/inputs.ts'
@@ -39,6 +40,7 @@ export interface Kernel {
   start(options: KernelOptions): Promise<KernelStart>
   /** Policy, identities, addresses, endpoints: one atomic change. Rejects what the engine refuses; nothing changed then. */
   applyPolicy(request: { changes: readonly InputChange[]; finishRestore: boolean }): Promise<ApplyReport>
-  reconcileServices(frontends: readonly FrontendSpec[]): Promise<ServiceReport>
+  /** `prefilter`: senders that nothing is taken from, whatever it is for. */
+  reconcileServices(request: { frontends: readonly FrontendSpec[]; prefilter: SourceRanges }): Promise<ServiceReport>
   reconcilePrograms(request: { wanted: readonly Attachment[]; complete: boolean }): Promise<ProgramReport>
 }

@@ -80,7 +80,7 @@ export function partsOf(sources: PartSources): Parts {
     endpoints: endpointsPart(sources),
     services: {
       summary: `${tables.services.size} frontends, ${tables.backends.size} backends`,
-      degraded: reconciler('services'),
+      degraded: [...reconciler('services'), ...idlePrefilter(sources)],
       starting: convergence.programmedServices === undefined,
     },
     balancer: balancerPart(sources),
@@ -130,6 +130,14 @@ function hostPolicyAudit({ options, convergence }: PartSources): Degradation[] {
       hint: 'look at sluice observe --verdict audited, then start sluiced with --host-policy enforce',
     },
   ]
+}
+
+/** Only XDP asks the prefilter. */
+function idlePrefilter({ options, convergence }: PartSources): Degradation[] {
+  const { deny } = convergence.desired.prefilter.ranges
+  if (deny.length === 0 || (options.uplink !== undefined && options.xdpMode !== 'off')) return []
+  const why = options.uplink === undefined ? 'there is no uplink' : 'XDP is off'
+  return [{ what: `prefilter of ${deny.length} prefixes`, why, hint: 'start sluiced with --uplink, and --xdp-mode auto; until then nothing of it is dropped' }]
 }
 
 function sourcesPart({ options, convergence }: PartSources, failures: Degradation[]): Part {

@@ -4,7 +4,7 @@ import { type CompiledPolicy, formatRule, formatWarning, type ManifestWarning } 
 import type * as api from './api/types.ts'
 import { backendItems, frontendKey, serviceItem } from './balance.ts'
 import type { Convergence } from './convergence.ts'
-import { type AddressFact, endpointId, type Numbers, RESERVED_LABELS } from './desired/index.ts'
+import { type AddressFact, endpointId, type Numbers, RESERVED_LABELS, type WholePrefilter } from './desired/index.ts'
 import { type LocalEndpoint, nameOf } from './endpoints.ts'
 import type { Interface } from './interfaces.ts'
 import type { AttachedProgram } from './reconcilers/programs.ts'
@@ -97,13 +97,19 @@ export class TableFiller {
     const { desired, programmedServices, reconcilers } = this.#convergence
     const { frontends } = desired
     const reason = reconcilers.find(({ name }) => name === 'services')?.state.error?.message
-    const sources = [frontends, programmedServices, reason]
+    const sources = [frontends, desired.prefilter, programmedServices, reason]
     if (sources.every((source, index) => source === this.#servicesFrom[index])) return
     this.#servicesFrom = sources
     const shares = new Map(programmedServices?.frontends.map((each, index) => [frontendKey(each), programmedServices.shares[index]]))
     this.#tables.services.replaceAll(frontends.map((each) => serviceItem(each, shares.get(frontendKey(each)), reason)))
     this.#tables.backends.replaceAll(backendItems(frontends))
+    this.#tables.prefilter.replaceAll(prefilterItems(desired.prefilter))
   }
+}
+
+function prefilterItems({ ranges, documents }: WholePrefilter): api.PrefilterItem[] {
+  const items = (prefixes: readonly string[], verdict: 'allowed' | 'denied') => prefixes.map((prefix) => ({ prefix, verdict, document: documents.get(prefix) ?? '' }))
+  return [...items(ranges.deny, 'denied'), ...items(ranges.allow, 'allowed')]
 }
 
 const WORLD = [['0.0.0.0/0', ReservedIdentity.WORLD_IPV4], ['::/0', ReservedIdentity.WORLD_IPV6]] as const

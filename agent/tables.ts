@@ -15,14 +15,15 @@ export class Tables {
   readonly addresses = new Table<api.Address>('addresses', ({ prefix }) => prefix)
   readonly policies = new Table<api.PolicyItem>('policies', ({ kind, namespace, name }) => `${kind}/${namespace}/${name}`)
   readonly services = new Table<api.Service>('services', ({ address, port, protocol }) => `${address} ${port}/${protocol}`)
+  readonly prefilter = new Table<api.PrefilterItem>('prefilter', ({ prefix }) => prefix)
   readonly backends = new Table<api.Backend>('backends', ({ number }) => String(number))
   readonly programs = new Table<api.Program>('programs', ({ pin }) => pin)
   readonly maps = new Table<api.MapItem>('maps', ({ name }) => name)
   readonly interfaces = new Table<api.Interface>('interfaces', ({ ifindex }) => String(ifindex))
 
   get all(): readonly Table<unknown>[] {
-    const { endpoints, identities, addresses, policies, services, backends, programs, maps, interfaces } = this
-    return [endpoints, identities, addresses, policies, services, backends, programs, maps, interfaces] as unknown as readonly Table<unknown>[]
+    const { endpoints, identities, addresses, policies, services, prefilter, backends, programs, maps, interfaces } = this
+    return [endpoints, identities, addresses, policies, services, prefilter, backends, programs, maps, interfaces] as unknown as readonly Table<unknown>[]
   }
 
   /** Changes of other `Tables`, in order. */

@@ -7,6 +7,10 @@ export const HOST_IFINDEX = 1
 
 export const TICK_SHIFT = 24
 
+export const PREFILTER_SERVICE = 0
+
+export const RATE_LIMIT_SHIFT = 4
+
 export const HALF_OPEN_BUCKETS = 16384
 
 /** enum identity */
@@ -104,7 +108,10 @@ export type Forwarding = (typeof Forwarding)[keyof typeof Forwarding]
 
 /** enum service_flags */
 export const ServiceFlags = {
-  TRACKED: 1
+  TRACKED: 1,
+  SOURCES: 2,
+  ALLOWED_SOURCES: 4,
+  LIMITED: 8
 } as const
 export type ServiceFlags = (typeof ServiceFlags)[keyof typeof ServiceFlags]
 
@@ -115,6 +122,13 @@ export const BackendState = {
   DOWN: 2
 } as const
 export type BackendState = (typeof BackendState)[keyof typeof BackendState]
+
+/** enum source_verdict */
+export const SourceVerdict = {
+  DENIED: 0,
+  ALLOWED: 1
+} as const
+export type SourceVerdict = (typeof SourceVerdict)[keyof typeof SourceVerdict]
 
 /** enum balanced_flags */
 export const BalancedFlags = {
@@ -161,7 +175,11 @@ export const Reason = {
   MULTICAST: 18,
   NOT_A_VIP: 19,
   OVERLAPPING_FRAGMENT: 20,
-  COUNT: 21
+  PREFILTERED: 21,
+  SOURCE_REFUSED: 22,
+  RATE_LIMITED: 23,
+  SYN_LIMITED: 24,
+  COUNT: 25
 } as const
 export type Reason = (typeof Reason)[keyof typeof Reason]
 
@@ -439,6 +457,40 @@ export const backendRecord = new RecordLayout<BackendRecord>('backend', 24, [
   { name: 'drained', offset: 20, size: 4, kind: 'u32' }
 ])
 
+/** struct source_range_key */
+export interface SourceRangeKeyRecord {
+  readonly prefixLength: number
+  readonly service: number
+  readonly address: Uint8Array
+}
+export const sourceRangeKeyRecord = new RecordLayout<SourceRangeKeyRecord>('source_range_key', 24, [
+  { name: 'prefixLength', offset: 0, size: 4, kind: 'u32' },
+  { name: 'service', offset: 4, size: 4, kind: 'u32' },
+  { name: 'address', offset: 8, size: 16, kind: 'bytes' }
+])
+
+/** struct rate_limit */
+export interface RateLimitRecord {
+  readonly cost: bigint
+  readonly burst: bigint
+  readonly next: bigint
+}
+export const rateLimitRecord = new RecordLayout<RateLimitRecord>('rate_limit', 24, [
+  { name: 'cost', offset: 0, size: 8, kind: 'u64' },
+  { name: 'burst', offset: 8, size: 8, kind: 'u64' },
+  { name: 'next', offset: 16, size: 8, kind: 'u64' }
+])
+
+/** struct service_limits */
+export interface ServiceLimitsRecord {
+  readonly packets: RateLimitRecord
+  readonly opening: RateLimitRecord
+}
+export const serviceLimitsRecord = new RecordLayout<ServiceLimitsRecord>('service_limits', 48, [
+  { name: 'packets', offset: 0, size: 24, kind: 'record', record: rateLimitRecord },
+  { name: 'opening', offset: 24, size: 24, kind: 'record', record: rateLimitRecord }
+])
+
 /** struct balanced4_key */
 export interface Balanced4KeyRecord {
   readonly source: number
@@ -605,6 +657,9 @@ export const records = {
   slot: slotRecord,
   slot_history: slotHistoryRecord,
   backend: backendRecord,
+  source_range_key: sourceRangeKeyRecord,
+  rate_limit: rateLimitRecord,
+  service_limits: serviceLimitsRecord,
   balanced4_key: balanced4KeyRecord,
   balanced6_key: balanced6KeyRecord,
   balanced_flow: balancedFlowRecord,
@@ -640,10 +695,13 @@ export const mapSpecs = {
   next_hops: { type: 'percpu_array', keySize: 4, valueSize: 32, maxEntries: 65536, flags: 0 },
   vlan_devices: { type: 'hash', keySize: 4, valueSize: 12, maxEntries: 4096, flags: 1 },
   vips: { type: 'hash', keySize: 16, valueSize: 4, maxEntries: 16384, flags: 1 },
+  source_ranges: { type: 'lpm_trie', keySize: 24, valueSize: 4, maxEntries: 131072, flags: 1 },
+  prefilter_size: { type: 'array', keySize: 4, valueSize: 4, maxEntries: 1, flags: 0 },
+  rate_limits: { type: 'hash', keySize: 4, valueSize: 48, maxEntries: 16384, flags: 1 },
   decap_vips: { type: 'hash', keySize: 16, valueSize: 4, maxEntries: 16384, flags: 1 },
   decap_sources: { type: 'lpm_trie', keySize: 20, valueSize: 4, maxEntries: 1024, flags: 1 },
   decap_addresses: { type: 'hash', keySize: 16, valueSize: 4, maxEntries: 1024, flags: 1 },
-  counters: { type: 'percpu_array', keySize: 4, valueSize: 16, maxEntries: 42, flags: 0 },
+  counters: { type: 'percpu_array', keySize: 4, valueSize: 16, maxEntries: 50, flags: 0 },
   events: { type: 'ringbuf', keySize: 0, valueSize: 0, maxEntries: 4194304, flags: 0 },
   events_lost: { type: 'percpu_array', keySize: 4, valueSize: 8, maxEntries: 1, flags: 0 }
 } as const satisfies Record<string, MapSpec>

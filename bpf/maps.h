@@ -189,6 +189,32 @@ struct {
 	__type(value, __u32);
 } vips SEC(".maps");
 
+/* Who may send to a service, and who to nobody: by enum source_verdict. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct source_range_key);
+	__type(value, __u32);
+} source_ranges SEC(".maps");
+
+/* How many prefixes of `source_ranges` are the prefilter's: while there are none no packet asks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} prefilter_size SEC(".maps");
+
+/* By the service's number. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct service_limits);
+} rate_limits SEC(".maps");
+
 /* Destinations that decap accepts inside an encapsulation; the value is unused. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -257,6 +257,9 @@ _Static_assert(sizeof(struct frontend_key) == 20, "frontend_key");
 
 enum service_flags {
 	SERVICE_TRACKED = 1 << 0, /* every packet asks the flow table, also on settled slots */
+	SERVICE_SOURCES = 1 << 1, /* it has prefixes of clients in source_ranges; others are allowed */
+	SERVICE_ALLOWED_SOURCES = 1 << 2, /* with SERVICE_SOURCES: others are refused */
+	SERVICE_LIMITED = 1 << 3, /* it stands in rate_limits */
 };
 
 /*
@@ -310,6 +313,42 @@ struct backend {
 	__u32 drained; /* ticks: until then it drains; 0: until its last flow has ended */
 };
 _Static_assert(sizeof(struct backend) == 24, "backend");
+
+/* No service has this number: its prefixes are the prefilter, which every packet of the uplink is asked by. */
+#define PREFILTER_SERVICE 0
+
+/* A prefix of senders; prefix_length counts from the service's number on: 32 + 96 + n for IPv4. The longest decides. */
+struct source_range_key {
+	__u32 prefix_length;
+	__u32 service;
+	struct ip_address address;
+};
+_Static_assert(sizeof(struct source_range_key) == 24, "source_range_key");
+
+enum source_verdict {
+	SOURCE_DENIED = 0,
+	SOURCE_ALLOWED = 1,
+};
+
+/* Times and spans of a rate limit are in sixteenths of a nanosecond: at 100 million packets a second one has 160. */
+#define RATE_LIMIT_SHIFT 4
+
+/*
+ * The generic cell rate algorithm (ITU-T I.371): a packet passes if it comes at most `burst` before its time, which is
+ * `cost` after that of the one before. One word of state, which CPUs share.
+ */
+struct rate_limit {
+	__u64 cost; /* 0: there is no limit */
+	__u64 burst;
+	__u64 next; /* when the next packet is due */
+};
+_Static_assert(sizeof(struct rate_limit) == 24, "rate_limit");
+
+struct service_limits {
+	struct rate_limit packets;
+	struct rate_limit opening; /* TCP's SYN, SCTP's INIT */
+};
+_Static_assert(sizeof(struct service_limits) == 48, "service_limits");
 
 /* Flows that the balancer tracks go one way: from a client to a frontend. Replies do not come by. */
 struct balanced4_key {
@@ -423,7 +462,11 @@ enum reason {
 	REASON_MULTICAST = 18,
 	REASON_NOT_A_VIP = 19, /* decapsulation of something that is not ours */
 	REASON_OVERLAPPING_FRAGMENT = 20, /* it covers what another has brought, or too much is missing before it */
-	REASON_COUNT = 21,
+	REASON_PREFILTERED = 21, /* its sender is of a prefix that nothing is taken from */
+	REASON_SOURCE_REFUSED = 22, /* the service is not for this client */
+	REASON_RATE_LIMITED = 23,
+	REASON_SYN_LIMITED = 24, /* the service takes so many new connections a second and no more */
+	REASON_COUNT = 25,
 };
 
 struct counter {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0)
 /* The edge load balancer: packets to a frontend go to one of its backends. */
 #include "lib/overlap.h"
+#include "lib/rate_limit.h"
 #include "lib/send.h"
+#include "lib/source_range.h"
 #include "lib/track.h"
 #include "lib/vip.h"
 
@@ -43,12 +45,24 @@ SUBPROGRAM int admit_fragment(struct xdp_md *xdp, struct packet *packet)
 	return reason;
 }
 
+/* Whether a service takes a packet that it is addressed by, where it does not take all. */
+SUBPROGRAM int admit(struct xdp_md *xdp, struct packet *packet, const struct service *service)
+{
+	if (!packet || !service)
+		return REASON_MALFORMED;
+	if (service_refuses_source(packet, service))
+		return REASON_SOURCE_REFUSED;
+	return service->flags & SERVICE_LIMITED ? rate_limit_check(service->id, packet_opens(xdp, packet)) : 0;
+}
+
 static __always_inline int balance(struct xdp_md *xdp, struct packet *packet, const bool ipv6)
 {
 	const struct service *service;
 	__u32 hash;
 	int reason = xdp_parse(xdp, packet, ipv6);
 
+	if (unlikely(is_prefiltered(packet)))
+		return drop_flood(packet, REASON_PREFILTERED);
 	if (unlikely(reason))
 		return refuse_unreadable(packet, reason);
 	if (unlikely(packet->flags & PACKET_ICMP_ERROR) && !(packet->flags & PACKET_FIRST_FRAGMENT))
@@ -57,6 +71,11 @@ static __always_inline int balance(struct xdp_md *xdp, struct packet *packet, co
 	if (!service || service->forwarding == FORWARDING_NAT)
 		return answer_echo(xdp, packet);
 	packet->decision.service = service->id;
+	if (unlikely(service->flags & (SERVICE_SOURCES | SERVICE_LIMITED))) {
+		reason = admit(xdp, packet, service);
+		if (reason)
+			return drop_flood(packet, reason);
+	}
 	if (unlikely(packet->flags & (PACKET_FIRST_FRAGMENT | PACKET_LATER_FRAGMENT))) {
 		reason = admit_fragment(xdp, packet);
 		if (reason)

@@ -12,7 +12,7 @@ interface MonitorOptions extends FlowOptions {
   readonly output: 'table' | 'jsonl'
 }
 
-const TABLES = ['endpoints', 'identities', 'addresses', 'policies', 'services', 'backends']
+const TABLES = ['endpoints', 'identities', 'addresses', 'policies', 'services', 'prefilter', 'backends']
 
 export function register(program: Command): void {
   const command = program

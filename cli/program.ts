@@ -11,13 +11,14 @@ import * as monitor from './monitor.ts'
 import * as observe from './observe.ts'
 import * as policies from './policies.ts'
 import * as policy from './policy/index.ts'
+import * as prefilter from './prefilter.ts'
 import * as service from './service.ts'
 import { RUN_DIRECTORY } from './socket.ts'
 import * as status from './status.ts'
 import * as version from './version.ts'
 import { clientVersion } from './version.ts'
 
-const COMMANDS = [status, endpoint, identity, policies, policy, service, lb, bpf, observe, monitor, metrics, version, completion]
+const COMMANDS = [status, endpoint, identity, policies, policy, service, lb, prefilter, bpf, observe, monitor, metrics, version, completion]
 
 export function buildProgram(): Command {
   const program = new Command('sluice')

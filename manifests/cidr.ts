@@ -22,7 +22,7 @@ export function cidrPeer(source: Source, block: Block, path: Path, workloads: bo
 }
 
 /** A single address is the prefix that holds nothing else. */
-function prefixOf(text: string): Prefix {
+export function prefixOf(text: string): Prefix {
   const address = parseAddress(text)
   const prefix = address ? { family: familyOf(address), address, length: 128 } : parsePrefix(text)
   if (prefix === undefined) throw new TypeError(`prefixOf: '${text}' passed the schema and is no prefix`)

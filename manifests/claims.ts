@@ -1,6 +1,7 @@
 // What no two documents may have: a name, an address, an interface, a frontend. Whoever claims it first has it.
 import { formatPath, ManifestError, type Path } from './document/errors.ts'
 import { protocolName } from './ports.ts'
+import type { SourceRanges } from './model.ts'
 import type { Document, Resource } from './resources.ts'
 
 interface Claim {
@@ -85,7 +86,7 @@ const NAME: Path = ['metadata', 'name']
 const INTERFACE: Path = ['spec', 'interface']
 
 /** Fields that may contradict other documents. */
-export const CONTRADICTED: readonly Path[] = [NAME, INTERFACE, ...Object.values(ADDRESSES)]
+export const CONTRADICTED: readonly Path[] = [NAME, INTERFACE, ...Object.values(ADDRESSES), ['spec', 'deny'], ['spec', 'allow']]
 
 function claimsOf(resource: Resource): readonly Claim[] {
   const name = claimOfName(resource)
@@ -100,6 +101,8 @@ function claimsOf(resource: Resource): readonly Claim[] {
     case 'Service':
     case 'LoadBalancer':
       return [name, ...claimsOfFrontends(resource)]
+    case 'Prefilter':
+      return [name, ...claimsOfRanges(resource)]
     default:
       return [name]
   }
@@ -135,6 +138,18 @@ function claimsOfFrontends({ kind, addresses, ports }: Extract<Resource, { kind:
     }),
     { key: vipKey(address), rivals: [], path, taken: '', allowed },
   ])
+}
+
+/** Prefilters add up, so none may allow what another one denies. */
+function claimsOfRanges({ ranges }: Extract<Resource, { kind: 'Prefilter' }>): readonly Claim[] {
+  const claim = (list: keyof SourceRanges, other: keyof SourceRanges, said: string) => (prefix: string): Claim => ({
+    key: `prefilter ${list} ${prefix}`,
+    rivals: [`prefilter ${other} ${prefix}`],
+    path: ['spec', list],
+    taken: `${prefix} is ${said} by`,
+    allowed: 'each prefix in one of both lists, over all Prefilters',
+  })
+  return [...ranges.deny.map(claim('deny', 'allow', 'allowed')), ...ranges.allow.map(claim('allow', 'deny', 'denied'))]
 }
 
 const vipKey = (address: string): string => `vip ${address}`

@@ -114,6 +114,37 @@ spec:
   t.deepEqual(loadBalancers[0]?.frontends[0]?.backends.map(({ state }) => state), ['draining', 'down', 'active'])
 })
 
+test('a LoadBalancer: who may send, and how much', (t) => {
+  const { loadBalancers } = cluster(
+    `
+apiVersion: sluice.io/v1
+kind: LoadBalancer
+metadata: {name: shop}
+spec:
+  addresses: [10.77.9.1]
+  sourceRanges: {allow: [192.0.2.7, 10.0.0.0/8], deny: ["2001:DB8::/32"]}
+  rateLimits: {packets: {perSecond: 1000}, newConnections: {perSecond: 5, burst: 1}}
+  ports: [{port: 80}]
+  backends: [{addresses: [10.77.0.21]}]
+`,
+  )
+  t.deepEqual(loadBalancers[0]?.sourceRanges, { allow: ['192.0.2.7/32', '10.0.0.0/8'], deny: ['2001:db8::/32'] })
+  t.deepEqual(loadBalancers[0]?.rateLimits, { packets: { perSecond: 1000, burst: 100 }, newConnections: { perSecond: 5, burst: 1 } })
+})
+
+const prefilter = (name: string, spec: string): string => `{apiVersion: sluice.io/v1, kind: Prefilter, metadata: {name: ${name}}, spec: ${spec}}`
+
+test('Prefilters add up; what one denies no other may allow', (t) => {
+  const deny = prefilter('a', '{deny: [192.0.2.0/24]}')
+  t.deepEqual(cluster(deny, prefilter('b', '{deny: [198.51.100.0/24], allow: [198.51.100.7]}')).prefilters.map(({ name, ranges }) => [name, ranges]), [
+    ['a', { allow: [], deny: ['192.0.2.0/24'] }],
+    ['b', { allow: ['198.51.100.7/32'], deny: ['198.51.100.0/24'] }],
+  ])
+  const { prefilters, errors } = cluster(deny, prefilter('b', '{deny: [192.0.0.0/16], allow: [192.0.2.0/24]}'))
+  t.deepEqual(prefilters.map(({ name }) => name), ['a'])
+  t.regex(errors[0]?.message ?? '', /spec\.allow.*192\.0\.2\.0\/24 is denied by Prefilter a/)
+})
+
 /** Addresses of the backends by frontend: of the frontend's family where they have one. */
 const MIXED = { '10.77.9.1': ['10.77.0.21', 'fd77::22'], 'fd77:9::1': ['fd77::21', 'fd77::22'] }
 const FORWARDING = [

@@ -5,7 +5,7 @@ import { Groups } from './groups.ts'
 import { hostPolicies, isHostPolicy } from './host.ts'
 import { initPolicies } from './init.ts'
 import { DEFAULT_CLUSTER_NAME } from './labels.ts'
-import { type BalancedService, type Cluster, type CompiledPolicy, type Node, POLICY_KINDS, type PolicyDraft, type RuleDraft, type RuleReference, type Workload } from './model.ts'
+import { type BalancedService, type Cluster, type CompiledPolicy, type Node, POLICY_KINDS, type PolicyDraft, type Prefilter, type RuleDraft, type RuleReference, type Workload } from './model.ts'
 import { compileNode } from './nodes.ts'
 import { formatRule } from './references.ts'
 import { isReferent, Referents } from './resolution.ts'
@@ -24,6 +24,7 @@ export interface ClusterChange {
   readonly nodes: Changes<Node>
   readonly workloads: Changes<Workload>
   readonly services: Changes<BalancedService>
+  readonly prefilters: Changes<Prefilter>
   readonly policies: Changes<CompiledPolicy>
 }
 
@@ -47,6 +48,7 @@ export class Compiler {
   readonly #workloads = new Derivation<WorkloadDocument, Workload>((document) => this.#compileWorkload(document))
   readonly #services = new Derivation<DocumentOf<'Service'>, BalancedService>((document) => this.#balance(document))
   readonly #loadBalancers = new Derivation<DocumentOf<'LoadBalancer'>, BalancedService>(({ resource, location }) => balanceLoadBalancer(resource, location))
+  readonly #prefilters = new Derivation<DocumentOf<'Prefilter'>, Prefilter>(({ resource: { name, ranges } }) => ({ name, ranges }))
   readonly #policies = new Derivation<PolicyDocument, CompiledPolicy>((document) => this.#compilePolicy(document))
   /** Workloads without labels and policies of nodes bring policies with them that no document has. */
   readonly #init = new Set<Workload>()
@@ -65,8 +67,9 @@ export class Compiler {
     const workloads = this.#changeWorkloads(documents)
     const services = this.#changeServices(documents, workloads)
     const balancers = this.#loadBalancers.update(ofKind(documents, 'LoadBalancer'))
+    const prefilters = this.#prefilters.update(ofKind(documents, 'Prefilter'))
     const policies = this.#changePolicies(documents)
-    return { nodes, workloads, services: merged(services, balancers), policies: merged(policies, this.#changeDefaults(workloads, policies)) }
+    return { nodes, workloads, services: merged(services, balancers), prefilters, policies: merged(policies, this.#changeDefaults(workloads, policies)) }
   }
 
   /** All that is there. */
@@ -77,6 +80,7 @@ export class Compiler {
       workloads: this.#workloads.results,
       services: this.#services.results,
       loadBalancers: this.#loadBalancers.results,
+      prefilters: this.#prefilters.results,
       policies: new Map(policies.map((policy) => [policy.key, policy])),
       warnings: policies.flatMap(({ warnings }) => warnings),
       errors: [],

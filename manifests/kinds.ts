@@ -14,7 +14,8 @@ import { readClusterNetworkPolicy } from './policy-api/cluster-network-policy.ts
 import { adminNetworkPolicy, baselineAdminNetworkPolicy, clusterNetworkPolicy } from './policy-api/schemas.ts'
 import type { Resource } from './resources.ts'
 import { readLoadBalancer, readService } from './services.ts'
-import { loadBalancer, workload } from './sluice/schemas.ts'
+import { readPrefilter } from './sluice/admission.ts'
+import { loadBalancer, prefilter, workload } from './sluice/schemas.ts'
 import { readNamespace, readPod, readWorkload } from './workloads.ts'
 
 /** Reads one document; undefined where it has no effect here, or has faults, which are reported. */
@@ -50,6 +51,7 @@ const KINDS: { readonly [type: string]: Reader } = {
   'cilium.io/v2alpha1 CiliumCIDRGroup': kind(ciliumCidrGroup, readCidrGroup),
   'sluice.io/v1 Workload': kind(workload, readWorkload),
   'sluice.io/v1 LoadBalancer': kind(loadBalancer, readLoadBalancer),
+  'sluice.io/v1 Prefilter': kind(prefilter, readPrefilter),
 }
 
 export const KIND_NAMES: readonly string[] = Object.keys(KINDS)

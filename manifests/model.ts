@@ -159,6 +159,30 @@ export interface Frontend {
 export const FORWARDING_MODES = ['ipip', 'gue', 'geneve', 'l2', 'nat'] as const
 export type ForwardingMode = (typeof FORWARDING_MODES)[number]
 
+/** Prefixes of senders as canonical text, none in both lists; of those that cover an address the longest decides. */
+export interface SourceRanges {
+  readonly allow: readonly string[]
+  readonly deny: readonly string[]
+}
+
+export interface RateLimit {
+  readonly perSecond: number
+  /** So many may come at once. */
+  readonly burst: number
+}
+
+export interface RateLimits {
+  readonly packets?: RateLimit
+  /** TCP's SYN and SCTP's INIT. */
+  readonly newConnections?: RateLimit
+}
+
+/** Senders that this node's uplink takes nothing from, whatever it is for. */
+export interface Prefilter {
+  readonly name: string
+  readonly ranges: SourceRanges
+}
+
 /** A Kubernetes Service (`nat`) or a LoadBalancer. */
 export interface BalancedService {
   readonly kind: 'Service' | 'LoadBalancer'
@@ -172,6 +196,9 @@ export interface BalancedService {
   readonly tracking: 'changing' | 'always'
   /** How long a draining backend keeps its connections; absent: until the last one has ended. */
   readonly drainSeconds?: number
+  /** Its clients: where there is an `allow` nobody else, without it everybody else. */
+  readonly sourceRanges?: SourceRanges
+  readonly rateLimits?: RateLimits
   /** Slots of each frontend's Maglev table, a prime. */
   readonly tableSize: number
   readonly frontends: readonly Frontend[]
@@ -183,6 +210,7 @@ export interface Cluster {
   readonly workloads: readonly Workload[]
   readonly services: readonly BalancedService[]
   readonly loadBalancers: readonly BalancedService[]
+  readonly prefilters: readonly Prefilter[]
   /** By `CompiledPolicy.key`. */
   readonly policies: ReadonlyMap<string, CompiledPolicy>
   /** What is not enforced, or not served, as it is written, with the reason; those of policies among them. */

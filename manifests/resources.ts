@@ -1,7 +1,7 @@
 // What a single document says, before documents are brought together by compile.ts.
 import type { NamedPorts, Protocol } from '../engine/index.ts'
 import type { ManifestWarning } from './document/warnings.ts'
-import type { BackendState, DenyAnswer, ForwardingMode, Location, POLICY_KINDS, PolicyDraft } from './model.ts'
+import type { BackendState, DenyAnswer, ForwardingMode, Location, POLICY_KINDS, PolicyDraft, RateLimits, SourceRanges } from './model.ts'
 
 interface Named {
   /** Empty for kinds without a namespace. */
@@ -74,12 +74,19 @@ export interface LoadBalancerResource extends Named {
   readonly tracking: 'changing' | 'always'
   readonly idleSeconds: IdleSeconds
   readonly drainSeconds?: number
+  readonly sourceRanges?: SourceRanges
+  readonly rateLimits?: RateLimits
   readonly backends: readonly {
     readonly name: string
     readonly addresses: readonly string[]
     readonly weight: number
     readonly state: BackendState
   }[]
+}
+
+export interface PrefilterResource extends Named {
+  readonly kind: 'Prefilter'
+  readonly ranges: SourceRanges
 }
 
 export interface CidrGroupResource extends Named {
@@ -101,6 +108,7 @@ export type Resource =
   | ServiceResource
   | EndpointSliceResource
   | LoadBalancerResource
+  | PrefilterResource
   | CidrGroupResource
   | PolicyResource
 

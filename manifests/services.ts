@@ -7,6 +7,7 @@ import type { Value } from './document/schema.ts'
 import type { service } from './kubernetes/schemas.ts'
 import type { loadBalancer } from './sluice/schemas.ts'
 import type { Source } from './document/source.ts'
+import { readAdmission } from './sluice/admission.ts'
 import { canonicalAddress } from './workloads.ts'
 
 /** Primes for `tableSize: auto`: the least with a hundred slots a backend keeps shares within a percent. */
@@ -59,6 +60,7 @@ export function readLoadBalancer({ metadata, spec }: Value<typeof loadBalancer>,
     tracking: spec.tracking ?? 'changing',
     idleSeconds: { ...IDLE_SECONDS, ...spec.idleSeconds },
     ...(spec.drainSeconds !== undefined && { drainSeconds: spec.drainSeconds }),
+    ...readAdmission(spec, source),
     ports,
     backends,
   }
@@ -168,7 +170,7 @@ export function backendKey({ address, port }: Pick<Backend, 'address' | 'port'>,
 export const takesNewFlows = ({ weight, state }: Pick<Backend, 'weight' | 'state'>): boolean => weight > 0 && state === 'active'
 
 export function balanceLoadBalancer(resource: LoadBalancerResource, location: Location): BalancedService {
-  const { namespace, name, forwarding, vni, tableSize, tracking, idleSeconds, drainSeconds, addresses, ports, backends } = resource
+  const { namespace, name, forwarding, vni, tableSize, tracking, idleSeconds, drainSeconds, sourceRanges, rateLimits, addresses, ports, backends } = resource
   const frontends = addresses.flatMap((vip) =>
     ports.map(({ protocol, port }): Frontend => ({
       address: vip,
@@ -181,8 +183,8 @@ export function balanceLoadBalancer(resource: LoadBalancerResource, location: Lo
       }),
     })),
   )
-  const drain = drainSeconds === undefined ? {} : { drainSeconds }
-  return { kind: 'LoadBalancer', namespace, name, forwarding, vni, algorithm: 'maglev', tracking, ...drain, tableSize, frontends, location }
+  const optional = { ...(drainSeconds !== undefined && { drainSeconds }), ...(sourceRanges && { sourceRanges }), ...(rateLimits && { rateLimits }) }
+  return { kind: 'LoadBalancer', namespace, name, forwarding, vni, algorithm: 'maglev', tracking, ...optional, tableSize, frontends, location }
 }
 
 /** One of the VIP's family; a packet that is not translated reaches a backend by its other family too. */

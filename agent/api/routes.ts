@@ -36,6 +36,7 @@ const ITEM_OF: Readonly<Record<string, string>> = {
   addresses: 'Address',
   policies: 'PolicyItem',
   services: 'Service',
+  prefilter: 'PrefilterItem',
   backends: 'Backend',
   programs: 'Program',
   maps: 'MapItem',

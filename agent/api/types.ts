@@ -139,11 +139,39 @@ export interface Service {
   readonly protocol: string
   readonly forwarding: 'nat' | 'ipip' | 'gue' | 'geneve' | 'l2'
   readonly algorithm: string
+  /** Who may send; absent: everybody. */
+  readonly sourceRanges?: SourceRanges
+  /** How much; absent: as much as comes. */
+  readonly rateLimits?: RateLimits
   /** Slots of its Maglev table; 0 without backends. */
   readonly tableSize: number
   readonly backends: readonly ServiceBackend[]
   readonly state: 'programmed' | 'no-backend' | 'failed'
   readonly reason?: string
+}
+
+/** Of the prefixes that cover an address the longest decides; with an `allow` nobody else is taken from. */
+export interface SourceRanges {
+  readonly allow: readonly string[]
+  readonly deny: readonly string[]
+}
+
+export interface RateLimits {
+  readonly packets?: RateLimit
+  readonly newConnections?: RateLimit
+}
+
+export interface RateLimit {
+  readonly perSecond: number
+  readonly burst: number
+}
+
+/** GET /v1/prefilter: senders that the uplink takes nothing from, and exceptions of these. */
+export interface PrefilterItem {
+  readonly prefix: string
+  readonly verdict: 'allowed' | 'denied'
+  /** Name of the Prefilter; the first of those that say the same. */
+  readonly document: string
 }
 
 export interface ServiceBackend {

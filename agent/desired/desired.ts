@@ -13,6 +13,7 @@ import { TrackedMap } from '../tracked-map.ts'
 import { Addresses, type AddressFact } from './addresses.ts'
 import { endpointEntry, hostEntry } from './endpoint-entries.ts'
 import { Identities, type Numbers } from './identities.ts'
+import { Prefilters, type WholePrefilter } from './prefilter.ts'
 import { HOST_LABELS, REMOTE_NODE_LABELS } from './reserved.ts'
 import type { Retired } from '../retired.ts'
 
@@ -39,6 +40,7 @@ export class Desired {
   /** Labels that the nodes have use of. */
   #nodeLabels: readonly (readonly string[])[] = []
   readonly #frontends = new Map<string, { readonly service: BalancedService; readonly frontends: readonly BalancedFrontend[] }>()
+  readonly #prefilters = new Prefilters()
   /** Services that there are no numbers left for. */
   readonly #unnumbered = new Map<string, { readonly service: BalancedService; readonly error: unknown }>()
   #allFrontends: readonly BalancedFrontend[] | undefined
@@ -92,6 +94,11 @@ export class Desired {
     return (this.#allFrontends ??= [...this.#frontends.values()].flatMap(({ frontends }) => frontends))
   }
 
+  /** The same object until it changes. */
+  get prefilter(): WholePrefilter {
+    return this.#prefilters.whole
+  }
+
   /** Why there are no numbers left for some services, by their keys. */
   get unnumbered(): ReadonlyMap<string, unknown> {
     return new Map([...this.#unnumbered].map(([key, { error }]) => [key, error]))
@@ -107,9 +114,10 @@ export class Desired {
   }
 
   /** Workloads with an interface of this node count once their endpoints are set. */
-  change({ nodes, workloads, services, policies }: ClusterChange): void {
+  change({ nodes, workloads, services, prefilters, policies }: ClusterChange): void {
     this.#changePolicies(policies)
     this.#changeServices(services)
+    this.#prefilters.change(prefilters)
     for (const workload of workloads.removed) if (!isLocal(workload)) this.#forget(workload)
     for (const workload of workloads.added) if (!isLocal(workload)) this.#learn(workload)
     if (nodes.removed.length + nodes.added.length > 0) this.#changeNodes(nodes)

@@ -8,13 +8,13 @@ import { takesNewFlows } from '../../manifests/index.ts'
 import { AgentError } from '../errors.ts'
 import { BackendMap, type BackendSpec, isSameBackend, sameBytes } from './backend-map.ts'
 import { countChanging, handOver, settle, settledTable, SLOT_WORDS, type SlotTable, ticksAfter, ticksIn, ticksUntil } from './hand-over.ts'
+import type { Admitted } from './admission.ts'
 import type { MapPort, SizedMapPort } from './ports.ts'
 import { type Region, SlotAllocator } from './slots.ts'
 
 export type { BackendSpec } from './backend-map.ts'
 
-export interface FrontendSpec {
-  readonly serviceId: number
+export interface FrontendSpec extends Admitted {
   readonly address: Uint8Array
   readonly port: number
   readonly protocol: number
@@ -301,13 +301,20 @@ function recordOf({ frontend, region, former, learned }: Plan): ServiceRecord {
     slotBase: region?.base ?? 0,
     slotCount: region?.count ?? 0,
     forwarding: FORWARDING[frontend.forwarding],
-    flags: frontend.tracking === 'always' ? ServiceFlags.TRACKED : 0,
+    flags: flagsOf(frontend),
     formerBase: former?.base ?? 0,
     formerCount: former?.count ?? 0,
     learned: former === undefined ? 0 : learned,
     idle: ticksIn(frontend.idleSeconds),
     vni: frontend.vni,
   }
+}
+
+function flagsOf({ tracking, sourceRanges, rateLimits }: FrontendSpec): number {
+  const tracked = tracking === 'always' ? ServiceFlags.TRACKED : 0
+  const sources = sourceRanges === undefined ? 0 : ServiceFlags.SOURCES
+  const allowed = sourceRanges === undefined || sourceRanges.allow.length === 0 ? 0 : ServiceFlags.ALLOWED_SOURCES
+  return tracked | sources | allowed | (rateLimits === undefined ? 0 : ServiceFlags.LIMITED)
 }
 
 function isSame(a: ServiceRecord, b: ServiceRecord): boolean {
@@ -347,7 +354,7 @@ function isSameFrontend(a: FrontendSpec | undefined, b: FrontendSpec): boolean {
   if (a === undefined || a.backends.length !== b.backends.length) return false
   return (
     a.serviceId === b.serviceId && a.forwarding === b.forwarding && a.tableSize === b.tableSize && a.tracking === b.tracking &&
-    a.idleSeconds === b.idleSeconds && a.port === b.port && a.protocol === b.protocol && sameBytes(a.address, b.address) &&
+    a.idleSeconds === b.idleSeconds && flagsOf(a) === flagsOf(b) && a.port === b.port && a.protocol === b.protocol && sameBytes(a.address, b.address) &&
     a.backends.every((backend, index) => isSameBackend(backend, b.backends[index] as BackendSpec))
   )
 }

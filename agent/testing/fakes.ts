@@ -1,5 +1,6 @@
 // Stand-ins for the datapath and for the interfaces, for tests of everything above them.
 import { EventEmitter } from 'node:events'
+import type { SourceRanges } from '../../manifests/index.ts'
 import type { Interface, InterfacePort } from '../interfaces.ts'
 import type { Kernel, KernelStart, UplinkOptions } from '../kernel.ts'
 import type { InputChange } from '../reconcilers/inputs.ts'
@@ -19,6 +20,7 @@ export class FakeKernel implements Kernel {
   serviceFailure: Error | undefined
   /** What it was told last. */
   services: readonly FrontendSpec[] = []
+  prefilter: SourceRanges = { allow: [], deny: [] }
   /** Objects that the kernel refuses. */
   refused: KernelStart['refused'] = []
   /** Programs that cannot be attached: "from_endpoint sl-web". */
@@ -49,9 +51,10 @@ export class FakeKernel implements Kernel {
     return { accepted: true, written: 0, pendingRuns: 1, error }
   }
 
-  reconcileServices: Kernel['reconcileServices'] = async (frontends) => {
+  reconcileServices: Kernel['reconcileServices'] = async ({ frontends, prefilter }) => {
     if (this.serviceFailure !== undefined) throw this.serviceFailure
     this.services = frontends
+    this.prefilter = prefilter
     return frontends.map(({ backends }) => new Map(backends.map(({ number }) => [number, 1])))
   }
 

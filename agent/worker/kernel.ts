@@ -8,6 +8,7 @@ import type { MapItem } from '../api/types.ts'
 import { AgentError } from '../errors.ts'
 import type { Kernel, KernelOptions, KernelStart, RefusedObject } from '../kernel.ts'
 import { makePinDirectories, type PinDirectories } from '../pins.ts'
+import { Admission } from '../reconcilers/admission.ts'
 import { ConntrackCollector, type ConntrackReport } from '../reconcilers/conntrack.ts'
 import { type FlowReport, FlowTable } from '../reconcilers/flow-table.ts'
 import { ticksOf } from '../reconcilers/hand-over.ts'
@@ -26,6 +27,7 @@ import { ProgramObjects } from './objects.ts'
 interface Running {
   readonly engine: Engine
   readonly policy: PolicyMaps
+  readonly admission: Admission
   readonly services: ServiceMaps
   readonly vips: MapPort
   readonly vlanDevices: MapPort
@@ -77,6 +79,7 @@ export class LinuxKernel implements Kernel, Disposable {
     const running = {
       engine,
       policy,
+      admission: new Admission({ source_ranges: map('source_ranges'), prefilter_size: map('prefilter_size'), rate_limits: map('rate_limits') }),
       services,
       vips: map('vips'),
       vlanDevices: map('vlan_devices'),
@@ -100,10 +103,12 @@ export class LinuxKernel implements Kernel, Disposable {
     }
   }
 
-  async reconcileServices(frontends: Argument<'reconcileServices'>): Promise<ServiceReport> {
-    const { services, vips } = this.#use()
+  async reconcileServices({ frontends, prefilter }: Argument<'reconcileServices'>): Promise<ServiceReport> {
+    const { admission, services, vips } = this.#use()
+    admission.write(frontends, prefilter)
     const report = services.reconcile(frontends)
     reconcileVips(vips, frontends)
+    admission.prune(frontends, prefilter)
     return report
   }
 

@@ -347,9 +347,9 @@ static __always_inline __u32 choose_backend(
 
 	if (unlikely(!slot || !service->slot_count))
 		return 0;
-	if (likely(!slot->previous && !service->flags && !service->former_count))
+	if (likely(!slot->previous && !(service->flags & SERVICE_TRACKED) && !service->former_count))
 		return slot->backend;
-	if (service->former_count && !service->flags && tables_agree(service, hash))
+	if (service->former_count && !(service->flags & SERVICE_TRACKED) && tables_agree(service, hash))
 		return slot->backend;
 	return track(xdp, packet, service, hash);
 }

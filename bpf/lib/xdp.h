@@ -23,6 +23,17 @@ static __always_inline int drop_xdp(struct packet *packet, int reason)
 	return XDP_DROP;
 }
 
+/* Of drops that come in masses one in so many is an event; the counters have all. */
+#define FLOOD_SAMPLE 256
+
+static __always_inline int drop_flood(struct packet *packet, int reason)
+{
+	if (bpf_get_prandom_u32() % FLOOD_SAMPLE == 0)
+		return drop_xdp(packet, reason);
+	count_packet(reason, packet->decision.direction, packet->length);
+	return XDP_DROP;
+}
+
 SUBPROGRAM int xdp_parse_extensions(struct xdp_md *xdp, struct packet *packet, __u32 *l4_offset)
 {
 	if (!packet || !l4_offset)

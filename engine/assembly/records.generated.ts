@@ -3,6 +3,8 @@
 // constants
 export const HOST_IFINDEX: u32 = 1
 export const TICK_SHIFT: u32 = 24
+export const PREFILTER_SERVICE: u32 = 0
+export const RATE_LIMIT_SHIFT: u32 = 4
 export const HALF_OPEN_BUCKETS: u32 = 16384
 
 // enum identity
@@ -73,11 +75,18 @@ export const FORWARDING_L2: u32 = 4
 
 // enum service_flags
 export const SERVICE_TRACKED: u32 = 1
+export const SERVICE_SOURCES: u32 = 2
+export const SERVICE_ALLOWED_SOURCES: u32 = 4
+export const SERVICE_LIMITED: u32 = 8
 
 // enum backend_state
 export const BACKEND_ACTIVE: u32 = 0
 export const BACKEND_DRAINING: u32 = 1
 export const BACKEND_DOWN: u32 = 2
+
+// enum source_verdict
+export const SOURCE_DENIED: u32 = 0
+export const SOURCE_ALLOWED: u32 = 1
 
 // enum balanced_flags
 export const BALANCED_CLOSING: u32 = 1
@@ -114,7 +123,11 @@ export const REASON_REWRITE_FAILED: u32 = 17
 export const REASON_MULTICAST: u32 = 18
 export const REASON_NOT_A_VIP: u32 = 19
 export const REASON_OVERLAPPING_FRAGMENT: u32 = 20
-export const REASON_COUNT: u32 = 21
+export const REASON_PREFILTERED: u32 = 21
+export const REASON_SOURCE_REFUSED: u32 = 22
+export const REASON_RATE_LIMITED: u32 = 23
+export const REASON_SYN_LIMITED: u32 = 24
+export const REASON_COUNT: u32 = 25
 
 // struct ip_address
 export const IP_ADDRESS_SIZE: usize = 16
@@ -253,6 +266,23 @@ export const BACKEND_PROTOCOL_OFFSET: usize = 18
 export const BACKEND_STATE_OFFSET: usize = 19
 export const BACKEND_DRAINED_OFFSET: usize = 20
 
+// struct source_range_key
+export const SOURCE_RANGE_KEY_SIZE: usize = 24
+export const SOURCE_RANGE_KEY_PREFIX_LENGTH_OFFSET: usize = 0
+export const SOURCE_RANGE_KEY_SERVICE_OFFSET: usize = 4
+export const SOURCE_RANGE_KEY_ADDRESS_OFFSET: usize = 8
+
+// struct rate_limit
+export const RATE_LIMIT_SIZE: usize = 24
+export const RATE_LIMIT_COST_OFFSET: usize = 0
+export const RATE_LIMIT_BURST_OFFSET: usize = 8
+export const RATE_LIMIT_NEXT_OFFSET: usize = 16
+
+// struct service_limits
+export const SERVICE_LIMITS_SIZE: usize = 48
+export const SERVICE_LIMITS_PACKETS_OFFSET: usize = 0
+export const SERVICE_LIMITS_OPENING_OFFSET: usize = 24
+
 // struct balanced4_key
 export const BALANCED4_KEY_SIZE: usize = 16
 export const BALANCED4_KEY_SOURCE_OFFSET: usize = 0
@@ -349,9 +379,12 @@ export const FLOWS_REFUSED_MAX_ENTRIES: u32 = 1
 export const NEXT_HOPS_MAX_ENTRIES: u32 = 65536
 export const VLAN_DEVICES_MAX_ENTRIES: u32 = 4096
 export const VIPS_MAX_ENTRIES: u32 = 16384
+export const SOURCE_RANGES_MAX_ENTRIES: u32 = 131072
+export const PREFILTER_SIZE_MAX_ENTRIES: u32 = 1
+export const RATE_LIMITS_MAX_ENTRIES: u32 = 16384
 export const DECAP_VIPS_MAX_ENTRIES: u32 = 16384
 export const DECAP_SOURCES_MAX_ENTRIES: u32 = 1024
 export const DECAP_ADDRESSES_MAX_ENTRIES: u32 = 1024
-export const COUNTERS_MAX_ENTRIES: u32 = 42
+export const COUNTERS_MAX_ENTRIES: u32 = 50
 export const EVENTS_MAX_ENTRIES: u32 = 4194304
 export const EVENTS_LOST_MAX_ENTRIES: u32 = 1

@@ -2,7 +2,7 @@
 
 import test from 'ava'
 
-import { Direction, FlowFlags, PeerFlags } from '../../bpf/index.ts'
+import { Direction, FlowFlags, PeerFlags, Reason } from '../../bpf/index.ts'
 import { kernelTest } from '../helpers/index.ts'
 import { age, onlyFlow } from './conntrack.ts'
 import { TestNode } from './node.ts'
@@ -165,24 +165,17 @@ for (const family of FAMILIES) {
 
 kernelTest('every packet is counted once, with its length', (t) => {
   setPolicy(node.map, [allow('a', 'egress'), deny('b', 'ingress')])
-  const before = counted(1, Direction.INGRESS)
+  const before = node.counted(Reason.POLICY_DENIED, Direction.INGRESS)
   runStep(t, node, { ...request(4), expect: 'policy-denied' })
   runStep(t, node, { ...request(4), expect: 'policy-denied' })
-  const after = counted(1, Direction.INGRESS)
+  const after = node.counted(Reason.POLICY_DENIED, Direction.INGRESS)
   t.is(after.packets - before.packets, 2n)
   t.is(after.bytes - before.bytes, 108n)
   setPolicy(node.map, OPEN)
-  const forwarded = counted(0, Direction.EGRESS)
+  const forwarded = node.counted(Reason.FORWARDED, Direction.EGRESS)
   runSteps(t, node, [
     { ...request(4), expect: 'redirect' },
     { ...request(4, ack), expect: 'redirect' },
   ])
-  t.is(counted(0, Direction.EGRESS).packets - forwarded.packets, 2n)
+  t.is(node.counted(Reason.FORWARDED, Direction.EGRESS).packets - forwarded.packets, 2n)
 })
-
-function counted(reason: number, direction: number): { packets: bigint; bytes: bigint } {
-  const values = node.map('counters').lookupPerCpu(key32(reason * 2 + direction)) ?? []
-  const views = values.map((value) => new DataView(value.buffer, value.byteOffset))
-  const sum = (offset: number): bigint => views.reduce((total, view) => total + view.getBigUint64(offset, true), 0n)
-  return { packets: sum(0), bytes: sum(8) }
-}

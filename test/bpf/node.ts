@@ -187,6 +187,14 @@ export class TestNode implements Disposable {
     return { verdict, data: output.data, mark: xdp ? 0 : new DataView(output.context.buffer).getUint32(SKB.mark, true), events, ...reason }
   }
 
+  /** By all CPUs, since the node began. */
+  counted(reason: number, direction: number): { readonly packets: bigint; readonly bytes: bigint } {
+    const values = this.map('counters').lookupPerCpu(key32(reason * 2 + direction)) ?? []
+    const views = values.map((value) => new DataView(value.buffer, value.byteOffset))
+    const sum = (offset: number): bigint => views.reduce((total, view) => total + view.getBigUint64(offset, true), 0n)
+    return { packets: sum(0), bytes: sum(8) }
+  }
+
   #skb(port: Port, { mark = 0, gsoSize = 0, cameInBy }: Metadata): Uint8Array {
     const context = new Uint8Array(SKB.size)
     const view = new DataView(context.buffer)

@@ -12,6 +12,7 @@ const seed = Number(process.env['SLUICE_FUZZ_SEED'] ?? 1)
 /** Each must be met often, or the run says little. */
 const OUTCOMES = [
   'pass', 'redirect', 'transmit', 'transmit too-big', 'drop malformed', 'drop no-backend', 'drop no-route', 'drop too-big', 'drop fragment-without-first', 'drop overlapping-fragment',
+  'drop of a flood',
 ]
 
 kernelTest(`program and model agree about ${frames} frames`, async (t) => {

@@ -13,6 +13,8 @@ export type Outcome =
   | { readonly verdict: 'pass' | 'transmit' | 'redirect'; readonly data: Uint8Array; readonly reason?: string }
   | { readonly verdict: 'drop'; readonly reason: string }
 
+const FLOOD: Outcome = { verdict: 'drop', reason: 'of a flood' }
+
 const TAG_TYPES: readonly number[] = [0x8100, 0x88a8]
 const MAX_TAGS = 2
 
@@ -42,11 +44,13 @@ export class BalancerModel {
     const type = word(frame, 12)
     if (type !== EtherType.IPV4 && type !== EtherType.IPV6) return { verdict: 'pass', data: frame }
     const packet = parseIp(frame, 14, type === EtherType.IPV4 ? 4 : 6)
+    if (packet.source !== undefined && this.#world.isPrefiltered(packet.source)) return FLOOD
     const unreadable = packet.refusal ?? this.#fragments.completePorts(packet)
     if (unreadable !== undefined) return this.#isVip(packet) ? { verdict: 'drop', reason: unreadable } : { verdict: 'pass', data: frame }
     if (packet.isIcmpError && !packet.isFirst) parseQuotation(frame, packet)
     const service = this.#world.serviceOf(packet)
     if (service === undefined) return this.#answerEcho(frame, packet)
+    if (packet.source !== undefined && this.#world.refusesClient(service, packet.source)) return FLOOD
     const refusal = this.#admitFragment(frame, packet)
     if (refusal !== undefined) return { verdict: 'drop', reason: refusal }
     const way = this.#world.wayTo(service, flowHash(packet))

@@ -44,9 +44,12 @@ export async function compare(world: EdgeWorld, { seed, frames }: RunOptions): P
 
 function run(world: EdgeWorld, frame: Uint8Array): Outcome {
   const { verdict, reason, data } = world.node.send('xdp_lb', 'uplink', frame)
-  if (verdict === 'drop') return { verdict, reason: reason ?? 'none' }
+  if (verdict === 'drop') return { verdict, reason: reason === undefined || IN_FLOODS.includes(reason) ? 'of a flood' : reason }
   return { verdict, data, ...(reason !== undefined && { reason }) }
 }
+
+/** Few of these are events. */
+const IN_FLOODS = ['prefiltered', 'source-refused']
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 

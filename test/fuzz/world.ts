@@ -1,7 +1,7 @@
 // The balancer's world for random frames: every way of forwarding, to backends of both families, near and far, behind VLAN
 // devices, behind a narrow link, and unreachable.
 
-import { activeBackend, backendRecord, Forwarding, frontendKeyRecord, serviceRecord, slotRecord, steadyService, vlanDeviceRecord } from '../../bpf/index.ts'
+import { activeBackend, backendRecord, Forwarding, frontendKeyRecord, PREFILTER_SERVICE, ServiceFlags, serviceRecord, slotRecord, sourceRangeKeyRecord, SourceVerdict, steadyService, vlanDeviceRecord } from '../../bpf/index.ts'
 import { BACKENDS, edgeNode, VIPS, VNI } from '../bpf/edge.ts'
 import { GATEWAY, NARROW, type TestNode, UPLINK, VLAN } from '../bpf/node.ts'
 import { FAMILIES, key32, mapped, SCTP, TCP, UDP } from '../bpf/world.ts'
@@ -24,6 +24,8 @@ export interface Way {
 
 interface Service {
   readonly forwarding: number
+  /** Of clients in REFUSED. */
+  readonly refuses?: boolean
   readonly tunnel?: Tunnel
   readonly slotCount: number
 }
@@ -33,12 +35,16 @@ const WITH_SERVICES: readonly number[] = [TCP, UDP, SCTP]
 /** By port, of TCP, UDP and SCTP. */
 const SERVICES: Readonly<Record<number, Service>> = {
   80: { forwarding: Forwarding.IPIP, tunnel: 'ipip', slotCount: SLOTS },
-  81: { forwarding: Forwarding.GUE, tunnel: 'gue', slotCount: SLOTS },
+  81: { forwarding: Forwarding.GUE, tunnel: 'gue', slotCount: SLOTS, refuses: true },
   82: { forwarding: Forwarding.GENEVE, tunnel: 'geneve', slotCount: SLOTS },
   83: { forwarding: Forwarding.L2, slotCount: SLOTS },
   84: { forwarding: Forwarding.NAT, slotCount: SLOTS },
   85: { forwarding: Forwarding.IPIP, tunnel: 'ipip', slotCount: 0 },
 }
+/** Clients that nothing is taken from, and others that one service takes nothing from. */
+const PREFILTERED = ['192.0.2.9', '2001:db8::9'].map(mapped)
+const REFUSED = ['192.0.2.8', '2001:db8::8'].map(mapped)
+
 /** One more than there are. */
 export const PORTS = [80, 81, 82, 83, 84, 85, 86]
 
@@ -76,12 +82,16 @@ export class EdgeWorld implements Disposable {
 
   #writeServices(): void {
     const { map } = this.node
-    for (const [port, { forwarding, slotCount }] of Object.entries(SERVICES))
+    const deny = (service: number, address: Uint8Array): void => map('source_ranges').update(sourceRangeKeyRecord.encode({ prefixLength: 32 + 128, service, address }), key32(SourceVerdict.DENIED))
+    for (const address of PREFILTERED) deny(PREFILTER_SERVICE, address)
+    map('prefilter_size').update(key32(0), key32(PREFILTERED.length))
+    for (const [port, { refuses }] of Object.entries(SERVICES)) if (refuses === true) for (const address of REFUSED) deny(Number(port), address)
+    for (const [port, { forwarding, slotCount, refuses }] of Object.entries(SERVICES))
       for (const family of FAMILIES)
         for (const protocol of [TCP, UDP, SCTP])
           map('frontends').update(
             frontendKeyRecord.encode({ address: mapped(VIPS[family]), port: Number(port), protocol }),
-            serviceRecord.encode({ ...steadyService, id: Number(port), slotBase: 0, slotCount, forwarding, vni: VNI }),
+            serviceRecord.encode({ ...steadyService, id: Number(port), slotBase: 0, slotCount, forwarding, vni: VNI, flags: refuses === true ? ServiceFlags.SOURCES : 0 }),
           )
     PLACES.forEach(({ address }, index) => map('backends').update(key32(index + 1), backendRecord.encode({ ...activeBackend, address: mapped(address), port: 80, protocol: 0 })))
     for (let slot = 0; slot < SLOTS; slot++) map('slots').update(key32(slot), slotRecord.encode({ backend: (slot % PLACES.length) + 1, previous: 0 }))
@@ -89,6 +99,14 @@ export class EdgeWorld implements Disposable {
 
   isVip(address: Uint8Array): boolean {
     return this.#vips.has(mappedBytes(address).toString())
+  }
+
+  isPrefiltered(source: Uint8Array): boolean {
+    return includes(PREFILTERED, source)
+  }
+
+  refusesClient({ refuses }: Service, source: Uint8Array): boolean {
+    return refuses === true && includes(REFUSED, source)
   }
 
   /** Of those that are not translated. */
@@ -117,6 +135,8 @@ export class EdgeWorld implements Disposable {
     this.node[Symbol.dispose]()
   }
 }
+
+const includes = (addresses: readonly Uint8Array[], address: Uint8Array): boolean => addresses.some((each) => `${each}` === `${mappedBytes(address)}`)
 
 export function mappedBytes(address: Uint8Array): Uint8Array {
   return address.byteLength === 16 ? address : Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...address)
